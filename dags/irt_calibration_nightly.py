@@ -1,0 +1,103 @@
+"""
+### Nightly IRT calibration
+
+Estimates how hard and how discriminating every item is and how able every student is, bank by bank, from the answers
+of the last 60 days; puts the result on the scale of the bank's anchor items; checks it; and publishes only what passes.
+
+**When.** 03:00 UTC (12:00 KST), when the day's answers of the Americas are in and Korean schools are at lunch. There is
+no catch-up: a missed night is covered by the next one, whose window holds the same answers.
+
+**What happens, per bank of `include/banks.yaml`**
+
+1. `extract_responses`: the answers of the window, one per user and item, from the view `attempt` to staged Parquet.
+   Answers without user, item or correctness are left out and counted. An empty window skips the bank.
+2. `extract_anchors`: anchors and seeds from `question.meta`.
+3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. The task waits deferred.
+4. `load`: the result into the run tables (`irt.run_item`, `irt.run_ability`), where no consumer reads.
+5. `check`: `include/sql/checks`. A run that fails is kept, marked rejected, and changes nothing that consumers see.
+6. `publish`: `mirt_item_params`, `mirt_ability`, `mirt_fit_meta`, in one transaction.
+
+**By hand.** *Trigger* opens a form: banks, model, window, linking, dry run. Any task can be cleared and runs again on
+just its own rows. A failed bank does not stop the others. What is not worth a retry (a refused request, bad data, a
+failed check) fails at once, with the reason as the last line of its log; the rest is retried three times.
+
+**Settings.** Connections `seedtest_db` (Postgres) and `r_irt` (HTTP; the password is the bearer token); variable
+`irt_staging` (a folder or a bucket: `file://`, `s3://`, `gs://`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG, Asset, Variable, task, task_group
+from irt.banks import load_banks
+from irt.form import params
+from irt.operators.calibrate import CalibrateOperator
+from irt.operators.check import CheckRunOperator
+from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.operators.load import LoadOperator
+from irt.operators.publish import PublishOperator
+from irt.retry import RunRetryPolicy
+from irt.run import plan_run, window_end
+
+BANKS = load_banks()
+CHECKS = [
+    "row_counts",
+    "parameters_in_range",
+    "standard_errors",
+    "convergence",
+    "excluded_items",
+    "ability_distribution",
+    "linking_constants",
+]
+# Other DAGs can be scheduled on these.
+PUBLISHED = [
+    Asset(table, uri=f"postgres://seedtest_db/seedtest/public/{table}")
+    for table in ("mirt_item_params", "mirt_ability", "mirt_fit_meta")
+]
+
+with DAG(
+    "irt_calibration_nightly",
+    description="Calibrates the item banks, checks the result and publishes what passes.",
+    doc_md=__doc__,
+    schedule="0 3 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    tags=["irt", "calibration"],
+    params=params(BANKS),
+    render_template_as_native_obj=True,
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=15),
+        "retry_policy": RunRetryPolicy(),
+        "execution_timeout": timedelta(minutes=30),
+    },
+) as dag:
+
+    @task(execution_timeout=timedelta(minutes=2))
+    def plan_runs(dag_run=None, params=None) -> list[dict]:
+        """One run per chosen bank, with everything its tasks need to know."""
+        staging = Variable.get("irt_staging")
+        end = window_end(dag_run)
+        return [
+            plan_run(BANKS[name], dag_run_id=dag_run.run_id, end=end, staging=staging, params=params).to_dict()
+            for name in params["banks"]
+        ]
+
+    @task_group
+    def bank(run):
+        """One bank's chain; it knows nothing of the other banks."""
+        named = {"run": run, "map_index_template": "{{ task.run['bank'] }}"}
+        responses = ExtractResponsesOperator(task_id="extract_responses", **named)
+        anchors = ExtractAnchorsOperator(task_id="extract_anchors", **named)
+        calibrate = CalibrateOperator(task_id="calibrate", execution_timeout=timedelta(hours=2), **named)
+        load = LoadOperator(task_id="load", **named)
+        check = CheckRunOperator(task_id="check", checks=CHECKS, **named)
+        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, **named)
+
+        [responses, anchors] >> calibrate >> load >> check >> publish
+
+    bank.expand(run=plan_runs())

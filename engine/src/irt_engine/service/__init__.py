@@ -1,0 +1,1 @@
+"""`irt-engine serve`: calibration and scoring over HTTP, as `contract/openapi.yaml` says."""

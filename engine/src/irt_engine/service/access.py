@@ -1,0 +1,45 @@
+"""One line of log and one measurement for every request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from irt_engine.service.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+# Probes and scrapers come every few seconds.
+_QUIET_PATHS = frozenset({"/healthz", "/metrics"})
+
+
+class RecordAccess:
+    """Middleware, the outermost: it sees refusals too. A request counts as answered when its headers leave."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def record(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._record(scope, message["status"], time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, record)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # Routes, not paths: whoever makes paths up must not make up time series as well.
+        route = getattr(scope.get("endpoint"), "__name__", "none")
+        self._metrics.requests.add(1, route=route, status=str(status))
+        self._metrics.latency.observe(seconds, route=route)
+        level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+        log.log(level, "%s %s %d %.3f s", quote(scope["method"]), quote(scope["path"]), status, seconds)

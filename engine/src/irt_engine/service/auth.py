@@ -1,0 +1,82 @@
+"""Who may use the service: whoever holds one of its bearer tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from irt_engine.service.problems import unauthorized
+from irt_engine.service.responses import ProblemResponse
+
+log = logging.getLogger(__name__)
+
+_OPEN_PATHS = frozenset({"/healthz"})
+
+
+class Tokens:
+    """The accepted tokens, kept as digests: all are of one length, so that comparing tells nothing of theirs."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = [_digest(token.encode()) for token in tokens if token]
+
+    def accept(self, sent: bytes) -> bool:
+        digest = _digest(sent)
+        # Every token is compared, so that the time does not tell which one came close.
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        return bool(sent) and any(matches)
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+
+class TokenFile:
+    """Tokens in a file, one per line; read again when the file changes, so that they can be rotated at run time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._tokens = Tokens(())
+
+    def __call__(self) -> Tokens:
+        try:
+            stat = self._path.stat()
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if seen != self._seen:
+                self._tokens = Tokens(line.strip() for line in self._path.read_text().splitlines())
+                self._seen = seen
+        except (OSError, UnicodeDecodeError) as error:
+            # Nobody is let in on the word of a file that is gone.
+            log.error("the token file cannot be read: %s", error)
+            self._tokens, self._seen = Tokens(()), None
+        return self._tokens
+
+
+class RequireToken:
+    """Middleware: without a valid token, everything but the health check is answered 401."""
+
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Tokens]) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._is_allowed(scope):
+            await self._app(scope, receive, send)
+        else:
+            await ProblemResponse(unauthorized())(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        sent = HTTPConnection(scope).headers.getlist("authorization")
+        if len(sent) != 1:
+            return False
+        scheme, _, token = sent[0].partition(" ")
+        return scheme.lower() == "bearer" and self._tokens().accept(token.strip().encode("latin-1"))
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

@@ -1,0 +1,32 @@
+"""What the service says of itself to anyone who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import irt_engine
+from irt_engine.service.limits import Limits
+from irt_engine.service.media import CONTENT_ENCODINGS, MEDIA_TYPES
+from irt_engine.service.runner import Runner
+from irt_engine.settings import LINKING_METHODS, MODELS
+
+SERVICE = "irt-engine"
+CONTRACT = "1.0"
+
+
+def health(runner: Runner, limits: Limits) -> dict[str, Any]:
+    return {
+        "status": "stopping" if runner.stopping else "ok",
+        "service": SERVICE,
+        "version": irt_engine.__version__,
+        "engine": {"name": SERVICE, "version": irt_engine.__version__},
+        "contract": CONTRACT,
+        "models": MODELS,
+        "linking_methods": LINKING_METHODS,
+        "media_types": MEDIA_TYPES,
+        "observation_forms": ("rows", "columns"),
+        "content_encodings": CONTENT_ENCODINGS,
+        "async": True,
+        "jobs": {"running": runner.running, "queued": runner.queued, "limit": limits.max_jobs},
+        "limits": {"body_bytes": limits.max_body_bytes, "rows": limits.max_rows},
+    }

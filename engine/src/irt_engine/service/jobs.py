@@ -1,0 +1,90 @@
+"""A job: one calibration or scoring, from its submission to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
+STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
+
+# What a job's folder may hold.
+BODY_FILE = "body"
+REQUEST_FILE = "request.json"
+RESPONSES_FILE = "responses.parquet"
+RESULT_FILE = "result.json"
+RECORD_FILE = "job.json"
+
+# What lives in memory alone.
+_VOLATILE = frozenset({"folder", "ended", "kept"})
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass
+class Job:
+    """A job as it is stored; `kept` is false for one whose only reader is the request that waits for it."""
+
+    id: str
+    kind: str
+    folder: Path
+    fingerprint: str
+    n_observations: int
+    idempotency_key: str | None = None
+    status: str = QUEUED
+    submitted_at: str = field(default_factory=now)
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempts: int = 0
+    progress: dict[str, Any] | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+    kept: bool = True
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def location(self) -> str:
+        return f"/irt/jobs/{self.id}"
+
+    @property
+    def result_path(self) -> Path:
+        return self.folder / RESULT_FILE
+
+    def to_contract(self) -> dict[str, Any]:
+        return {
+            "job_id": self.id,
+            "status": self.status,
+            "submitted_at": self.submitted_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "progress": self.progress,
+            "timings": self.timings or None,
+            "error": self.error,
+            "result": f"{self.location}/result" if self.status == SUCCEEDED else None,
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _VOLATILE}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], folder: Path) -> Job:
+        """:raise TypeError: when the record is not one of a job."""
+        job = cls(folder=folder, **record)
+        if job.is_terminal:
+            job.ended.set()
+        return job

@@ -1,0 +1,33 @@
+"""The limits of one running service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEBIBYTE = 1024 * 1024
+# The variable that holds the bearer token.
+TOKEN_VARIABLE = "IRT_ENGINE_TOKEN"  # noqa: S105, a name and no secret
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a service accepts, how much it does at once, and how long it keeps what it did.
+
+    `max_body_bytes` bounds a body both as it arrives and after decompression. `max_queued` counts the jobs that wait
+    and the requests whose body is still being read.
+    """
+
+    max_running: int = 1
+    max_queued: int = 20
+    max_body_bytes: int = 256 * MEBIBYTE
+    max_rows: int = 20_000_000
+    max_job_seconds: float = 3600.0
+    keep_results_seconds: float = 7 * 24 * 3600.0
+    spare_workers: int = 1
+    body_idle_seconds: float = 60.0
+    shutdown_grace_seconds: float = 5.0
+
+    @property
+    def max_jobs(self) -> int:
+        """How many jobs may be under way, running or waiting, before a submission is answered 429."""
+        return self.max_running + self.max_queued

@@ -1,0 +1,101 @@
+"""What a stored body says: the request, and where its observations are. Runs in the worker."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydantic_core
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
+from irt_engine.service.body import body_too_large
+from irt_engine.service.limits import MEBIBYTE, Limits
+from irt_engine.service.media import JSON, Media
+from irt_engine.service.parts import OBSERVATIONS_PART, REQUEST_PART, Parts
+from irt_engine.service.problems import invalid, invalid_field, not_json
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A request without its observations; these are JSON still to be checked, or a Parquet file.
+
+    `fingerprint` is the same for the same content, however it was compressed or its parts were separated.
+    """
+
+    request: dict[str, Any]
+    observations: Any
+    fingerprint: str
+
+
+def read_payload(body: Path, media: Media, limits: Limits) -> Payload:
+    """Unpack and parse the body in the file `body`; parts are written beside it.
+
+    :raise Problem: 400 when it is not what its headers say, 413 when it unpacks to too much, 422 when a part of it
+        is missing or unknown.
+    """
+    try:
+        with _opened(body, media) as stream:
+            blocks = _limited(stream, limits)
+            if media.type == JSON:
+                return _from_json(b"".join(blocks))
+            return _from_parts(blocks, media, body.parent)
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        raise not_json("The body is not valid gzip.") from None
+
+
+def _opened(body: Path, media: Media) -> gzip.GzipFile | BinaryIO:
+    return gzip.open(body, "rb") if media.encoding == "gzip" else body.open("rb")
+
+
+def _limited(stream: gzip.GzipFile | BinaryIO, limits: Limits) -> Iterator[bytes]:
+    """The unpacked body, block by block, for as long as it is within the limit."""
+    total = 0
+    while block := stream.read(MEBIBYTE):
+        total += len(block)
+        if total > limits.max_body_bytes:
+            raise body_too_large(limits)
+        yield block
+
+
+def _from_json(text: bytes) -> Payload:
+    request = _parsed(text)
+    observations = request.pop("observations", None)
+    if observations is None:
+        raise invalid_field("observations", "is required")
+    return Payload(request, observations, hashlib.sha256(text).hexdigest())
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    # This parser is strict (no NaN, no lone surrogates), bounded in depth, and fast on half a million rows.
+    try:
+        value = pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise not_json(f"The body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise invalid("The body must be a JSON object.")
+    return value
+
+
+def _from_parts(blocks: Iterator[bytes], media: Media, folder: Path) -> Payload:
+    parts = Parts(folder)
+    try:
+        parser = MultipartParser(media.boundary or "", parts.callbacks())
+        for block in blocks:
+            parser.write(block)
+        parser.finalize()
+    except FormParserError:
+        raise not_json("The body is not valid multipart/form-data.") from None
+    finally:
+        parts.close()
+    files = parts.complete()
+    request = _parsed(files[REQUEST_PART].read_bytes())
+    files[REQUEST_PART].unlink()
+    if "observations" in request:
+        raise invalid_field("request.observations", "must be absent: they are a part of their own")
+    return Payload(request, files[OBSERVATIONS_PART], parts.fingerprint())

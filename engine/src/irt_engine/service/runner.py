@@ -1,0 +1,247 @@
+"""Which job runs when: a bounded number at once, the others in a bounded queue, the oldest first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from irt_engine.service.jobs import BODY_FILE, CANCELLED, FAILED, QUEUED, RESPONSES_FILE, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.limits import MEBIBYTE, Limits
+from irt_engine.service.media import Media
+from irt_engine.service.metrics import Metrics
+from irt_engine.service.problems import Problem, internal, problem_from, too_many_jobs, unavailable
+from irt_engine.service.store import JobStore
+from irt_engine.service.workers import Worker, WorkerDied, Workers
+
+log = logging.getLogger(__name__)
+
+_MAX_ATTEMPTS = 3
+_PREPARING_AT_ONCE = 2
+_SMALL_BODY = MEBIBYTE
+
+
+@dataclass
+class Run:
+    """A job that is running. `stopped` says why it was told to stop: what its end then means."""
+
+    job: Job
+    worker: Worker | None = None
+    stopped: str | None = None
+
+    def stop(self, reason: str) -> None:
+        self.stopped = self.stopped or reason
+        if self.worker:
+            self.worker.kill()
+
+
+class Preparation:
+    """What a worker found in a submission, and that worker, which still holds the responses."""
+
+    def __init__(self, worker: Worker, workers: Workers, *, small: bool) -> None:
+        self.worker = worker
+        self.found: dict[str, Any] = {}
+        self._workers = workers
+        self._small = small
+        self._kept = False
+
+    def keep(self) -> Worker:
+        """Take the worker over."""
+        self._kept = True
+        self._workers.refill()
+        return self.worker
+
+    async def close(self) -> None:
+        """Let the worker serve again, unless it has the memory of a big request."""
+        if self._kept:
+            return
+        if not self._small:
+            self.worker.kill()
+        await self._workers.give_back(self.worker)
+
+
+class Runner:
+    """Prepares submissions and runs jobs, each in a process of its own."""
+
+    def __init__(self, store: JobStore, workers: Workers, limits: Limits, metrics: Metrics) -> None:
+        self._store = store
+        self._workers = workers
+        self._limits = limits
+        self._metrics = metrics
+        self._queue: deque[tuple[Job, Worker | None]] = deque()
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = 0
+        self._preparing = asyncio.Semaphore(_PREPARING_AT_ONCE)
+        self.stopping = False
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    @contextmanager
+    def place(self, *, always: bool = False) -> Iterator[None]:
+        """Hold a place among the jobs while a submission is read; `always` for one that may repeat a known job.
+
+        :raise Problem: 429 when all are taken, 503 when the service is ending.
+        """
+        self._check_open()
+        if not always and self._places + self.queued + self.running >= self._limits.max_jobs:
+            self._metrics.refused.add(1, reason="too-many-jobs")
+            raise too_many_jobs(self._limits.max_jobs)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    @asynccontextmanager
+    async def prepared(self, folder: Path, kind: str, media: Media) -> AsyncIterator[Preparation]:
+        """Have a worker check a submission whose body is in `folder`.
+
+        :raise Problem: what the worker found wrong.
+        """
+        async with self._preparing:
+            self._check_open()
+            small = (folder / BODY_FILE).stat().st_size <= _SMALL_BODY
+            preparation = Preparation(await self._workers.take(), self._workers, small=small)
+            try:
+                await self._prepare(preparation, folder, kind, media)
+                yield preparation
+            finally:
+                await preparation.close()
+
+    async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
+        timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.worker.kill)
+        command = {"folder": str(folder), "kind": kind, "media": asdict(media), "limits": asdict(self._limits)}
+        try:
+            async for event in preparation.worker.ask(do="prepare", **command):
+                preparation.found = event
+        except WorkerDied as death:
+            self._check_open()
+            raise death.to_problem() from None
+        finally:
+            timer.cancel()
+
+    def enqueue(self, job: Job, preparation: Preparation | None = None) -> None:
+        """Run the job when its turn comes; its worker is kept only if that is now."""
+        starts_now = not self._queue and self.running < self._limits.max_running
+        worker = preparation.keep() if preparation and starts_now else None
+        self._queue.append((job, worker))
+        self._start_next()
+
+    async def cancel(self, job: Job) -> None:
+        """End the job if it has not ended, and wait until it has."""
+        waiting = next((entry for entry in self._queue if entry[0] is job), None)
+        if waiting:
+            self._queue.remove(waiting)
+            await self._finish(job, status=CANCELLED)
+        elif run := self._runs.get(job.id):
+            run.stop("cancelled")
+            await job.ended.wait()
+
+    async def stop(self) -> None:
+        """Take nothing new; let what runs finish within the grace, then put it back for the next start."""
+        self.stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._limits.shutdown_grace_seconds)
+        for run in self._runs.values():
+            run.stop("service")
+        await asyncio.gather(*self._tasks)
+        for job, _ in self._queue:
+            job.ended.set()
+
+    def _check_open(self) -> None:
+        if self.stopping:
+            raise unavailable("The service is shutting down.")
+
+    def _start_next(self) -> None:
+        while self._queue and self.running < self._limits.max_running and not self.stopping:
+            job, worker = self._queue.popleft()
+            run = self._runs[job.id] = Run(job, worker)
+            task = asyncio.create_task(self._run(run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, run: Run) -> None:
+        job = run.job
+        try:
+            changes = await self._outcome(run)
+        except Exception as error:
+            log.exception("job %s failed", job.id)
+            changes = _failure(problem_from(error))
+        finally:
+            if run.worker:
+                await run.worker.end()
+        try:
+            await self._finish(job, **changes)
+        finally:
+            del self._runs[job.id]
+            self._start_next()
+
+    async def _outcome(self, run: Run) -> dict[str, Any]:
+        """Run the job to its end; return what changes in it."""
+        job = run.job
+        if job.attempts >= _MAX_ATTEMPTS:
+            detail = f"The service ended {job.attempts} times while this job ran; it is not tried again."
+            return _failure(Problem("worker-died", "The job could not be finished", 503, detail))
+        await self._store.update(job, status=RUNNING, started_at=now(), attempts=job.attempts + 1)
+        if run.worker is None:
+            run.worker = await self._workers.take()
+            self._workers.refill()
+        if run.stopped:
+            return self._stopped(run)
+        timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, run.stop, "too slow")
+        try:
+            timings = await self._follow(run.worker, job)
+        except WorkerDied as death:
+            return self._stopped(run) if run.stopped else _failure(death.to_problem())
+        except Problem as problem:
+            return _failure(problem)
+        finally:
+            timer.cancel()
+        return {"status": SUCCEEDED, "timings": job.timings | timings}
+
+    async def _follow(self, worker: Worker, job: Job) -> dict[str, float]:
+        async for event in worker.ask(do="run", folder=str(job.folder), kind=job.kind):
+            if event["event"] == "progress":
+                job.progress = {name: event[name] for name in ("iteration", "loglik", "max_change")}
+            elif event["event"] == "done":
+                timings: dict[str, float] = event["timings"]
+                return timings
+        raise internal()
+
+    def _stopped(self, run: Run) -> dict[str, Any]:
+        if run.stopped == "service" and run.job.kept:
+            # Our own end is not the job's fault: it must not use up its attempts.
+            attempts = run.job.attempts - 1
+            return {"status": QUEUED, "started_at": None, "progress": None, "attempts": attempts}
+        if run.stopped == "service":
+            return _failure(unavailable("The service is shutting down."))
+        if run.stopped == "too slow":
+            detail = f"The job ran for {self._limits.max_job_seconds:g} seconds, the most that this service allows."
+            return _failure(Problem("job-timeout", "The job took too long", 503, detail))
+        return {"status": CANCELLED}
+
+    async def _finish(self, job: Job, status: str, **changes: Any) -> None:
+        if status == QUEUED:
+            await self._store.update(job, status=status, **changes)
+            job.ended.set()
+            return
+        await asyncio.to_thread((job.folder / RESPONSES_FILE).unlink, missing_ok=True)
+        await self._store.update(job, status=status, finished_at=now(), **changes)
+        self._metrics.job_ended(job)
+        log.info("job %s %s, %s", job.id, status, job.timings)
+
+
+def _failure(problem: Problem) -> dict[str, Any]:
+    return {"status": FAILED, "error": problem.to_contract()}

@@ -1,0 +1,108 @@
+"""The web server: what it listens on, whom it lets in, and the order in which it ends."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from irt_engine.service.app import create_app
+from irt_engine.service.auth import TokenFile, Tokens
+from irt_engine.service.limits import TOKEN_VARIABLE, Limits
+from irt_engine.service.service import Service
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 512
+_LAST_ANSWERS_SECONDS = 5
+
+
+class CannotStart(Exception):
+    """The reason why the service cannot start, for the person who tried."""
+
+
+def serve(args: argparse.Namespace, limits: Limits) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    :raise CannotStart: when there is no token, or the address is not free.
+    :raise StateInUse: when another service works in the state folder.
+    """
+    tokens = _tokens(args)
+    with contextlib.closing(_listen(args.host, args.port)) as listener:
+        service = Service(args.state_dir, limits)
+        config = uvicorn.Config(
+            create_app(service, tokens),
+            loop="asyncio",
+            log_config=None,
+            # Ours names no secrets and knows the routes.
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        )
+        # uvicorn raises the signal that ended it once more when all is done.
+        with contextlib.suppress(KeyboardInterrupt):
+            Server(config, service, args.port_file).run([listener])
+
+
+class Server(uvicorn.Server):
+    """Tells where it listens once it does, and winds the jobs up before it waits for the requests."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, port_file: Path | None) -> None:
+        super().__init__(config)
+        self._service = service
+        self._port_file = port_file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+            if self._port_file:
+                draft = self._port_file.with_name(f"{self._port_file.name}.draft")
+                draft.write_text(f"{port}\n")
+                draft.replace(self._port_file)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Requests that wait for a calibration end with their job: else the server would wait for them for ever.
+        await self._service.runner.stop()
+        await super().shutdown(sockets)
+
+
+def _tokens(args: argparse.Namespace) -> Callable[[], Tokens] | None:
+    """:raise CannotStart: when there is no token, and that was not asked for on a loopback address."""
+    if args.insecure_no_token:
+        if not _is_loopback(args.host):
+            raise CannotStart("--insecure-no-token is for a loopback address only")
+        return None
+    if args.token_file:
+        from_file = TokenFile(args.token_file)
+        if not from_file():
+            raise CannotStart(f"the token file {args.token_file} holds no token")
+        return from_file
+    from_environment = Tokens([os.environ.get(TOKEN_VARIABLE, "").strip()])
+    if not from_environment:
+        raise CannotStart(f"set {TOKEN_VARIABLE} or give --token-file; an empty token is none")
+    return lambda: from_environment
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """:raise CannotStart: when the address cannot be bound."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise CannotStart(f"cannot listen on {host} port {port}: {error}") from None

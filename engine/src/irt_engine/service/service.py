@@ -1,0 +1,63 @@
+"""One running service: what its routes share, and how it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from irt_engine.service.limits import Limits
+from irt_engine.service.metrics import Metrics
+from irt_engine.service.runner import Runner
+from irt_engine.service.store import JobStore
+from irt_engine.service.workers import Workers
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 60.0
+
+
+class Service:
+    """:raise StateInUse: when another service works in `state_dir`."""
+
+    def __init__(self, state_dir: Path, limits: Limits) -> None:
+        self.limits = limits
+        self.metrics = Metrics()
+        self.store = JobStore(state_dir)
+        self.workers = Workers(limits)
+        self.runner = Runner(self.store, self.workers, limits, self.metrics)
+        self.metrics.gauge("irt_jobs", "Jobs under way.", self._jobs_under_way)
+        self.metrics.gauge("irt_jobs_kept", "Jobs whose record is kept.", lambda: {(): len(self.store.newest_first())})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Take up what an earlier service left undone; at the end leave the rest to a later one."""
+        unfinished = self.store.load()
+        for job in unfinished:
+            log.info("job %s is taken up again", job.id)
+            self.runner.enqueue(job)
+        self.workers.refill()
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
+            await self.runner.stop()
+            await self.workers.close()
+            self.store.close()
+
+    async def _sweep(self) -> None:
+        keep = self.limits.keep_results_seconds
+        while True:
+            removed = await self.store.remove_expired(keep, time.time)
+            if removed:
+                log.info("%d expired jobs were removed", removed)
+            await asyncio.sleep(min(_SWEEP_SECONDS, max(keep / 4, 0.1)))
+
+    def _jobs_under_way(self) -> dict[tuple[tuple[str, str], ...], float]:
+        counts = {"running": self.runner.running, "queued": self.runner.queued}
+        return {(("status", status),): count for status, count in counts.items()}

@@ -1,0 +1,164 @@
+"""The jobs on disk: one folder each, with its record, its input and its result.
+
+A folder is filled under `incoming/` and becomes a job by one rename, so that a crash leaves a whole job or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RECORD_FILE, RUNNING, Job
+
+log = logging.getLogger(__name__)
+
+
+class StateInUse(RuntimeError):
+    """Another service works in this state folder."""
+
+
+class JobStore:
+    """All jobs that a service knows: in memory for reading, on disk to survive its end.
+
+    Its methods are called from the event loop alone; what touches the disk happens in a thread.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._incoming = state_dir / "incoming"
+        self._kept = state_dir / "jobs"
+        self._jobs: dict[str, Job] = {}
+        self._keys: dict[str, Job] = {}
+        self._commit = asyncio.Lock()
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _locked(state_dir / "lock")
+
+    def load(self) -> list[Job]:
+        """Read what an earlier service left; return the jobs that it had not finished, the oldest first."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(mode=0o700)
+        self._kept.mkdir(mode=0o700, exist_ok=True)
+        found = [job for folder in self._kept.iterdir() if (job := _read(folder))]
+        for job in sorted(found, key=lambda job: job.submitted_at):
+            if job.status == RUNNING:
+                job.status, job.progress = QUEUED, None
+            self._index(job)
+        return [job for job in self._jobs.values() if not job.is_terminal]
+
+    def new_folder(self, job_id: str) -> Path:
+        folder = self._incoming / job_id
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def newest_first(self) -> list[Job]:
+        return list(reversed(self._jobs.values()))
+
+    def by_key(self, key: str | None) -> Job | None:
+        """The job that a repeated submission under `key` means: the last one, unless it failed or was cancelled."""
+        job = self._keys.get(key) if key else None
+        return None if job is None or job.status in (FAILED, CANCELLED) else job
+
+    async def add(self, job: Job) -> Job:
+        """Keep the job, or return the one that already has its key: of two at once, one wins."""
+        async with self._commit:
+            if existing := self.by_key(job.idempotency_key):
+                return existing
+            folder = self._kept / job.id
+            await asyncio.to_thread(_commit, job.folder, folder, job.to_record())
+            job.folder = folder
+            self._index(job)
+            return job
+
+    async def update(self, job: Job, **changes: Any) -> None:
+        """Change a job: on disk first, so that what a client was told still holds after a crash."""
+        if job.kept:
+            try:
+                await asyncio.to_thread(_write_record, job.folder, replace(job, **changes).to_record())
+            except OSError:
+                # Those who wait must hear of it all the same; after a restart the job would run again.
+                log.exception("job %s: its record cannot be written", job.id)
+        for name, value in changes.items():
+            setattr(job, name, value)
+        if job.is_terminal:
+            job.ended.set()
+
+    async def remove_expired(self, keep_seconds: float, clock: Callable[[], float]) -> int:
+        """Remove the jobs that ended more than `keep_seconds` ago; return how many."""
+        expired = [job for job in self._jobs.values() if _age(job, clock()) > keep_seconds]
+        for job in expired:
+            del self._jobs[job.id]
+            if self._keys.get(job.idempotency_key or "") is job:
+                del self._keys[job.idempotency_key or ""]
+        for job in expired:
+            await asyncio.to_thread(shutil.rmtree, job.folder, ignore_errors=True)
+        return len(expired)
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    def _index(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        if job.idempotency_key:
+            self._keys[job.idempotency_key] = job
+
+
+def _age(job: Job, at: float) -> float:
+    if job.finished_at is None or not job.is_terminal:
+        return 0.0
+    finished = datetime.fromisoformat(job.finished_at.replace("Z", "+00:00"))
+    return at - finished.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _locked(path: Path) -> int:
+    """:raise StateInUse: when another process holds the lock; it is let go of when that process ends."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise StateInUse(f"another service is using {path.parent}") from None
+    return handle
+
+
+def _read(folder: Path) -> Job | None:
+    try:
+        return Job.from_record(json.loads((folder / RECORD_FILE).read_bytes()), folder)
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("job folder %s is left alone, its record cannot be read: %s", folder, error)
+        return None
+
+
+def _commit(incoming: Path, folder: Path, record: dict[str, Any]) -> None:
+    _write_record(incoming, record)
+    for path in incoming.iterdir():
+        _sync(path)
+    incoming.rename(folder)
+    _sync(folder.parent)
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    path = folder / RECORD_FILE
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(record, allow_nan=False))
+    _sync(draft)
+    draft.replace(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,226 @@
+"""The process in which one request is checked and calibrated; started by `workers.py`, never by hand.
+
+Commands arrive as JSON lines on the standard input, events leave as JSON lines on what was the standard output.
+When the input ends, the service is gone, and so is this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from irt_engine import Responses, Settings, calibrate, score, warm_up
+from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
+from irt_engine.service.limits import Limits
+from irt_engine.service.media import Media
+from irt_engine.service.observations import COLUMNS, Observations, check_row_count
+from irt_engine.service.payload import Payload, read_payload
+from irt_engine.service.problems import invalid, invalid_field, problem_from
+
+log = logging.getLogger("irt_engine.service.worker")
+
+_NICENESS = 10
+_OOM_SCORE = "500"
+_PROGRESS_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """The way back to the service."""
+
+    def __init__(self) -> None:
+        # A library that prints must not end up between our lines: its standard output becomes the log.
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def send(self, event: str, **fields: Any) -> None:
+        self._out.write(json.dumps({"event": event, **fields}) + "\n")
+        self._out.flush()
+
+
+class Work:
+    """One request: prepared once, then perhaps run in the same process, with the responses still in memory."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._prepared: tuple[str, Responses] | None = None
+
+    def prepare(self, folder: Path, kind: str, media: Media, limits: Limits) -> None:
+        """Read the body, check all of it, and leave the request and the responses as files for whoever runs it."""
+        started = time.perf_counter()
+        self._prepared = None
+        payload = read_payload(folder / BODY_FILE, media, limits)
+        _settings(kind, payload.request)
+        responses = _responses(payload, folder, limits)
+        (folder / REQUEST_FILE).write_text(json.dumps(payload.request))
+        (folder / BODY_FILE).unlink()
+        self._prepared = (folder.name, responses)
+        self._channel.send(
+            "prepared",
+            fingerprint=payload.fingerprint,
+            n_observations=len(responses),
+            timings={"check": time.perf_counter() - started},
+        )
+
+    def run(self, folder: Path, kind: str) -> None:
+        """Calibrate or score what `prepare` left in the folder, and write the result there."""
+        started = time.perf_counter()
+        request = json.loads((folder / REQUEST_FILE).read_text())
+        responses = self._in_memory(folder) or Responses.from_parquet(folder / RESPONSES_FILE)
+        timings = {"load": time.perf_counter() - started}
+        if kind == "score":
+            outcome = score(responses, items=request["items"], settings=_settings(kind, request))
+        else:
+            outcome = calibrate(responses, _settings(kind, request), progress=Progress(self._channel))
+        written = time.perf_counter()
+        _write_result(folder / RESULT_FILE, outcome.to_contract())
+        timings |= {**outcome.timings, "write": time.perf_counter() - written}
+        self._channel.send("done", timings=timings)
+
+    def _in_memory(self, folder: Path) -> Responses | None:
+        # A worker may have prepared a request that another one runs. A folder moves, but keeps its name.
+        name, responses = self._prepared or ("", None)
+        return responses if name == folder.name else None
+
+
+class Progress:
+    """Passes on the state of the estimation, no more often than anyone could read it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._last = -_PROGRESS_SECONDS
+
+    def __call__(self, iteration: int, loglik: float, max_change: float) -> None:
+        at = time.monotonic()
+        if at - self._last >= _PROGRESS_SECONDS:
+            self._last = at
+            figures = {"loglik": _finite(loglik), "max_change": _finite(max_change)}
+            self._channel.send("progress", iteration=int(iteration), **figures)
+
+
+def _finite(figure: float) -> float | None:
+    return float(figure) if math.isfinite(figure) else None
+
+
+def main(parent: int) -> None:
+    _tie_to(parent)
+    _yield_to_others()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
+    channel = Channel()
+    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
+    _warm_up()
+    work = Work(channel)
+    while True:
+        _obey(work, channel, commands.get())
+
+
+def _obey(work: Work, channel: Channel, command: dict[str, Any]) -> None:
+    folder, kind = Path(command["folder"]), command["kind"]
+    try:
+        if command["do"] == "prepare":
+            work.prepare(folder, kind, Media(**command["media"]), Limits(**command["limits"]))
+        else:
+            work.run(folder, kind)
+    except Exception as error:
+        problem = problem_from(error)
+        if problem.status == 500:
+            log.exception("%s failed", command["do"])
+        channel.send("problem", problem=problem.to_contract())
+
+
+def _warm_up() -> None:
+    warm_up()
+    # The first Arrow array made of Python values imports pandas, where that is installed.
+    Observations(["u"], ["i"], np.zeros(1, dtype=np.int8)).to_arrow()
+
+
+def _listen(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        commands.put(json.loads(line))
+    os._exit(1)
+
+
+def _tie_to(parent: int) -> None:
+    """End with the service, even when it is killed in the middle of a long kernel."""
+    # The service decides when we end; a Ctrl-C or a stop of the whole process group is meant for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _yield_to_others() -> None:
+    """Health checks go first, and when memory ends, the kernel ends this process and not the service."""
+    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+
+def _settings(kind: str, request: dict[str, Any]) -> Settings:
+    """:raise InputError: naming the field that is wrong."""
+    if kind == "calibrate":
+        return Settings.from_contract(request)
+    unknown = sorted(set(request) - {"items", "options"})
+    if unknown:
+        raise invalid_field(unknown[0], "is not a field of this request")
+    if not isinstance(request.get("items"), list) or not request["items"]:
+        raise invalid_field("items", "must be an array with at least one item")
+    return Settings.from_contract({"options": request.get("options") or {}})
+
+
+def _responses(payload: Payload, folder: Path, limits: Limits) -> Responses:
+    """:raise Problem, InputError: when the observations are not usable."""
+    target = folder / RESPONSES_FILE
+    if isinstance(payload.observations, Path):
+        _check_parquet(payload.observations, limits)
+        payload.observations.rename(target)
+        return Responses.from_parquet(target)
+    table = Observations.from_json(payload.observations, limits.max_rows).to_arrow()
+    pq.write_table(table, target)
+    return Responses.from_columns(*(table[name] for name in COLUMNS))
+
+
+def _check_parquet(path: Path, limits: Limits) -> None:
+    """:raise Problem: 413 or 422, from the file's own description, before its data are read."""
+    try:
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise invalid_field("observations", f"is not a Parquet file: {error}") from None
+    check_row_count(metadata.num_rows, limits.max_rows)
+    missing = [name for name in COLUMNS if name not in metadata.schema.to_arrow_schema().names]
+    if missing:
+        raise invalid(
+            f"observations: the Parquet file has no column {', '.join(missing)}",
+            [{"field": f"observations.{name}", "message": "is missing"} for name in missing],
+        )
+
+
+def _write_result(path: Path, result: dict[str, Any]) -> None:
+    draft = path.with_suffix(".draft")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(result, file, allow_nan=False, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,18 @@
+-- Purpose: mean and standard deviation of the abilities are plausible on the reference scale.
+-- Grain:   one row: passed, finding.
+-- Parameters: run_key, max_abs_theta_mean, min_theta_sd, max_theta_sd.
+select
+    coalesce(
+        avg(theta) between -%(max_abs_theta_mean)s::float8 and %(max_abs_theta_mean)s::float8
+        and stddev_samp(theta) between %(min_theta_sd)s::float8 and %(max_theta_sd)s::float8,
+        false
+    ) as passed,
+    format(
+        'mean %%s (at most %%s from 0), SD %%s (%%s to %%s), %%s abilities',
+        round(avg(theta)::numeric, 3), %(max_abs_theta_mean)s::text,
+        round(stddev_samp(theta)::numeric, 3), %(min_theta_sd)s::text, %(max_theta_sd)s::text, count(*)
+    ) as finding
+from irt.run_ability
+-- A NaN would make every figure NaN, and numeric cannot hold an infinity in older versions: judge the finite ones
+-- here; standard_errors.sql and the table's loader refuse the others.
+where run_key = %(run_key)s and theta > '-infinity'::float8 and theta < 'infinity'::float8

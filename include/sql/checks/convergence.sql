@@ -1,0 +1,17 @@
+-- Purpose: the estimation converged, at a finite log-likelihood.
+-- Grain:   one row: passed, finding.
+-- Parameters: run_key.
+select
+    coalesce(
+        (result -> 'metrics' ->> 'converged')::boolean
+        and abs((result -> 'metrics' ->> 'loglik')::float8) < 'infinity'::float8,
+        false
+    ) as passed,
+    format(
+        'converged %%s after %%s iterations, log-likelihood %%s',
+        coalesce(result -> 'metrics' ->> 'converged', 'not stated'),
+        coalesce(result -> 'metrics' ->> 'n_iterations', 'unknown'),
+        coalesce(result -> 'metrics' ->> 'loglik', 'not stated')
+    ) as finding
+from irt.run
+where run_key = %(run_key)s

@@ -1,0 +1,28 @@
+-- Purpose: where the bank has anchors, the result is on their scale: a positive finite slope, a finite intercept, and
+--          enough anchors used. Without anchors, or with linking method none, there is nothing to judge.
+-- Grain:   one row: passed, finding.
+-- Parameters: run_key, min_anchors.
+with linking as (
+    select
+        coalesce((result ->> 'n_anchors_sent')::int, 0) as anchors,
+        coalesce(settings -> 'linking' ->> 'method', '') as method,
+        result -> 'model_spec' -> 'linking_constants' as constants
+    from irt.run
+    where run_key = %(run_key)s
+)
+
+select
+    anchors = 0 or method = 'none' or coalesce(
+        (constants ->> 'slope')::float8 > 0
+        and (constants ->> 'slope')::float8 < 'infinity'::float8
+        and abs((constants ->> 'intercept')::float8) < 'infinity'::float8
+        and (constants ->> 'n_anchors_used')::int >= %(min_anchors)s::int,
+        false
+    ) as passed,
+    case when anchors = 0 or method = 'none' then format('%%s anchors, linking %%s: not linked', anchors, method)
+        else format(
+            'slope %%s, intercept %%s, %%s of %%s anchors used, at least %%s needed',
+            coalesce(constants ->> 'slope', 'missing'), coalesce(constants ->> 'intercept', 'missing'),
+            coalesce(constants ->> 'n_anchors_used', 'missing'), anchors, %(min_anchors)s::text
+        ) end as finding
+from linking

@@ -1,0 +1,29 @@
+-- Purpose: every a, b and c is a finite number within the bank's limits.
+-- Grain:   one row: passed, finding (names the first item out of range).
+-- Parameters: run_key, min_a, max_a, max_abs_b, max_c.
+with judged as (
+    select
+        item_id, a, b, c,
+        -- NaN compares as greater than any number, so the upper limits catch it; NULL is caught by coalesce.
+        coalesce(
+            a >= %(min_a)s::float8 and a <= %(max_a)s::float8
+            and b >= -%(max_abs_b)s::float8 and b <= %(max_abs_b)s::float8
+            and (c is null or (c >= 0 and c <= %(max_c)s::float8)),
+            false
+        ) as good
+    from irt.run_item
+    where run_key = %(run_key)s
+)
+
+select
+    count(*) filter (where not good) = 0 as passed,
+    format(
+        '%%s of %%s items outside a %%s to %%s, |b| at most %%s, c 0 to %%s%%s',
+        count(*) filter (where not good), count(*),
+        %(min_a)s::text, %(max_a)s::text, %(max_abs_b)s::text, %(max_c)s::text,
+        (
+            select format('; first: item %%s, a %%s, b %%s, c %%s', w.item_id, w.a, w.b, w.c)
+            from judged as w where not w.good order by w.item_id limit 1
+        )
+    ) as finding
+from judged

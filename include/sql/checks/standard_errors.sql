@@ -1,0 +1,31 @@
+-- Purpose: every standard error is a positive finite number. None is expected for a held anchor, for the slope of a
+--          Rasch item, and for a parameter that the model does not have.
+-- Grain:   one row: passed, finding.
+-- Parameters: run_key.
+with judged as (
+    select
+        item_id,
+        anchor is not distinct from 'fixed' or (
+            coalesce(se_b > 0 and se_b < 'infinity'::float8, false)
+            and (model = 'Rasch' or coalesce(se_a > 0 and se_a < 'infinity'::float8, false))
+            and (c is null or coalesce(se_c > 0 and se_c < 'infinity'::float8, false))
+        ) as good
+    from irt.run_item
+    where run_key = %(run_key)s
+),
+
+abilities as (
+    select count(*) as n, count(*) filter (where coalesce(se > 0 and se < 'infinity'::float8, false)) as good
+    from irt.run_ability
+    where run_key = %(run_key)s
+)
+
+select
+    count(*) filter (where not judged.good) = 0 and min(abilities.good) = min(abilities.n) as passed,
+    format(
+        '%%s of %%s items and %%s of %%s abilities without a positive standard error%%s',
+        count(*) filter (where not judged.good), count(*), min(abilities.n) - min(abilities.good), min(abilities.n),
+        '; first item: ' || min(judged.item_id) filter (where not judged.good)
+    ) as finding
+from judged
+cross join abilities

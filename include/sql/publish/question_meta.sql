@@ -1,0 +1,15 @@
+-- Purpose: write the parameters back into question.meta.irt, where later runs read seeds. Anchors are left as they are:
+--          their values define the reference scale.
+-- Grain:   one question.
+-- Parameters: run_key, bank.
+update question as q
+set
+    meta = jsonb_set(
+        coalesce(q.meta, '{}'), '{irt}',
+        jsonb_strip_nulls(jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'model', i.model, 'version', %(bank)s::text))
+    ),
+    updated_at = now()
+from irt.run_item as i
+where i.run_key = %(run_key)s
+    and q.id::text = i.item_id
+    and not coalesce(q.meta -> 'tags' @> '"anchor"', false)

@@ -1,0 +1,116 @@
+"""`./irt demo`: the nightly calibration once, through all its tasks, in a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from local import demo_data, report
+from local.airflow_api import AirflowApi
+from local.home import Home
+from local.schema import apply_schema
+from local.stack import DAG_ID, Stack, StackError, running_stack
+
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_GOOD = frozenset({"success", "skipped"})
+_RUN_SECONDS = 600
+_PREFIX = "demo__"
+
+
+def run(home: Home, *, json_file: Path | None = None, say: Callable[[str], None] = print) -> int:
+    """Run the demo.
+
+    :return: the exit code: 0 when every task did well.
+    :raise StackError: when something does not start, or the database holds real answers.
+    """
+    began = time.monotonic()
+    with running_stack(home, say) as stack:
+        load_data(stack)
+        started = time.monotonic()
+        api = stack.start_airflow()
+        say(f"Airflow runs ({time.monotonic() - started:.1f} s)\n")
+        end_interrupted(api, say)
+        run_id = datetime.now(timezone.utc).strftime(f"{_PREFIX}%Y-%m-%dT%H:%M:%S.%f")
+        api.pause(DAG_ID, False)
+        api.trigger(DAG_ID, run_id)
+        say(f"Run {run_id} of {DAG_ID}:")
+        state = follow(api, run_id, say, stack.check)
+        if state != "success":
+            show_failures(api, run_id, say)
+        with stack.database() as connection:
+            summary = report.summary(connection, run_id)
+    summary |= {"state": state, "seconds": round(time.monotonic() - began, 1)}
+    if json_file:
+        json_file.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    report.show(summary)
+    return 0 if state == "success" else 1
+
+
+def load_data(stack: Stack) -> None:
+    """Put the demo's banks into the database.
+
+    :raise StackError: when the database holds other answers than the demo's.
+    """
+    with stack.database() as connection:
+        apply_schema(connection)
+        if foreign := demo_data.foreign_exams(connection):
+            raise StackError(
+                f"the database holds {foreign} exam results that are not the demo's; the demo does not touch them. "
+                "Use ./irt up to run Airflow on this database"
+            )
+        loaded = demo_data.load(connection, demo_data.midnight())
+    stack.say(f"Demo data loaded: {loaded['exams']} exams, {loaded['questions']} questions")
+
+
+def end_interrupted(api: AirflowApi, say: Callable[[str], None]) -> None:
+    """A demo that was ended in the middle left a run that would go on now, and one run at a time is all there is."""
+    for run_id in api.active_runs(DAG_ID):
+        if run_id.startswith(_PREFIX):
+            say(f"Run {run_id} was interrupted and is ended")
+            api.fail(DAG_ID, run_id)
+        else:
+            say(f"Run {run_id} was interrupted and goes on first")
+
+
+def follow(api: AirflowApi, run_id: str, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> str:
+    """Show each task when it ends, until the run has.
+
+    :return: the state of the run.
+    :raise StackError: when the run takes longer than ten minutes.
+    """
+    shown: set[tuple[str, int]] = set()
+    deadline = time.monotonic() + _RUN_SECONDS
+    while True:
+        check()
+        # The state first: what ended before it did is then in the list of tasks.
+        state = api.run_state(DAG_ID, run_id)
+        for task in sorted(api.tasks(DAG_ID, run_id), key=lambda t: t["end_date"] or ""):
+            key = (task["task_id"], task["map_index"])
+            if task["state"] in _ENDED and key not in shown:
+                shown.add(key)
+                say(_task_line(task))
+        if state in {"success", "failed"}:
+            return state
+        if time.monotonic() > deadline:
+            raise StackError(f"run {run_id} has not ended after {_RUN_SECONDS} s; it is {state}")
+        time.sleep(0.5)
+
+
+def show_failures(api: AirflowApi, run_id: str, say: Callable[[str], None]) -> None:
+    """The last log lines of every failed task."""
+    for task in api.tasks(DAG_ID, run_id):
+        if task["state"] == "failed":
+            say(f"\nThe last lines of {task['task_id']} ({task['rendered_map_index'] or task['map_index']}):")
+            for line in api.log(DAG_ID, run_id, task)[-12:]:
+                say(f"  {line}")
+
+
+def _task_line(task: dict) -> str:
+    bank = task["rendered_map_index"] or ""
+    name = task["task_id"].removeprefix("bank.")
+    ended = (task["end_date"] or "")[11:19]
+    seconds = f"{task['duration']:5.1f} s" if task["duration"] is not None else "       "
+    return f"  {ended:8}  {bank:10} {name:18} {task['state']:16} {seconds}"

@@ -1,0 +1,119 @@
+"""Where one installation keeps its state and its secrets, and the settings that follow from them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DATABASE_CONNECTION = "AIRFLOW_CONN_SEEDTEST_DB"
+SERVICE_CONNECTION = "AIRFLOW_CONN_R_IRT"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One installation's state folder (`.irt/`, or a temporary one in tests)."""
+
+    path: Path
+
+    @property
+    def postgres(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def airflow(self) -> Path:
+        return self.path / "airflow"
+
+    @property
+    def service(self) -> Path:
+        return self.path / "service"
+
+    @property
+    def staging(self) -> Path:
+        return self.path / "staging"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def kernel_cache(self) -> Path:
+        return self.path / "kernels"
+
+    def make(self) -> Home:
+        for folder in (self.path, self.airflow, self.service, self.staging, self.logs, self.kernel_cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def secrets(self) -> dict[str, str]:
+        """The random secrets of this installation, made at the first call, in a file only its owner reads."""
+        file = self.path / "secrets.json"
+        if not file.exists():
+            made = {
+                "service_token": secrets.token_urlsafe(32),
+                "jwt_secret": secrets.token_urlsafe(48),
+                "web_secret": secrets.token_urlsafe(48),
+                "fernet_key": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+                "admin_password": secrets.token_urlsafe(9),
+            }
+            draft = file.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                json.dump(made, out)
+            draft.replace(file)
+        return json.loads(file.read_text())
+
+
+def default_home() -> Home:
+    return Home(ROOT / ".irt").make()
+
+
+def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: bool) -> dict[str, str]:
+    """Airflow's configuration as environment variables: LocalExecutor for a laptop, no examples, no telemetry.
+
+    :param scheduled: whether DAGs run by their schedule, or by hand alone (else last night's run, which Airflow makes
+        up for as soon as the DAG is on, would stand before the one that is asked for).
+    """
+    known = home.secrets()
+    address = f"http://127.0.0.1:{port}"
+    passwords = home.airflow / "passwords.json"
+    passwords.touch(mode=0o600)
+    passwords.write_text(json.dumps({"admin": known["admin_password"]}))
+    config = {
+        "core.dags_folder": ROOT / "dags",
+        "core.plugins_folder": ROOT / "plugins",
+        "core.load_examples": False,
+        "core.executor": "LocalExecutor",
+        "core.parallelism": 4,
+        "core.fernet_key": known["fernet_key"],
+        "core.execution_api_server_url": f"{address}/execution/",
+        "core.simple_auth_manager_users": "admin:admin",
+        "core.simple_auth_manager_passwords_file": passwords,
+        "database.sql_alchemy_conn": metadata_uri,
+        "usage_data_collection.enabled": False,
+        "api.host": "127.0.0.1",
+        "api.port": port,
+        "api.base_url": address,
+        "api.workers": 1,
+        "api.secret_key": known["web_secret"],
+        "api_auth.jwt_secret": known["jwt_secret"],
+        "logging.base_log_folder": home.airflow / "logs",
+        "logging.logging_level": "INFO",
+        "dag_processor.refresh_interval": 10,
+        "dag_processor.parsing_processes": 1,
+        "scheduler.scheduler_idle_sleep_time": 0.5,
+        "scheduler.use_job_schedule": scheduled,
+        "triggerer.job_heartbeat_sec": 2,
+        # How long a finished task's supervisor may linger before it notices; the default of 5 s is most of the demo.
+        "workers.min_heartbeat_interval": 1,
+    }
+    env = {f"AIRFLOW__{key.replace('.', '__').upper()}": str(value) for key, value in config.items()}
+    return env | {
+        "AIRFLOW_HOME": str(home.airflow),
+        "AIRFLOW_VAR_IRT_STAGING": home.staging.as_uri(),
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
+    }

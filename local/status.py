@@ -1,0 +1,95 @@
+"""`./irt status` and `./irt psql`: a look at the project database, running or not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from local.console import wide_console
+from local.home import DATABASE_CONNECTION, Home
+from local.postgres import EmbeddedPostgres
+from local.processes import Supervisor
+from local.schema import SQL
+from local.stack import StackError, database_conninfo, only_one, start_postgres
+
+_TITLES = {
+    "bank": "bank",
+    "last_calibration": "last calibration",
+    "items_last_day": "items 24 h",
+    "users_last_day": "users 24 h",
+    "anchors": "anchors",
+    "slope": "slope",
+    "intercept": "intercept",
+    "last_run": "last run",
+}
+
+
+@contextmanager
+def reachable_database(home: Home) -> Iterator[tuple[EmbeddedPostgres, str]]:
+    """The project database's libpq string; the embedded server is started for the length of the block if it rests."""
+    postgres = EmbeddedPostgres(home.postgres)
+    if os.environ.get(DATABASE_CONNECTION) or postgres.running:
+        yield postgres, database_conninfo(postgres)
+        return
+    with only_one(home), Supervisor(home.logs) as supervisor:
+        start_postgres(supervisor, postgres)
+        yield postgres, database_conninfo(postgres)
+
+
+def show(home: Home) -> int:
+    """Print the morning check.
+
+    :raise StackError: when nothing was ever run on this database.
+    """
+    with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo) as connection:
+        if connection.execute("select to_regclass('irt.run')").fetchone()[0] is None:
+            raise StackError("no calibration was ever run on this database; try ./irt demo")
+        with connection.cursor(row_factory=dict_row) as cursor:
+            banks = cursor.execute((SQL / "status" / "overview.sql").read_text()).fetchall()
+    table = Table(box=SIMPLE_HEAD, title=f"Calibrations, as of {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
+    for title in _TITLES.values():
+        table.add_column(title, justify="left" if title == "bank" else "right", no_wrap=True)
+    for bank in banks:
+        last_run = f"{bank['last_run_state']} {_cell(bank['last_run'])}"
+        table.add_row(*(_cell(bank[name]) for name in _TITLES if name != "last_run"), last_run)
+    wide_console().print(table)
+    return 0
+
+
+def psql(home: Home, arguments: list[str]) -> int:
+    """Open psql; the connection goes by the environment, because a command line is seen by the whole machine."""
+    with reachable_database(home) as (postgres, conninfo):
+        known = psycopg.conninfo.conninfo_to_dict(conninfo)
+        env = {variable: str(known[key]) for key, variable in _LIBPQ.items() if known.get(key)}
+        return subprocess.call([str(postgres.psql()), *arguments], env={**os.environ, **env})
+
+
+# libpq's connection parameters and the environment variables that stand for them.
+_LIBPQ = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

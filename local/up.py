@@ -1,0 +1,27 @@
+"""`./irt up`: Airflow with its UI beside the database and the service, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from local.home import Home
+from local.stack import DAG_ID, running_stack
+
+
+def run(home: Home, *, port: int | None = None, say: Callable[[str], None] = print) -> int:
+    """Run until interrupted.
+
+    :raise StackError: when a part does not start, or ends.
+    """
+    with running_stack(home, say) as stack:
+        api = stack.start_airflow(port, scheduled=True)
+        api.pause(DAG_ID, False)
+        say("Airflow runs\n")
+        say(f"  {api.address}")
+        say("  login     admin")
+        say(f"  password  {home.secrets()['admin_password']}\n")
+        say(f"The DAG {DAG_ID} is on: it runs at 03:00 UTC, or by its Trigger button. Ctrl-C ends everything.")
+        while True:
+            stack.check()
+            time.sleep(1)

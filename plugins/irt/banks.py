@@ -1,0 +1,125 @@
+"""The item banks of `include/banks.yaml`: one unidimensional scale each, with its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from irt.sql import INCLUDE
+
+BANKS_FILE = INCLUDE / "banks.yaml"
+
+MODELS = ("Rasch", "1PL", "2PL", "3PL")
+LINKING_METHODS = ("fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class BanksError(ValueError):
+    """banks.yaml cannot be used; the message names bank, field and value of every mistake."""
+
+
+class _Settings(BaseModel):
+    # strict: a quoted number or a number for a name is a slip of the pen, and is said instead of guessed at.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Linking(_Settings):
+    """How the result is put on the scale of the anchors."""
+
+    method: Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"] = "stocking_lord"
+    min_anchors: Annotated[int, Field(ge=2)] = 5
+    drift_z: Positive = 2.7
+
+
+class Minimum(_Settings):
+    """Below these numbers a bank is not calibrated (responses, users, items), or an item not (item_responses)."""
+
+    responses: Annotated[int, Field(ge=1)] = 500
+    users: Annotated[int, Field(ge=1)] = 100
+    items: Annotated[int, Field(ge=3)] = 3
+    item_responses: Annotated[int, Field(ge=1)] = 20
+
+
+class Checks(_Settings):
+    """Thresholds of the checks under include/sql/checks."""
+
+    min_a: float = 0.01
+    max_a: Positive = 10.0
+    max_abs_b: Positive = 15.0
+    max_c: Share = 0.6
+    max_excluded_share: Share = 0.2
+    max_abs_theta_mean: Positive = 2.0
+    min_theta_sd: Positive = 0.2
+    max_theta_sd: Positive = 3.0
+
+
+class Bank(_Settings):
+    """One bank: which answers belong to it, and how it is calibrated."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    topics: list[Annotated[str, Field(min_length=1)]] = []
+    exams: list[int] = []
+    model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"
+    linking: Linking = Linking()
+    minimum: Minimum = Minimum()
+    checks: Checks = Checks()
+
+    @field_validator("name")
+    @classmethod
+    def _not_online(cls, name: str) -> str:
+        if name.startswith("online"):
+            raise ValueError("versions that begin with 'online' belong to the online updates")
+        return name
+
+    @model_validator(mode="after")
+    def _has_filter(self) -> Bank:
+        if not self.topics and not self.exams:
+            raise ValueError("needs topics or exams, or it would take every answer there is")
+        return self
+
+
+def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
+    """Read and validate the banks, by name and in the order of the file.
+
+    :raise BanksError: naming the bank, the field and the value of each mistake.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BanksError(f"{path.name} cannot be read: {error}") from error
+    if not isinstance(content, dict) or set(content) != {"banks"} or not isinstance(content["banks"], list):
+        raise BanksError(f"{path.name}: expected one key 'banks' with a list of banks")
+    banks, mistakes = {}, []
+    for position, entry in enumerate(content["banks"], start=1):
+        label = _label(entry, position)
+        try:
+            bank = Bank.model_validate(entry)
+        except ValidationError as error:
+            mistakes += [f"{label}: {_mistake(detail)}" for detail in error.errors(include_url=False)]
+            continue
+        if bank.name in banks:
+            mistakes.append(f"{label}: name: {bank.name!r} is used twice")
+        banks[bank.name] = bank
+    if not content["banks"]:
+        mistakes.append("banks: the list is empty")
+    if mistakes:
+        raise BanksError(f"{path.name}: " + "; ".join(mistakes))
+    return banks
+
+
+def _label(entry: Any, position: int) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return f"bank {name!r}" if name is not None else f"bank number {position}"
+
+
+def _mistake(detail: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "missing" or not field:
+        return f"{field}: {message}" if field else message
+    return f"{field}: {message}, got {detail['input']!r}"

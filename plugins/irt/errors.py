@@ -1,0 +1,36 @@
+"""The failures of a run, sorted by what a retry can do about them (see `retry.py`)."""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException
+
+
+class PermanentError(AirflowException):
+    """The same input would fail again: bad data, a refused request, a failed check."""
+
+
+class BadDataError(PermanentError):
+    """Data that cannot be used, with the field and the value."""
+
+
+class RequestRefusedError(PermanentError):
+    """The calibration service refused the request (4xx)."""
+
+
+class CalibrationFailedError(PermanentError):
+    """The calibration job failed at the service, for a reason in the data or the settings."""
+
+
+class ChecksFailedError(PermanentError):
+    """The loaded run did not pass its checks; it is rejected."""
+
+
+class TransientError(AirflowException):
+    """Worth another try: connection refused, time-out, 5xx, 429, a job lost by a restarted service.
+
+    `retry_after` (seconds) is what the service asked for, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

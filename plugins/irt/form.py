@@ -1,0 +1,77 @@
+"""The trigger form of the nightly DAG: what a person may ask of a run, with types and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow.sdk import Param
+
+from irt.banks import LINKING_METHODS, MODELS
+
+AS_CONFIGURED = "as configured"
+
+
+def params(banks: Iterable[str]) -> dict[str, Param]:
+    """The params of `irt_calibration_nightly`; the scheduled run takes the defaults."""
+    names = list(banks)
+    return {
+        "banks": Param(
+            names,
+            type="array",
+            items={"type": "string", "enum": names},
+            examples=names,
+            uniqueItems=True,
+            minItems=1,
+            title="Banks",
+            description="Which banks of include/banks.yaml to calibrate.",
+        ),
+        "model": Param(
+            AS_CONFIGURED,
+            type="string",
+            enum=[AS_CONFIGURED, *MODELS],
+            title="Model",
+            description="Overrides the model of every chosen bank.",
+        ),
+        "lookback_days": Param(
+            60,
+            type="integer",
+            minimum=1,
+            maximum=3650,
+            title="Days to look back",
+            description="The window is [end - days, end); end is the data interval's end or, without one, run_after.",
+        ),
+        "attempt_policy": Param(
+            "first",
+            type="string",
+            enum=["first", "last"],
+            title="Answer that counts",
+            description="Where a user answered an item several times in the window: the first or the last answer.",
+        ),
+        "max_responses": Param(
+            0,
+            type="integer",
+            minimum=0,
+            title="Most responses",
+            description="0: no limit. Otherwise the most recent responses, as many as this, per bank.",
+        ),
+        "linking_method": Param(
+            AS_CONFIGURED,
+            type="string",
+            enum=[AS_CONFIGURED, *LINKING_METHODS],
+            title="Linking method",
+            description="Overrides how every chosen bank is put on the scale of its anchors.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Do everything up to the checks, and publish nothing.",
+        ),
+        "publish_question_meta": Param(
+            False,
+            type="boolean",
+            title="Update question.meta",
+            description="Also write the parameters to question.meta.irt, in the transaction of the publication; "
+            "anchors keep theirs.",
+        ),
+    }

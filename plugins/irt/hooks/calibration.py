@@ -1,0 +1,100 @@
+"""The calibration service through Airflow's HTTP connection, whose password is the bearer token."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+from airflow.providers.http.hooks.http import HttpAsyncHook, HttpHook, SessionConfig
+
+from irt.errors import RequestRefusedError, TransientError
+
+_ANSWERED = frozenset({200, 202, 204})
+_LONGEST_DETAIL = 2000
+
+
+class _BearerAuth(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class CalibrationHook(HttpHook):
+    """Requests to the calibration service, with its refusals and outages told apart."""
+
+    def _extract_auth(self, connection: Any) -> Any | None:
+        return _BearerAuth(connection.password) if connection.password else None
+
+    def call(self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any):
+        """One request; redirects are not followed, so the token stays with the address of the connection.
+
+        :raise RequestRefusedError: the service answered 4xx, other than 408, 425 and 429.
+        :raise TransientError: it could not be reached, timed out, or answered 5xx, 408, 425 or 429.
+        """
+        options = {"timeout": 60, **options, "check_response": False, "allow_redirects": False}
+        try:
+            response = self.run(endpoint, data=body, headers=headers, extra_options=options)
+        except requests.RequestException as error:
+            raise TransientError(f"the calibration service cannot be reached: {_without_address(error)}") from error
+        if response.status_code not in _ANSWERED:
+            raise refusal(response.status_code, response.text, response.headers.get("Retry-After"))
+        return response
+
+    def endpoint_of(self, location: str, answered_from: str) -> str:
+        """The endpoint that a `Location` header names, relative to the connection's address.
+
+        :raise RequestRefusedError: it leads to another host, where the token must not go.
+        """
+        self.url_from_endpoint("")
+        base = self.base_url.rstrip("/") + "/"
+        address = urljoin(answered_from, location)
+        if not address.startswith(base):
+            raise RequestRefusedError(f"Location: {location!r} is not below the address of the connection")
+        return address.removeprefix(base)
+
+
+class AsyncCalibrationHook(HttpAsyncHook):
+    """The same for the triggerer: the token goes into the session's headers."""
+
+    async def config(self) -> SessionConfig:
+        if self._config is None:
+            from airflow.providers.common.compat.connection import get_async_connection
+
+            plain = await super().config()
+            connection = await get_async_connection(conn_id=self.http_conn_id, hook=self)
+            token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
+            plain.headers = {**(plain.headers or {}), **token}
+            plain.auth = None
+        return self._config
+
+
+def refusal(status: int, text: str, retry_after: str | None = None) -> RequestRefusedError | TransientError:
+    """The failure that an answer other than 2xx means, with the service's own reason."""
+    message = f"the calibration service answered {status}: {_detail(text)}"
+    if status in {408, 425, 429} or status >= 500:
+        return TransientError(message, float(retry_after) if (retry_after or "").isdigit() else None)
+    return RequestRefusedError(message)
+
+
+def _detail(text: str) -> str:
+    """The readable part of a problem document (RFC 9457), or the text itself."""
+    import json
+
+    try:
+        problem = json.loads(text)
+        parts = [str(problem.get("title") or ""), str(problem.get("detail") or "")]
+        parts += [f"{e.get('field')}: {e.get('message')}" for e in problem.get("errors") or []]
+        readable = "; ".join(part for part in parts if part) or text
+    except (ValueError, AttributeError, TypeError):
+        readable = text
+    return readable[:_LONGEST_DETAIL] or "(no body)"
+
+
+def _without_address(error: Exception) -> str:
+    """Name the kind of failure: urllib3's text repeats addresses and pool objects that help nobody."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return str(getattr(reason, "args", [reason])[-1]) if reason else f"{type(error).__name__}: {error}"

@@ -1,0 +1,92 @@
+"""PostgreSQL through Arrow: streams results as record batches and writes tables by binary COPY."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+from irt.sql import positional, statement
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ArrowTransaction:
+    """One transaction on an ADBC connection; statements are named after their files under `include/sql`."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def execute(self, name: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that answers no rows, or whose rows do not matter."""
+        self._cursor.execute(*positional(statement(name), parameters or {}))
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The only row of a statement without parameters."""
+        self._cursor.execute(statement(name))
+        return self._cursor.fetch_arrow_table().to_pylist()[0]
+
+    def batches(self, name: str) -> pa.RecordBatchReader:
+        """Stream a statement without parameters: it runs as COPY, so memory does not grow with its rows."""
+        self._cursor.execute(statement(name))
+        return self._cursor.fetch_record_batch()
+
+    def repeatable_read(self) -> None:
+        """Let all statements see the same rows; must come first."""
+        self._cursor.execute("set transaction isolation level repeatable read")
+
+    def append(self, table: str, rows: pa.Table, schema: str) -> None:
+        """Write an Arrow table by COPY in PostgreSQL's binary format; columns are matched by name."""
+        self._cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
+
+
+class ArrowPostgresHook(PostgresHook):
+    """The Postgres provider's hook with an Arrow door.
+
+    The statements stand in files; the log of a task is for what came of them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"log_sql": False, **kwargs})
+
+    def conninfo(self) -> str:
+        """libpq's connection string of the Airflow connection. Holds the password: never log it."""
+        from psycopg.conninfo import make_conninfo
+
+        connection = self.connection
+        login, password, port = connection.login, connection.password, connection.port
+        if connection.extra_dejson.get("iam"):
+            login, password, port = self.get_iam_token(connection)
+        extra = {k: v for k, v in connection.extra_dejson.items() if k not in self.ignored_extra_options}
+        known = {
+            "host": connection.host,
+            "port": port,
+            "user": login,
+            "password": password,
+            "dbname": self.database or connection.schema,
+            **extra,
+        }
+        return make_conninfo("", **{k: v for k, v in known.items() if v not in (None, "")})
+
+    @contextmanager
+    def arrow_transaction(self) -> Iterator[ArrowTransaction]:
+        """Commits at the end, rolls back on any error."""
+        from adbc_driver_postgresql import dbapi
+
+        with closing(dbapi.connect(self.conninfo())) as connection:
+            try:
+                with closing(connection.cursor()) as cursor:
+                    yield ArrowTransaction(cursor)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A psycopg cursor in one transaction: commits at the end, rolls back on any error."""
+        with closing(self.get_conn()) as connection, connection, connection.cursor() as cursor:
+            yield cursor

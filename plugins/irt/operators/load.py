@@ -1,0 +1,49 @@
+"""The task that writes a run's rows where no consumer reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from irt.operators.base import RunOperator
+from irt.operators.calibrate import ABILITIES, FIT, ITEMS
+from irt.operators.extract import ANCHORS
+from irt.run import Run
+
+
+class LoadOperator(RunOperator):
+    """Replaces the run's rows in the run tables by the staged result, in one transaction.
+
+    :return: the numbers of rows written.
+    """
+
+    def execute(self, context: Any) -> dict[str, int]:
+        run = self.the_run
+        items, abilities = _table(run, ITEMS), _table(run, ABILITIES)
+        with run.staged(FIT).open("r") as file:
+            fit = json.load(file)
+        fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
+        key = {"run_key": run.run_key}
+        with self.database.arrow_transaction() as transaction:
+            transaction.execute("load/begin_result", key | {"result": json.dumps(fit)})
+            for name in ("clear_checks", "clear_items", "clear_abilities"):
+                transaction.execute(f"load/{name}", key)
+            transaction.append("run_item", items, schema="irt")
+            transaction.append("run_ability", abilities, schema="irt")
+        self.log.info("Loaded %s items and %s abilities of run %s", items.num_rows, abilities.num_rows, run.run_key)
+        return {"items": items.num_rows, "abilities": abilities.num_rows}
+
+
+def _table(run: Run, name: str) -> Any:
+    with run.staged(name).open("rb") as file:
+        return pq.read_table(file)
+
+
+def _anchors_with_answers(run: Run, items: Any, fit: dict[str, Any]) -> int:
+    """How many anchors the result should be linked by: those that were in the request."""
+    with run.staged(ANCHORS).open("r") as file:
+        anchors = {item["item_id"] for item in json.load(file) if item["fixed"]}
+    excluded = {str(row.get("item_id")) for row in fit["excluded"].get("items", [])}
+    return len(anchors & (set(items.column("item_id").to_pylist()) | excluded))

@@ -1,0 +1,137 @@
+"""The request to a calibration service, in the richest form that the service reads."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from airflow.sdk import ObjectStoragePath
+from requests_toolbelt import MultipartEncoder
+
+from irt.run import Run
+
+PARQUET = "application/vnd.apache.parquet"
+_LONGEST_KEY = 255
+_ROWS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """What a service says in `/healthz` that it reads; the one deployed before says nothing and gets plain rows."""
+
+    parquet: bool = False
+    columns: bool = False
+    gzip: bool = False
+    contract: str | None = None
+
+    @classmethod
+    def from_health(cls, health: Any) -> Accepts:
+        if not isinstance(health, dict):
+            return cls()
+        return cls(
+            parquet=any(PARQUET in str(kind) for kind in health.get("media_types") or []),
+            columns="columns" in (health.get("observation_forms") or []),
+            gzip="gzip" in (health.get("content_encodings") or []),
+            contract=health.get("contract"),
+        )
+
+
+def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:
+    """The request without its observations.
+
+    :param known: anchors and seeds, of which those are sent that have answers (`present`: item ids).
+    """
+    anchors = [item for item in known if item["item_id"] in present]
+    linked = any(item["fixed"] for item in anchors)
+    return {
+        "model": run.model,
+        "anchors": anchors,
+        "linking": run.linking if linked else {"method": "none"},
+        "options": {"run_id": run.run_key, "min_item_responses": run.minimum["item_responses"]},
+    }
+
+
+def item_ids(path: ObjectStoragePath) -> set[str]:
+    """The distinct item ids of staged responses."""
+    found: set[str] = set()
+    with path.open("rb") as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=["item_id"]):
+            found.update(pc.unique(batch.column(0)).to_pylist())
+    return found
+
+
+def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:
+    """The run key with a digest of what is asked.
+
+    A retry of the same request finds the job of the first one; after a clear that extracted other answers, the
+    request differs and so does its key.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    with responses.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    key = f"{quote(run.run_key)}:{digest.hexdigest()[:32]}"
+    return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
+
+
+def write_body(
+    responses: ObjectStoragePath, settings: dict[str, Any], accepts: Accepts, scratch: BinaryIO
+) -> tuple[Any, dict[str, str]]:
+    """Make the request's body.
+
+    :param scratch: an open temporary file for bodies that are written out; must stay open until the body is sent.
+    :return: what `requests` sends (it streams), and the headers that describe it.
+    """
+    if accepts.parquet:
+        with responses.open("rb") as file:
+            while block := file.read(1 << 20):
+                scratch.write(block)
+        scratch.seek(0)
+        parts = {
+            "request": ("request.json", json.dumps(settings), "application/json"),
+            "observations": ("observations.parquet", scratch, PARQUET),
+        }
+        encoder = MultipartEncoder(parts)
+        return encoder, {"Content-Type": encoder.content_type}
+    text = _columns(responses, settings) if accepts.columns else _rows(responses, settings)
+    headers = {"Content-Type": "application/json"}
+    if accepts.gzip:
+        headers["Content-Encoding"] = "gzip"
+        with gzip.GzipFile(fileobj=scratch, mode="wb", compresslevel=1) as packed:
+            for piece in text:
+                packed.write(piece.encode())
+    else:
+        for piece in text:
+            scratch.write(piece.encode())
+    scratch.seek(0)
+    return scratch, headers
+
+
+def _rows(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[str]:
+    yield json.dumps(settings)[:-1] + ', "observations": ['
+    with responses.open("rb") as file:
+        comma = ""
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
+            yield comma + ",".join(json.dumps(row) for row in batch.to_pylist())
+            comma = ","
+    yield "]}"
+
+
+def _columns(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[str]:
+    yield json.dumps(settings)[:-1] + ', "observations": {'
+    for position, name in enumerate(("user_id", "item_id", "is_correct")):
+        yield f'{", " if position else ""}"{name}": ['
+        with responses.open("rb") as file:
+            comma = ""
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=[name]):
+                yield comma + json.dumps(batch.column(0).to_pylist())[1:-1]
+                comma = ", "
+        yield "]"
+    yield "}}"

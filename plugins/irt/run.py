@@ -1,0 +1,88 @@
+"""A run: one bank in one DAG run. Its key names everything it makes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import ObjectStoragePath
+
+from irt.banks import Bank
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the tasks of one bank need to know; small, free of secrets, and JSON all through (it travels by XCom)."""
+
+    run_key: str
+    dag_run_id: str
+    bank: str
+    staging: str
+    window_start: str
+    window_end: str
+    topics: list[str]
+    exams: list[int]
+    model: str
+    linking: dict[str, Any]
+    minimum: dict[str, int]
+    checks: dict[str, float]
+    attempt_policy: str
+    max_responses: int
+    dry_run: bool
+    publish_question_meta: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Run:
+        return cls(**fields)
+
+    def staged(self, name: str) -> ObjectStoragePath:
+        """The address of one of the run's staged objects; its folder is the run's own."""
+        # Quoted and labelled, so that no name (not even "..") leaves the folder and none meets another's.
+        labels = {"run": self.dag_run_id, "bank": self.bank}
+        parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
+        folder = ObjectStoragePath(self.staging).joinpath(*parts)
+        if folder.protocol == "file":
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+
+def window(end: datetime, lookback_days: int) -> tuple[datetime, datetime]:
+    """The answers of a run: `[end - lookback_days, end)`."""
+    return end - timedelta(days=lookback_days), end
+
+
+def window_end(dag_run: Any) -> datetime:
+    """The end of the data interval or, where a manual run has none, `run_after`; never the clock."""
+    return dag_run.data_interval_end or dag_run.run_after
+
+
+def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params: dict[str, Any]) -> Run:
+    """Join a bank's settings with those of the trigger form."""
+    start, end = window(end, params["lookback_days"])
+    linking = bank.linking.model_dump()
+    if params["linking_method"] != "as configured":
+        linking["method"] = params["linking_method"]
+    run = Run(
+        run_key=f"{dag_run_id}/{bank.name}",
+        dag_run_id=dag_run_id,
+        bank=bank.name,
+        staging=staging,
+        window_start=start.isoformat(),
+        window_end=end.isoformat(),
+        topics=bank.topics,
+        exams=bank.exams,
+        model=bank.model,
+        linking=linking,
+        minimum=bank.minimum.model_dump(),
+        checks=bank.checks.model_dump(),
+        attempt_policy=params["attempt_policy"],
+        max_responses=params["max_responses"],
+        dry_run=params["dry_run"],
+        publish_question_meta=params["publish_question_meta"],
+    )
+    return run if params["model"] == "as configured" else replace(run, model=params["model"])

@@ -1,0 +1,41 @@
+"""SQL files of `include/sql`, and the two ways to bind their named parameters."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# IRT_INCLUDE serves installations that keep plugins/ and include/ apart.
+INCLUDE = Path(os.environ.get("IRT_INCLUDE") or Path(__file__).resolve().parents[2] / "include")
+SQL = INCLUDE / "sql"
+
+_NAMED = re.compile(r"%\((\w+)\)s|%%")
+
+
+@cache
+def statement(name: str) -> str:
+    """The text of `include/sql/<name>.sql`.
+
+    :raise FileNotFoundError: when there is no such file.
+    """
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def positional(sql: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+    """Turn psycopg's `%(name)s` into PostgreSQL's own `$1`, which ADBC binds.
+
+    :return: the statement and its values in order.
+    :raise KeyError: when the statement names a parameter that is not given.
+    """
+    order: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return "%" if name is None else f"${order.setdefault(name, len(order) + 1)}"
+
+    text = _NAMED.sub(number, sql)
+    return text, [parameters[name] for name in order]

@@ -1,0 +1,118 @@
+"""The DAG as the scheduler sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dag():
+    bag = DagBag(str(ROOT / "dags"))
+    assert not bag.import_errors
+    # A missing folder gives an empty bag and no error.
+    assert set(bag.dags) == {"irt_calibration_nightly"}
+    return bag.dags["irt_calibration_nightly"]
+
+
+def test_which_task_stands_upstream_of_which(dag):
+    upstream = {task.task_id: task.upstream_task_ids - {"plan_runs"} for task in dag.tasks}
+    assert upstream == {
+        "plan_runs": set(),
+        "bank.extract_responses": set(),
+        "bank.extract_anchors": set(),
+        "bank.calibrate": {"bank.extract_responses", "bank.extract_anchors"},
+        "bank.load": {"bank.calibrate"},
+        "bank.check": {"bank.load"},
+        "bank.publish": {"bank.check"},
+    }
+
+
+def test_schedule(dag):
+    assert dag.schedule == "0 3 * * *"
+    assert dag.timezone.utcoffset(datetime(2026, 7, 1)) == timedelta(0)
+    assert dag.start_date == datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    assert dag.tags == {"irt", "calibration"}
+    assert "Nightly IRT calibration" in dag.doc_md
+
+
+def test_every_task_has_a_timeout_and_the_retry_policy(dag):
+    for task in dag.tasks:
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=2), task.task_id
+        assert task.retries == 3
+        assert task.retry_exponential_backoff
+        assert type(task.retry_policy).__name__ == "RunRetryPolicy"
+
+
+def test_publish_feeds_the_assets_of_the_three_tables(dag):
+    names = {asset.name for asset in dag.get_task("bank.publish").outlets}
+    assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta"}
+
+
+def test_form(dag):
+    defaults = {name: dag.params[name] for name in dag.params}
+    assert defaults == {
+        "banks": ["lsat7", "math"],
+        "model": "as configured",
+        "lookback_days": 60,
+        "attempt_policy": "first",
+        "max_responses": 0,
+        "linking_method": "as configured",
+        "dry_run": False,
+        "publish_question_meta": False,
+    }
+    for name in defaults:
+        schema = dag.params.get_param(name).schema
+        assert schema["type"] and schema["title"]
+        assert dag.params.get_param(name).description
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("banks", []),
+        ("banks", ["nobody"]),
+        ("banks", ["math", "math"]),
+        ("model", "4PL"),
+        ("lookback_days", 0),
+        ("lookback_days", "60"),
+        ("attempt_policy", "best"),
+        ("max_responses", -1),
+        ("linking_method", "equipercentile"),
+        ("dry_run", "yes"),
+    ],
+)
+def test_form_refuses(dag, name, value):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = dag.params.get_param(name)
+    with pytest.raises(ParamValidationError):
+        param.resolve(value=value)
+
+
+def test_parses_in_under_two_seconds_without_database_and_network():
+    """In a process of its own, where opening a socket is an error; Airflow itself is imported before the clock runs."""
+    code = f"""
+import socket, sys, time
+sys.path.insert(0, {str(ROOT / "plugins")!r})
+import airflow.sdk
+def refuse(*a, **k): raise AssertionError("a connection was opened while parsing")
+socket.socket.connect = refuse
+began = time.process_time()
+import importlib.util
+spec = importlib.util.spec_from_file_location("dag", {str(ROOT / "dags" / "irt_calibration_nightly.py")!r})
+module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)
+print(time.process_time() - began)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.splitlines()[-1]) < 2

@@ -1,0 +1,372 @@
+"""The calibrate task against an HTTP server on loopback: every way that a service answers, or does not."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+import os
+import re
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from irt.errors import BadDataError, CalibrationFailedError, PermanentError, RequestRefusedError, TransientError
+from irt.operators.calibrate import ABILITIES, FIT, ITEMS, CalibrateOperator
+from irt.operators.extract import ANCHORS, RESPONSES
+from irt.triggers.calibration import CalibrationJobTrigger
+
+from tests.runs import a_run
+from tests.scripted import Answer, scripted_server
+
+TOKEN = "token-that-must-not-leak-4711"
+ROWS = [
+    {"user_id": "u1", "item_id": "1", "is_correct": True},
+    {"user_id": "u1", "item_id": "2", "is_correct": False},
+    {"user_id": "수", "item_id": "1", "is_correct": False},
+]
+HEALTH = {
+    "status": "ok",
+    "contract": "1.0",
+    "media_types": ["application/json", "multipart/form-data; observations=application/vnd.apache.parquet"],
+    "observation_forms": ["rows", "columns"],
+    "content_encodings": ["gzip"],
+}
+JOB = "/irt/jobs/j1"
+RESULT = f"{JOB}/result"
+
+
+def a_result(run_key: str = "run-1/math") -> dict:
+    return {
+        "item_params": [
+            {"item_id": "1", "model": "2PL", "params": {"a": 1.0, "b": 0.5}, "se": {"a": 0.1, "b": 0.2}},
+            {"item_id": "2", "model": "2PL", "params": {"a": 0.7, "b": -1}, "se": {"a": 0.1, "b": 0.2}},
+        ],
+        "abilities": [{"user_id": "u1", "theta": 0.3, "se": 0.8}, {"user_id": "수", "theta": -0.3, "se": 0.9}],
+        "fit_meta": {
+            "run_id": run_key,
+            "model_spec": {"model": "2PL", "n_items": 2, "n_users": 2, "linking_constants": {
+                "slope": 1.19, "intercept": 0.41, "method": "stocking_lord", "n_anchors_used": 2}},
+            "metrics": {"loglik": -3.2, "converged": True, "n_iterations": 9},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def service(monkeypatch):
+    with scripted_server() as (server, port):
+        connection = {"conn_type": "http", "host": "127.0.0.1", "port": port, "schema": "http", "password": TOKEN}
+        monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
+        server.script["GET", "/healthz"] = Answer(200, HEALTH)
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = a_run(tmp_path)
+    with run.staged(RESPONSES).open("wb") as file:
+        pq.write_table(pa.Table.from_pylist(ROWS), file)
+    anchors = [
+        {"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True},
+        {"item_id": "99", "params": {"a": 1.0, "b": 0.0}, "fixed": True},
+    ]
+    with run.staged(ANCHORS).open("w") as file:
+        json.dump(anchors, file)
+    return run
+
+
+def operator(run, **settings) -> CalibrateOperator:
+    return CalibrateOperator(task_id="calibrate", run=run.to_dict(), **settings)
+
+
+def events(job: str = "irt/jobs/j1", **settings) -> dict:
+    """The event that the trigger ends with."""
+    trigger = CalibrationJobTrigger("r_irt", job, **({"poll_interval": 0.05} | settings))
+    os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"
+
+    async def first():
+        async for event in trigger.run():
+            return event.payload
+
+    return asyncio.run(asyncio.wait_for(first(), 20))
+
+
+def submit(run, **settings) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(run, **settings).execute({})
+    return deferred.value
+
+
+def resume(run, event: dict) -> dict:
+    return operator(run).resume({}, event, job="irt/jobs/j1", contract="1.0")
+
+
+def accepted() -> Answer:
+    return Answer(202, {"job_id": "j1", "status": "queued"}, {"Location": JOB, "Retry-After": "1"})
+
+
+# A service that answers at once.
+
+
+def test_a_result_at_once(service, run, capsys):
+    service.script["POST", "/irt/calibrate"] = Answer(200, a_result())
+    figures = operator(run).execute({})
+    assert figures == {
+        "items": 2, "abilities": 2, "loglik": -3.2, "converged": True,
+        "slope": 1.19, "intercept": 0.41, "n_anchors_used": 2,
+    }  # fmt: skip
+    assert pq.read_table(run.staged(ITEMS).open("rb")).column("b").to_pylist() == [0.5, -1.0]
+    assert pq.read_table(run.staged(ABILITIES).open("rb")).column("user_id").to_pylist() == ["u1", "수"]
+    assert json.loads(run.staged(FIT).read_text())["metrics"]["loglik"] == -3.2
+    log = capsys.readouterr().out
+    assert "Calling R IRT service" in log
+    assert "Linking constants received: slope=1.19 intercept=0.41 n_anchors_used=2" in log
+    assert "Calibration completed successfully" in log
+    assert TOKEN not in log
+
+
+def test_the_service_of_today_gets_plain_rows(service, run):
+    """It says nothing of itself in /healthz and knows neither jobs nor other forms."""
+    service.script["GET", "/healthz"] = Answer(200, b"OK")
+    service.script["POST", "/irt/calibrate"] = Answer(200, a_result("fit-2025-11-01"))
+    assert operator(run).execute({})["items"] == 2
+    (request,) = service.asked("POST", "/irt/calibrate")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Content-Encoding"] is None
+    body = json.loads(request.body)
+    assert body["observations"] == ROWS
+    assert body["model"] == "2PL"
+
+
+# What is sent.
+
+
+def test_the_request(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    submit(run)
+    (request,) = service.asked("POST", "/irt/calibrate")
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["Prefer"] == "respond-async"
+    assert re.fullmatch(r"run-1/math:[0-9a-f]{32}", request.headers["Idempotency-Key"])
+    rest = request.body.partition(b'{"model"')[2]
+    settings = json.loads(b'{"model"' + rest.split(b"\r\n--")[0])
+    # An anchor without answers is not sent: it could link nothing.
+    assert settings["anchors"] == [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}]
+    assert settings["linking"] == {"method": "stocking_lord", "min_anchors": 5, "drift_z": 2.7}
+    assert settings["options"] == {"run_id": "run-1/math", "min_item_responses": 1}
+    parquet = request.body[request.body.index(b"PAR1") : request.body.rindex(b"PAR1") + 4]
+    assert pq.read_table(io.BytesIO(parquet)).to_pylist() == ROWS
+
+
+def test_columns_where_parquet_is_not_read(service, run):
+    service.script["GET", "/healthz"] = Answer(200, HEALTH | {"media_types": ["application/json"]})
+    service.script["POST", "/irt/calibrate"] = accepted()
+    submit(run)
+    (request,) = service.asked("POST", "/irt/calibrate")
+    assert request.headers["Content-Encoding"] == "gzip"
+    body = json.loads(gzip.decompress(request.body))
+    assert body["observations"] == {name: [row[name] for row in ROWS] for name in ROWS[0]}
+
+
+def test_a_repeated_submission_has_the_same_key_and_a_changed_one_another(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    submit(run)
+    submit(run)
+    with run.staged(RESPONSES).open("wb") as file:
+        pq.write_table(pa.Table.from_pylist(ROWS[:2]), file)
+    submit(run)
+    keys = [r.headers["Idempotency-Key"] for r in service.asked("POST", "/irt/calibrate")]
+    assert keys[0] == keys[1] != keys[2]
+
+
+# Jobs.
+
+
+def test_a_job_is_waited_for_outside_the_worker(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["GET", JOB] = [
+        Answer(200, {"status": "queued", "progress": None}),
+        Answer(200, {"status": "running", "progress": {"iteration": 4, "loglik": -4.0}}),
+        Answer(200, {"status": "succeeded"}),
+    ]
+    service.script["GET", RESULT] = Answer(200, a_result())
+    deferred = submit(run)
+    assert deferred.trigger.endpoint == "irt/jobs/j1"
+    assert deferred.timeout == timedelta(hours=2)
+    assert TOKEN not in json.dumps(deferred.trigger.serialize())
+    event = events()
+    assert event == {"status": "succeeded", "message": "null"}
+    assert resume(run, event)["loglik"] == -3.2
+    assert len(service.asked("POST", "/irt/calibrate")) == 1
+    assert all(r.headers["Authorization"] == f"Bearer {TOKEN}" for r in service.asked("GET", JOB))
+
+
+def test_the_service_may_be_away_for_a_while(service, run):
+    service.script["GET", JOB] = [
+        Answer(503, {"title": "starting"}),
+        Answer(500, b"oops"),
+        Answer(429, b"", {"Retry-After": "1"}),
+        Answer(200, {"status": "succeeded"}),
+    ]
+    assert events()["status"] == "succeeded"
+    assert len(service.asked("GET", JOB)) == 4
+
+
+def test_patience_has_an_end(service, run):
+    service.script["GET", JOB] = Answer(503, {"title": "down"})
+    event = events(patience=0.2)
+    assert event["status"] == "unreachable"
+    with pytest.raises(TransientError, match="unreachable"):
+        resume(run, event)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (Answer(404, {"title": "no such job"}), TransientError, "lost"),
+        (Answer(401, {"title": "unauthorized"}), RequestRefusedError, "401"),
+        (Answer(200, b"<html>"), RequestRefusedError, "not a job"),
+        (
+            Answer(200, {"status": "failed", "error": {"detail": "no item left"}}),
+            CalibrationFailedError,
+            "no item left",
+        ),
+        (Answer(200, {"status": "cancelled"}), CalibrationFailedError, "cancelled"),
+    ],
+)
+def test_how_a_job_can_end(service, run, answer, error, message):
+    service.script["GET", JOB] = answer
+    with pytest.raises(error, match=message):
+        resume(run, events())
+
+
+def test_a_killed_task_cancels_its_job(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["DELETE", JOB] = Answer(200, {"status": "cancelled"})
+    # In the triggerer, where it waits.
+    asyncio.run(CalibrationJobTrigger("r_irt", "irt/jobs/j1").on_kill())
+    # In the worker, before it is deferred.
+    task = operator(run)
+    with pytest.raises(TaskDeferred):
+        task.execute({})
+    task.on_kill()
+    deletions = service.asked("DELETE", JOB)
+    assert [r.headers["Authorization"] for r in deletions] == [f"Bearer {TOKEN}"] * 2
+
+
+def test_the_token_goes_to_no_other_host(service, run):
+    for location in ("http://127.0.0.1:1/irt/jobs/j1", "//evil.example/irt/jobs/j1"):
+        service.script["POST", "/irt/calibrate"] = Answer(202, {}, {"Location": location})
+        with pytest.raises(RequestRefusedError, match="is not below the address"):
+            operator(run).execute({})
+
+
+def test_a_redirect_is_not_followed(service, run):
+    service.script["POST", "/irt/calibrate"] = Answer(307, b"", {"Location": "http://127.0.0.1:1/"})
+    with pytest.raises(RequestRefusedError, match="answered 307"):
+        operator(run).execute({})
+
+
+# Refusals and outages.
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 415, 422])
+def test_a_refusal_is_not_retried(service, run, status):
+    problem = {"title": "Unprocessable", "detail": "2 mistakes", "errors": [{"field": "model", "message": "is '9PL'"}]}
+    service.script["POST", "/irt/calibrate"] = Answer(status, problem)
+    with pytest.raises(RequestRefusedError, match=rf"answered {status}: Unprocessable; 2 mistakes; model: is '9PL'"):
+        operator(run).execute({})
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_an_outage_is_retried(service, run, status):
+    service.script["POST", "/irt/calibrate"] = [Answer(status, b"oops", {"Retry-After": "7"}), Answer(200, a_result())]
+    with pytest.raises(TransientError, match=f"answered {status}: oops") as caught:
+        operator(run).execute({})
+    assert caught.value.retry_after == 7
+    assert operator(run).execute({})["items"] == 2
+
+
+def test_nobody_listens(run, monkeypatch):
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": 9, "password": TOKEN}
+    monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
+    with pytest.raises(TransientError, match="cannot be reached: .*refused"):
+        operator(run).execute({})
+
+
+def test_a_service_that_hangs(service, run):
+    service.script["POST", "/irt/calibrate"] = Answer(200, a_result(), delay=3)
+    with pytest.raises(TransientError, match="cannot be reached"):
+        operator(run, calibration_timeout=timedelta(seconds=0.5)).execute({})
+
+
+def test_a_connection_that_is_cut(service, run):
+    service.script["POST", "/irt/calibrate"] = [Answer(200, a_result(), cut=True), Answer(200, a_result())]
+    with pytest.raises(TransientError, match="cannot be reached"):
+        operator(run).execute({})
+    assert not run.staged(ITEMS).exists()
+    assert operator(run).execute({})["items"] == 2
+
+
+# Results that are none.
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'{"item_params": [', b"[]", b"null", b'{"a": NaN}'])
+def test_a_body_that_is_no_result(service, run, body):
+    service.script["POST", "/irt/calibrate"] = Answer(200, body)
+    with pytest.raises(BadDataError, match="not JSON|lacks the field"):
+        operator(run).execute({})
+    assert not run.staged(FIT).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (("item_params",), "lacks the field item_params"),
+        (("abilities",), "lacks the field abilities"),
+        (("fit_meta",), "lacks the field fit_meta"),
+        (("fit_meta", "metrics"), r"lacks the field fit_meta\.metrics"),
+        (("fit_meta", "model_spec"), r"lacks the field fit_meta\.model_spec"),
+        (("item_params", 1, "item_id"), r"lacks the field item_params\[1\]\.item_id"),
+        (("item_params", 0, "params", "b"), r"lacks the field item_params\[0\]\.params\.b"),
+        (("abilities", 1, "theta"), r"lacks the field abilities\[1\]\.theta"),
+        (("abilities", 0, "se"), r"lacks the field abilities\[0\]\.se"),
+    ],
+)
+def test_a_result_that_lacks_a_field(service, run, path, message):
+    result = a_result()
+    *parents, last = path
+    holder = result
+    for part in parents:
+        holder = holder[part]
+    del holder[last]
+    service.script["POST", "/irt/calibrate"] = Answer(200, result)
+    with pytest.raises(BadDataError, match=message):
+        operator(run).execute({})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("item_params", 0, "params", "a"), "1.0", r"item_params\[0\]\.params\.a: '1\.0' is of the wrong type"),
+        (("item_params", 0, "params", "a"), True, r"item_params\[0\]\.params\.a"),
+        (("item_params", 0, "params", "a"), 1e999, "not a number of JSON|not a finite number"),
+        (("item_params", 1, "item_id"), "1", "item_params: item_id '1' stands in it twice"),
+        (("abilities", 1, "user_id"), "u1", "abilities: user_id 'u1' stands in it twice"),
+        (("fit_meta", "run_id"), "run-0/math", "'run-0/math' is not this run"),
+        (("abilities",), {}, "abilities: .* is of the wrong type"),
+    ],
+)
+def test_a_result_with_a_wrong_value(service, run, path, value, message):
+    result = a_result()
+    *parents, last = path
+    holder = result
+    for part in parents:
+        holder = holder[part]
+    holder[last] = value
+    service.script["POST", "/irt/calibrate"] = Answer(200, result)
+    with pytest.raises(PermanentError, match=message):
+        operator(run).execute({})

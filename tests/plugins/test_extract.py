@@ -1,0 +1,197 @@
+"""Extraction on a real PostgreSQL: which answers become responses, and what is said of the others."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator
+
+from tests.runs import a_run, answer, exam
+
+
+def extract(run) -> dict[str, int]:
+    return ExtractResponsesOperator(task_id="extract_responses", run=run.to_dict()).execute({})
+
+
+def staged(run) -> list[tuple[str, bool]]:
+    with run.staged(RESPONSES).open("rb") as file:
+        rows = pq.read_table(file).to_pylist()
+    return sorted((row["item_id"], row["is_correct"]) for row in rows)
+
+
+def anchors(run) -> tuple[dict, list]:
+    counts = ExtractAnchorsOperator(task_id="extract_anchors", run=run.to_dict()).execute({})
+    with run.staged(ANCHORS).open("r") as file:
+        return counts, json.load(file)
+
+
+THREE = [answer(1, True), answer(2, False), answer(3, True)]
+
+
+def test_the_answers_of_the_bank(database, tmp_path, capsys):
+    exam(database, [*THREE, answer(9, True, topic="history")])
+    exam(database, THREE, user="user-2")
+    run = a_run(tmp_path)
+    counts = extract(run)
+    assert counts == {
+        "attempts": 6, "no_user": 0, "no_item": 0, "no_correctness": 0,
+        "responses": 6, "users": 2, "items": 3, "repeated": 0, "over_limit": 0,
+    }  # fmt: skip
+    assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 2)
+    assert "Loaded 6 observations from attempt view" in capsys.readouterr().out
+    row = database.execute("select state, bank, counts ->> 'responses' from irt.run where run_key = 'run-1/math'")
+    assert row.fetchone() == ("running", "math", "6")
+
+
+def test_what_cannot_be_used_is_left_out_and_counted(database, tmp_path, capsys):
+    exam(database, [*THREE, answer(4, None), answer(5, "yes"), answer(None, True), answer("x", True), answer(6, 1)])
+    exam(database, [answer(1, True), answer(None, None)], user=None)
+    exam(database, [answer(1, False)], user="  ")
+    run = a_run(tmp_path)
+    counts = extract(run)
+    assert (counts["attempts"], counts["responses"]) == (11, 3)
+    # Each is counted once: without user first, then without item, then without correctness.
+    assert (counts["no_user"], counts["no_item"], counts["no_correctness"]) == (3, 2, 3)
+    assert staged(run) == [("1", True), ("2", False), ("3", True)]
+    assert "3 without user, 2 without item, 3 without correctness" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("first", False), ("last", True)])
+def test_one_answer_of_a_user_to_an_item(database, tmp_path, policy, kept):
+    exam(database, [answer(1, True, days=1), answer(1, True, days=2), answer(1, False, days=3), *THREE[1:]])
+    counts = extract(run := a_run(tmp_path, attempt_policy=policy))
+    assert dict(staged(run))["1"] is kept
+    assert (counts["responses"], counts["repeated"]) == (3, 2)
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("first", False), ("last", True)])
+def test_answers_at_the_same_moment_are_told_by_their_id(database, tmp_path, policy, kept):
+    exam(database, [answer(1, False), answer(1, True), *THREE[1:]])
+    extract(run := a_run(tmp_path, attempt_policy=policy))
+    assert dict(staged(run))["1"] is kept
+
+
+def test_an_answer_without_correctness_does_not_hide_a_later_one(database, tmp_path):
+    exam(database, [answer(1, None, days=3), answer(1, True, days=2), *THREE[1:]])
+    extract(run := a_run(tmp_path))
+    assert dict(staged(run))["1"] is True
+
+
+def test_the_window_is_half_open(database, tmp_path):
+    at_days = {1: 60, 2: 60.0001, 3: 0, 4: 0.0001}
+    exam(database, [answer(item, True, days=days) for item, days in at_days.items()])
+    run = a_run(tmp_path)
+    with pytest.raises(AirflowSkipException, match="2 items, the bank's minimum is 3"):
+        extract(run)
+    assert staged(run) == [("1", True), ("4", True)]
+
+
+def test_the_most_recent_responses(database, tmp_path):
+    exam(database, [answer(item, True, days=item) for item in range(1, 8)])
+    counts = extract(run := a_run(tmp_path, max_responses=4))
+    assert [item for item, _ in staged(run)] == ["1", "2", "3", "4"]
+    assert (counts["responses"], counts["over_limit"], counts["repeated"]) == (4, 3, 0)
+
+
+def test_a_bank_by_exam(database, tmp_path):
+    exam(database, THREE, exam_id=5)
+    exam(database, [answer(7, True), answer(8, True)], user="user-2", exam_id=6)
+    extract(run := a_run(tmp_path, bank={"topics": [], "exams": [5]}))
+    assert staged(run) == [("1", True), ("2", False), ("3", True)]
+
+
+def test_topics_are_bound_not_pasted(database, tmp_path):
+    topic = "수학'); drop table question; -- %s %(x)s \"$1"
+    exam(database, [answer(i, True, topic=topic) for i in (1, 2, 3)])
+    assert extract(a_run(tmp_path, bank={"topics": [topic]}))["responses"] == 3
+    anchors(a_run(tmp_path, bank={"topics": [topic]}))
+    assert database.execute("select count(*) from question").fetchone() == (0,)
+
+
+def test_an_empty_window_skips_the_bank(database, tmp_path, capsys):
+    with pytest.raises(AirflowSkipException, match="no usable answers in"):
+        extract(a_run(tmp_path))
+    assert "bank math is skipped: no usable answers" in capsys.readouterr().out
+    assert database.execute("select state from irt.run").fetchone() == ("skipped",)
+
+
+def test_too_few_for_the_bank(database, tmp_path):
+    exam(database, THREE)
+    minimum = {"responses": 1, "users": 2, "items": 3, "item_responses": 1}
+    with pytest.raises(AirflowSkipException, match="1 users, the bank's minimum is 2"):
+        extract(a_run(tmp_path, bank={"minimum": minimum}))
+
+
+def test_a_retry_changes_nothing_but_what_is_new(database, tmp_path):
+    exam(database, THREE)
+    run = a_run(tmp_path)
+    first = extract(run)
+    bytes_before = run.staged(RESPONSES).read_bytes()
+    assert extract(run) == first
+    assert run.staged(RESPONSES).read_bytes() == bytes_before
+    assert database.execute("select count(*) from irt.run").fetchone() == (1,)
+
+
+def test_no_schema_is_an_error_not_a_skip(database, tmp_path):
+    database.execute("drop view attempt")
+    with pytest.raises(Exception, match="attempt"):
+        extract(a_run(tmp_path))
+
+
+def question(connection: psycopg.Connection, item: int, irt, tags=("anchor",), topic="math") -> None:
+    meta = {"tags": list(tags)} | ({"irt": irt} if irt is not None else {})
+    connection.execute("insert into question (id, topic_id, meta) values (%s, %s, %s)", [item, topic, json.dumps(meta)])
+
+
+def test_anchors_and_seeds(database, tmp_path):
+    question(database, 1, {"a": 1.25, "b": -0.5})
+    question(database, 2, {"a": "0.8", "b": "1", "c": 0.2}, tags=["x"])
+    question(database, 3, None)
+    question(database, 4, {"a": 1, "b": 1}, topic="history")
+    counts, found = anchors(a_run(tmp_path))
+    assert found == [
+        {"item_id": "1", "params": {"a": 1.25, "b": -0.5}, "fixed": True},
+        {"item_id": "2", "params": {"a": 0.8, "b": 1.0, "c": 0.2}, "fixed": False},
+    ]
+    assert counts == {"anchors": 1, "seeds": 1, "unusable": 0}
+
+
+@pytest.mark.parametrize(
+    ("irt", "fault"),
+    [
+        ({"a": "x", "b": 0}, "a is 'x', not a number"),
+        ({"b": 0}, "a is None, not a number"),
+        ({"a": 1}, "b is None, not a number"),
+        ({"a": 0, "b": 0}, "a is '0', out of range"),
+        ({"a": -1, "b": 0}, "a is '-1', out of range"),
+        ({"a": 1, "b": "NaN"}, "b is 'NaN', out of range"),
+        ({"a": 1, "b": {"x": 1}}, "b is .*not a number"),
+        ({"a": 1, "b": 0, "c": 1}, "c is '1', out of range"),
+    ],
+)
+def test_an_unusable_anchor_is_left_out_and_named(database, tmp_path, capsys, irt, fault):
+    question(database, 7, irt)
+    counts, found = anchors(a_run(tmp_path))
+    assert (found, counts["unusable"]) == ([], 1)
+    assert re.search(rf"question 7: meta.irt.{fault}; left out as anchor", capsys.readouterr().out)
+
+
+def test_a_rasch_anchor_needs_no_slope(database, tmp_path):
+    question(database, 1, {"b": 0.5})
+    _, found = anchors(a_run(tmp_path, bank={"model": "Rasch"}))
+    assert found[0]["params"] == {"a": 1.0, "b": 0.5}
+
+
+ODD_META = ["[]", "1", '{"irt": 5}', '{"irt": []}', '{"tags": "anchor", "irt": {"a": 1, "b": 0}}']
+
+
+@pytest.mark.parametrize("meta", ODD_META)
+def test_odd_question_meta_harms_nothing(database, tmp_path, meta):
+    database.execute("insert into question (id, topic_id, meta) values (1, 'math', %s)", [meta])
+    counts, _ = anchors(a_run(tmp_path))
+    assert counts["anchors"] in (0, 1)

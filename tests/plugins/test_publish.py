@@ -1,0 +1,314 @@
+"""From a staged result to what consumers read: load, check, publish, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+from irt.errors import BadDataError, ChecksFailedError
+from irt.operators.calibrate import ABILITIES, FIT, ITEMS
+from irt.operators.check import CheckRunOperator
+from irt.operators.extract import ANCHORS, ExtractResponsesOperator
+from irt.operators.load import LoadOperator
+from irt.operators.publish import PublishOperator
+from irt.result import parse_result
+from irt.sql import SQL
+
+from tests.runs import END, a_run, answer, exam
+
+CHECKS = sorted(file.stem for file in (SQL / "checks").glob("*.sql"))
+
+
+def result_of(run, change=lambda result: None) -> dict:
+    """A good result of three items (the first an anchor) and four users."""
+    result = {
+        "item_params": [
+            {
+                "item_id": str(i),
+                "model": "2PL",
+                "params": {"a": 1.0 + i / 10, "b": i - 2.0},
+                "se": {"a": 0.1, "b": 0.2},
+                "n_responses": 4,
+                "p_correct": 0.5,
+                "anchor": "used" if i == 1 else None,
+                "fit": {"infit": 1.0},
+            }
+            for i in (1, 2, 3)
+        ],
+        "abilities": [
+            {"user_id": f"u{i}", "theta": t, "se": 0.4, "n_responses": 3} for i, t in enumerate((-1, 0, 1, 2))
+        ],
+        "excluded": {"items": [], "users": []},
+        "fit_meta": {
+            "run_id": run.run_key,
+            "model_spec": {
+                "model": "2PL", "n_items": 3, "n_users": 4, "n_observations": 12, "n_anchors": 1,
+                "linking_constants": {"slope": 1.2, "intercept": 0.4, "method": "stocking_lord", "n_anchors_used": 5},
+            },
+            "metrics": {"loglik": -7.5, "converged": True, "n_iterations": 12},
+        },
+    }  # fmt: skip
+    change(result)
+    return result
+
+
+def stage(run, change=lambda result: None, anchors=("1",)) -> None:
+    parsed = parse_result(json.dumps(result_of(run, change)), run_key=run.run_key)
+    for name, table in ((ITEMS, parsed.items), (ABILITIES, parsed.abilities)):
+        with run.staged(name).open("wb") as file:
+            pq.write_table(table, file)
+    with run.staged(FIT).open("w") as file:
+        json.dump(parsed.fit, file)
+    known = [{"item_id": i, "params": {"a": 1.0, "b": 0.0}, "fixed": True} for i in anchors]
+    with run.staged(ANCHORS).open("w") as file:
+        json.dump(known, file)
+
+
+def register(database, run) -> None:
+    exam(database, [answer(i, True) for i in (1, 2, 3)])
+    ExtractResponsesOperator(task_id="extract_responses", run=run.to_dict()).execute({})
+
+
+def load(run) -> dict:
+    return LoadOperator(task_id="load", run=run.to_dict()).execute({})
+
+
+def check(run) -> dict:
+    return CheckRunOperator(task_id="check", run=run.to_dict(), checks=CHECKS).execute({})
+
+
+def publish(run) -> dict:
+    return PublishOperator(task_id="publish", run=run.to_dict()).execute({})
+
+
+def ready(database, run, change=lambda result: None, **staged) -> None:
+    register(database, run)
+    stage(run, change, **staged)
+    load(run)
+
+
+def whole_chain(database, run, change=lambda result: None) -> dict:
+    ready(database, run, change)
+    check(run)
+    return publish(run)
+
+
+def state(database, run) -> str:
+    return database.execute("select state from irt.run where run_key = %s", [run.run_key]).fetchone()[0]
+
+
+def published(database) -> list:
+    return [
+        database.execute(f"select * from {table} order by 1, 2").fetchall()
+        for table in ("mirt_item_params", "mirt_ability", "mirt_fit_meta")
+    ]
+
+
+def test_what_consumers_read(database, tmp_path):
+    run = a_run(tmp_path)
+    assert whole_chain(database, run) == {"items": 3, "abilities": 4, "fit_meta": 1}
+    items, abilities, meta = published(database)
+    assert items[0] == ("1", "2PL", {"a": 1.1, "b": -1, "se_a": 0.1, "se_b": 0.2}, "math", END)
+    assert abilities[0] == ("u0", -1.0, 0.4, "2PL", "math", END)
+    run_id, spec, metrics, fitted_at = meta[0]
+    assert (run_id, fitted_at) == ("run-1/math", END)
+    assert spec["linking_constants"]["slope"] == 1.2
+    assert spec["bank"] == "math"
+    assert metrics == {"loglik": -7.5, "converged": True, "n_iterations": 12}
+    assert state(database, run) == "published"
+    # What consumers ask for, as they ask for it.
+    assert database.execute("select params ->> 'a' from mirt_item_params limit 1").fetchone() == ("1.1",)
+    query = "select model_spec -> 'linking_constants' ->> 'intercept' from mirt_fit_meta"
+    assert database.execute(query).fetchone() == ("0.4",)
+
+
+def test_every_check_is_kept_with_its_finding(database, tmp_path, capsys):
+    run = a_run(tmp_path)
+    ready(database, run)
+    assert check(run) == {"passed": 7, "of": 7}
+    rows = dict(database.execute("select check_name, finding from irt.run_check where passed").fetchall())
+    assert sorted(rows) == CHECKS
+    assert rows["row_counts"] == "3 items and 4 abilities loaded; the result says 3 and 4"
+    assert rows["linking_constants"] == "slope 1.2, intercept 0.4, 5 of 1 anchors used, at least 5 needed"
+    log = capsys.readouterr().out
+    assert all(f"check {name}" in log for name in CHECKS)
+    assert state(database, run) == "accepted"
+
+
+def spoil(*path, value=None):
+    def change(result):
+        holder = result
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = value
+
+    return change
+
+
+GUESSED = {
+    "item_id": "3", "model": "3PL", "params": {"a": 1, "b": 0, "c": 0.7}, "se": {"a": 0.1, "b": 0.1, "c": 0.1},
+}  # fmt: skip
+LINKING = ("fit_meta", "model_spec", "linking_constants")
+
+
+@pytest.mark.parametrize(
+    ("failing", "change"),
+    [
+        ("row_counts", spoil("fit_meta", "model_spec", "n_items", value=4)),
+        ("row_counts", spoil("fit_meta", "model_spec", "n_users", value=3)),
+        ("parameters_in_range", spoil("item_params", 0, "params", "a", value=-0.2)),
+        ("parameters_in_range", spoil("item_params", 0, "params", "a", value=10.5)),
+        ("parameters_in_range", spoil("item_params", 2, "params", "b", value=-16)),
+        ("parameters_in_range", spoil("item_params", 2, value=GUESSED)),
+        ("standard_errors", spoil("item_params", 1, "se", "b", value=0)),
+        ("standard_errors", spoil("item_params", 1, "se", "a", value=None)),
+        ("standard_errors", spoil("abilities", 0, "se", value=-0.4)),
+        ("convergence", spoil("fit_meta", "metrics", "converged", value=False)),
+        ("convergence", spoil("fit_meta", "metrics", value={"converged": True})),
+        ("excluded_items", spoil("excluded", "items", value=[{"item_id": "9", "reason": "all correct"}])),
+        ("ability_distribution", spoil("abilities", value=[{"user_id": u, "theta": 2.5, "se": 1} for u in "wxyz"])),
+        ("linking_constants", spoil(*LINKING, value=None)),
+        ("linking_constants", spoil(*LINKING, "slope", value=0)),
+        ("linking_constants", spoil(*LINKING, "n_anchors_used", value=4)),
+    ],
+)
+def test_a_run_that_fails_a_check_changes_nothing_for_consumers(database, tmp_path, failing, change):
+    whole_chain(database, a_run(tmp_path))
+    before = published(database)
+    bad = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    ready(database, bad, change)
+    with pytest.raises(ChecksFailedError, match=failing):
+        check(bad)
+    assert state(database, bad) == "rejected"
+    verdicts = database.execute("select check_name, passed from irt.run_check where run_key = %s", [bad.run_key])
+    # Every check ran, although one failed.
+    assert dict(verdicts.fetchall()) == {name: name != failing for name in CHECKS}
+    # Nor can it be published past its checks, by marking the task as a success.
+    with pytest.raises(BadDataError, match="is rejected: only a run whose checks passed is published"):
+        publish(bad)
+    assert published(database) == before
+
+
+def test_a_held_anchor_and_a_rasch_slope_need_no_standard_error(database, tmp_path):
+    def change(result):
+        result["item_params"][0] |= {"anchor": "fixed", "se": {"a": None, "b": None}}
+        result["item_params"][1] |= {"model": "Rasch", "se": {"a": None, "b": 0.1}}
+
+    run = a_run(tmp_path)
+    ready(database, run, change)
+    assert check(run)["passed"] == 7
+
+
+def test_without_anchors_no_linking_is_asked_for(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run, spoil(*LINKING, value=None), anchors=())
+    assert check(run)["passed"] == 7
+
+
+def test_every_task_may_run_again(database, tmp_path):
+    run = a_run(tmp_path)
+    whole_chain(database, run)
+    before = published(database)
+    for task in (load, check, publish, publish):
+        task(run)
+        assert published(database) == before
+    counts = database.execute("select (select count(*) from irt.run_item), (select count(*) from irt.run_ability)")
+    assert counts.fetchone() == (3, 4)
+
+
+def test_a_load_that_breaks_leaves_the_earlier_rows(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run)
+    database.execute("alter table irt.run_ability add constraint no_u3 check (user_id <> 'u3') not valid")
+    with pytest.raises(Exception, match="no_u3"):
+        load(run)
+    assert database.execute("select count(*) from irt.run_item").fetchone() == (3,)
+
+
+def test_a_publication_that_breaks_publishes_nothing(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run)
+    check(run)
+    database.execute("alter table mirt_fit_meta add constraint none check (run_id is null)")
+    with pytest.raises(Exception, match="none"):
+        publish(run)
+    assert published(database) == [[], [], []]
+    assert state(database, run) == "accepted"
+
+
+def test_an_older_run_never_overwrites_a_newer_publication(database, tmp_path):
+    newer = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    whole_chain(database, newer)
+    before = published(database)
+    older = a_run(tmp_path)
+    ready(database, older, spoil("item_params", 0, "params", "b", value=1.5))
+    check(older)
+    with pytest.raises(AirflowSkipException, match="superseded by run-2/math"):
+        publish(older)
+    assert published(database) == before
+    assert state(database, older) == "superseded"
+
+
+def test_the_next_night(database, tmp_path):
+    whole_chain(database, a_run(tmp_path))
+
+    def change(result):
+        del result["item_params"][2], result["abilities"][3]
+        result["item_params"][0]["params"]["b"] = -1.5
+        result["fit_meta"]["model_spec"] |= {"n_items": 2, "n_users": 3}
+
+    whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)), change)
+    items, abilities, meta = published(database)
+    # What was not calibrated again stays with its old row.
+    assert [(i[0], i[2]["b"], i[4]) for i in items] == [
+        ("1", -1.5, END + timedelta(days=1)), ("2", 0, END + timedelta(days=1)), ("3", 1, END),
+    ]  # fmt: skip
+    assert [a[5] for a in abilities] == [END + timedelta(days=1)] * 3 + [END]
+    assert [m[0] for m in meta] == ["run-1/math", "run-2/math"]
+
+
+def test_rows_of_online_updates_are_not_touched(database, tmp_path):
+    database.execute("insert into mirt_ability values ('u0', 9, 9, '2PL', 'online-7', now())")
+    database.execute("""insert into mirt_item_params values ('1', '2PL', '{"a": 9, "b": 9}', 'online-7', now())""")
+    whole_chain(database, a_run(tmp_path))
+    assert database.execute("select theta from mirt_ability where version = 'online-7'").fetchall() == [(9.0,)]
+    assert database.execute("select params ->> 'a' from mirt_item_params where item_id = '1'").fetchone() == ("9",)
+
+
+def test_a_dry_run_publishes_nothing(database, tmp_path):
+    run = a_run(tmp_path, dry_run=True)
+    with pytest.raises(AirflowSkipException, match="dry run"):
+        whole_chain(database, run)
+    assert published(database) == [[], [], []]
+    assert state(database, run) == "accepted"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_question_meta_is_updated_on_request_and_anchors_keep_theirs(database, tmp_path, wanted):
+    for item, tags in ((1, ["anchor"]), (2, ["x"]), (3, None)):
+        meta = {"tags": tags, "irt": {"a": 5, "b": 5}, "title": "t"} if tags else {}
+        database.execute("insert into question (id, topic_id, meta) values (%s, 'math', %s)", [item, json.dumps(meta)])
+    whole_chain(database, a_run(tmp_path, publish_question_meta=wanted))
+    metas = dict(database.execute("select id, meta from question").fetchall())
+    assert metas[1]["irt"] == {"a": 5, "b": 5}
+    if wanted:
+        assert metas[2] == {
+            "tags": ["x"], "title": "t", "irt": {"a": 1.2, "b": 0, "model": "2PL", "version": "math"},
+        }  # fmt: skip
+        assert metas[3] == {"irt": {"a": 1.3, "b": 1, "model": "2PL", "version": "math"}}
+    else:
+        assert metas[2]["irt"] == {"a": 5, "b": 5}
+        assert metas[3] == {}
+
+
+def test_banks_live_side_by_side(database, tmp_path):
+    whole_chain(database, a_run(tmp_path))
+    other = a_run(tmp_path, bank={"name": "physics"})
+    whole_chain(database, other, lambda r: [item.update(item_id=f"9{item['item_id']}") for item in r["item_params"]])
+    items, abilities, meta = published(database)
+    assert {i[3] for i in items} == {"math", "physics"}
+    assert len(abilities) == 8
+    assert [m[0] for m in meta] == ["run-1/math", "run-1/physics"]

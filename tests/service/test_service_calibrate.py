@@ -1,0 +1,140 @@
+"""Calibration and scoring over HTTP: the published figures, whatever form the request takes."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+from service_harness import gzipped, multipart, wait_for
+
+# Bock & Lieberman 1970, as R mirt reproduces them: slopes, and intercepts d = -ab.
+SLOPES = [0.988, 1.081, 1.706, 0.765, 0.736]
+INTERCEPTS = [1.856, 0.808, 1.804, 0.486, 1.855]
+LOGLIK = -2658.805
+
+
+def rows_of(columns: dict) -> list[dict]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+@pytest.fixture(scope="session")
+def result(client, lsat7) -> bytes:
+    response = client.post("/irt/calibrate", json={"observations": lsat7, "model": "2PL"})
+    assert response.status_code == 200, response.text
+    return response.content
+
+
+def test_lsat7_is_the_published_one(contract, result):
+    calibration = json.loads(result)
+    contract.check("Calibration", calibration)
+    items = [item["params"] for item in calibration["item_params"]]
+    assert [item["a"] for item in items] == pytest.approx(SLOPES, abs=0.01)
+    assert [-item["a"] * item["b"] for item in items] == pytest.approx(INTERCEPTS, abs=0.01)
+    assert calibration["fit_meta"]["metrics"]["loglik"] == pytest.approx(LOGLIK, abs=0.01)
+    assert calibration["fit_meta"]["metrics"]["converged"] is True
+    assert len(calibration["abilities"]) == 1000
+
+
+def test_every_form_of_the_request_gives_the_same_bytes(client, lsat7, result):
+    numbers = {**lsat7, "is_correct": [float(answer) for answer in lsat7["is_correct"]]}
+    booleans = {**lsat7, "is_correct": [bool(answer) for answer in lsat7["is_correct"]]}
+    settings = {"model": "2PL"}
+    dictionaries = pa.table(booleans)
+    for name in ("user_id", "item_id"):
+        index = dictionaries.schema.get_field_index(name)
+        dictionaries = dictionaries.set_column(index, name, dictionaries[name].dictionary_encode())
+    for form in (
+        {"json": {"observations": rows_of(lsat7), **settings}},
+        {"json": {"observations": rows_of(booleans), **settings}},
+        {"json": {"observations": numbers}},
+        gzipped({"observations": booleans, **settings}),
+        multipart(settings, pa.table(lsat7)),
+        multipart(settings, dictionaries),
+    ):
+        response = client.post("/irt/calibrate", **form)
+        assert response.status_code == 200, response.text
+        assert response.content == result
+
+
+def test_what_the_deployed_client_sends(client, contract, lsat7):
+    rows = [{**row, "responded_at": "2026-01-31T09:30:00+00:00"} for row in rows_of(lsat7)]
+    seeds = [{"item_id": "q1", "params": {"a": 1.0, "b": 0.0}, "fixed": False}]
+    response = client.post("/irt/calibrate", json={"observations": rows, "model": "2PL", "anchors": seeds})
+    assert response.status_code == 200, response.text
+    contract.check("Calibration", response.json())
+
+
+def test_numbers_as_ids_come_back_as_strings(client, lsat7):
+    numbered = {**lsat7, "item_id": [int(item[1:]) for item in lsat7["item_id"]]}
+    response = client.post("/irt/calibrate", json={"observations": numbered})
+    assert [item["item_id"] for item in response.json()["item_params"]] == ["1", "2", "3", "4", "5"]
+
+
+def test_run_id_is_given_back(client, lsat7):
+    run_id = 'manual__2026.学 \u0001 "quoted"'
+    response = client.post("/irt/calibrate", json={"observations": lsat7, "options": {"run_id": run_id}})
+    assert response.json()["fit_meta"]["run_id"] == run_id
+
+
+@pytest.mark.parametrize("method", ["stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed"])
+def test_linking(client, contract, lsat7, method):
+    anchors = [
+        {"item_id": f"q{index}", "params": {"a": slope / 1.2, "b": 1.2 * -intercept / slope + 0.4}}
+        for index, (slope, intercept) in enumerate(zip(SLOPES, INTERCEPTS, strict=True), start=1)
+    ]
+    request = {"observations": lsat7, "anchors": anchors, "linking": {"method": method, "min_anchors": 3}}
+    response = client.post("/irt/calibrate", json=request)
+    assert response.status_code == 200, response.text
+    contract.check("Calibration", response.json())
+    if method != "fixed":
+        constants = response.json()["fit_meta"]["model_spec"]["linking_constants"]
+        assert (constants["slope"], constants["intercept"]) == pytest.approx((1.2, 0.4), abs=0.02)
+        assert constants["method"] == method
+
+
+def test_too_few_anchors_is_a_failure_of_the_calibration(client, contract, lsat7):
+    anchors = [{"item_id": "elsewhere", "params": {"a": 1, "b": 0}}]
+    request = {"observations": lsat7, "anchors": anchors}
+    contract.problem(client.post("/irt/calibrate", json=request), 422, "calibration-failed")
+    job = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
+    assert job.status_code == 202
+    url = job.headers["location"]
+    failed = wait_for(lambda: (found := client.get(url).json())["status"] == "failed" and found)
+    contract.check("Job", failed)
+    assert failed["error"]["type"] == "urn:irt:problem:calibration-failed"
+    contract.problem(client.get(f"{url}/result"), 409, "no-result")
+
+
+def test_scoring_with_the_calibrated_items_gives_the_calibrated_abilities(client, contract, lsat7, result):
+    calibration = json.loads(result)
+    items = [{name: item[name] for name in ("item_id", "model", "params")} for item in calibration["item_params"]]
+    response = client.post("/irt/score", json={"observations": lsat7, "items": items})
+    assert response.status_code == 200, response.text
+    scores = response.json()
+    contract.check("Scores", scores)
+    for scored, calibrated in zip(scores["abilities"], calibration["abilities"], strict=True):
+        assert scored["user_id"] == calibrated["user_id"]
+        assert scored["theta"] == pytest.approx(calibrated["theta"], abs=1e-6)
+        assert scored["se"] == pytest.approx(calibrated["se"], abs=1e-6)
+
+
+def test_scoring_as_a_job(client, contract, lsat7):
+    items = [{"item_id": f"q{index}", "model": "2PL", "params": {"a": 1, "b": 0}} for index in range(1, 6)]
+    form = multipart({"items": items, "options": {"scores": ["EAP"]}}, pa.table(lsat7))
+    response = client.post("/irt/score", headers={"Prefer": "respond-async"}, **form)
+    assert response.status_code == 202, response.text
+    url = response.headers["location"]
+    wait_for(lambda: client.get(url).json()["status"] == "succeeded")
+    contract.check("Scores", client.get(f"{url}/result").json())
+
+
+def test_parallel_requests_get_their_own_results(client, lsat7):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def calibrate(number: int) -> str:
+        request = {"observations": lsat7, "options": {"run_id": f"run-{number}"}}
+        return client.post("/irt/calibrate", json=request).json()["fit_meta"]["run_id"]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(calibrate, range(6))) == [f"run-{number}" for number in range(6)]

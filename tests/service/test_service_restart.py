@@ -1,0 +1,154 @@
+"""What a service leaves behind when it ends, and takes up again when it starts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+
+import psutil
+import pytest
+from service_harness import assert_gone, wait_for
+
+HEADERS = {"Prefer": "respond-async", "Idempotency-Key": "night"}
+
+
+def submit(client, form):
+    response = client.post("/irt/calibrate", headers=HEADERS, **form)
+    assert response.status_code == 202, response.text
+    return response.headers["location"]
+
+
+@pytest.fixture(scope="session")
+def medium_request(long_request):
+    """The long request with an end."""
+    files = dict(long_request["files"])
+    settings = {"model": "3PL", "options": {"max_iterations": 150, "tolerance": 1e-12}}
+    files["request"] = (None, json.dumps(settings).encode(), "application/json")
+    return {"files": files}
+
+
+def test_killed_in_the_middle(start_service, medium_request, contract):
+    """`kill -9`: the worker ends too, and the next service runs the job again under its id."""
+    service = start_service()
+    url = submit(service.client, medium_request)
+    wait_for(lambda: service.client.get(url).json()["progress"], 60)
+    assert_gone(service.kill(), 2)
+    service.start()
+    job = service.client.get(url).json()
+    contract.check("Job", job)
+    assert job["status"] in ("queued", "running")
+    assert submit(service.client, medium_request) == url
+    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded", 90)
+    result = service.client.get(f"{url}/result")
+    contract.check("Calibration", result.json())
+    # As if nothing had been.
+    undisturbed = service.client.post("/irt/calibrate", **medium_request)
+    assert result.content == undisturbed.content
+
+
+def test_finished_jobs_survive(start_service, lsat7):
+    service = start_service()
+    body = {"json": {"observations": lsat7}}
+    url = submit(service.client, body)
+    done = wait_for(lambda: (job := service.client.get(url).json())["status"] == "succeeded" and job)
+    result = service.client.get(f"{url}/result").content
+    service.kill()
+    service.start()
+    assert service.client.get(url).json() == done
+    assert service.client.get(f"{url}/result").content == result
+    assert submit(service.client, body) == url
+
+
+def test_waiting_jobs_survive_in_their_order(start_service, long_request, lsat7):
+    service = start_service()
+    first = submit(service.client, long_request)
+    headers = {"Prefer": "respond-async"}
+    others = [
+        service.client.post("/irt/calibrate", json={"observations": lsat7}, headers=headers).headers["location"]
+        for _ in range(2)
+    ]
+    service.kill()
+    service.start()
+    client = service.client
+    wait_for(lambda: client.get(first).json()["status"] == "running")
+    assert [client.get(url).json()["status"] for url in others] == ["queued", "queued"]
+    client.delete(first)
+    wait_for(lambda: all(client.get(url).json()["status"] == "succeeded" for url in others))
+    finished = [client.get(url).json()["finished_at"] for url in others]
+    assert finished == sorted(finished)
+
+
+def test_job_that_ends_every_service_is_given_up(start_service, contract, long_request):
+    service = start_service()
+    url = submit(service.client, long_request)
+    for _ in range(3):
+        wait_for(lambda: service.client.get(url).json()["status"] == "running")
+        service.kill()
+        service.start()
+    failed = wait_for(lambda: (job := service.client.get(url).json())["status"] == "failed" and job)
+    contract.check("Job", failed)
+    assert "3 times" in failed["error"]["detail"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_graceful_end(start_service, contract, long_request, end):
+    """A running job is put back, a waiting client is told, and no process is left."""
+    service = start_service("--shutdown-grace-seconds", "0.2")
+    url = submit(service.client, long_request)
+    wait_for(lambda: service.client.get(url).json()["progress"], 60)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(service.client.post("/irt/calibrate", **long_request)))
+    waiting.start()
+    wait_for(lambda: service.client.get("/healthz").json()["jobs"]["queued"])
+    workers = service.workers()
+    service.process.send_signal(end)
+    service.process.wait(10)
+    assert_gone(workers, 1)
+    waiting.join(5)
+    contract.problem(answers[0], 503, "unavailable")
+    assert "Traceback" not in service.log()
+    service.start()
+    assert service.client.get(url).json()["status"] in ("queued", "running")
+    assert list((service.folder / "state" / "incoming").iterdir()) == []
+    service.client.delete(url)
+
+
+def test_running_job_may_finish_at_the_end(start_service, lsat7):
+    service = start_service("--shutdown-grace-seconds", "30")
+    url = submit(service.client, {"json": {"observations": lsat7}})
+    service.stop()
+    service.start()
+    assert service.client.get(url).json()["status"] == "succeeded"
+
+
+def test_broken_record_does_not_keep_the_service_from_starting(start_service, lsat7):
+    service = start_service()
+    url = submit(service.client, {"json": {"observations": lsat7}})
+    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded")
+    service.stop()
+    jobs = service.folder / "state" / "jobs"
+    for name, text in (("cut", '{"id": "cut", "ki'), ("other", '{"some": "thing"}'), ("list", "[]")):
+        (jobs / name).mkdir()
+        (jobs / name / "job.json").write_text(text)
+    (jobs / "empty").mkdir()
+    service.start()
+    assert [job["status"] for job in service.client.get("/irt/jobs").json()["jobs"]] == ["succeeded"]
+
+
+def test_interrupted_uploads_are_swept_away(start_service, lsat7):
+    service = start_service()
+    incoming = service.folder / "state" / "incoming"
+    (incoming / "half").mkdir()
+    (incoming / "half" / "body").write_text("{")
+    service.kill()
+    service.start()
+    assert list(incoming.iterdir()) == []
+
+
+def test_worker_ends_with_a_service_that_is_stopped_hard(start_service):
+    """Also the spare, which has nothing to do."""
+    service = start_service("--spare-workers", "2")
+    wait_for(lambda: len(service.workers()) == 2)
+    workers: list[psutil.Process] = service.kill()
+    assert_gone(workers, 5)
