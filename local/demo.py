@@ -14,8 +14,7 @@ from local.home import Home
 from local.schema import apply_schema
 from local.stack import DAG_ID, Stack, StackError, running_stack
 
-_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-_GOOD = frozenset({"success", "skipped"})
+_SHOWN = frozenset({"success", "failed", "skipped", "upstream_failed", "removed", "up_for_retry"})
 _RUN_SECONDS = 600
 _PREFIX = "demo__"
 
@@ -76,20 +75,20 @@ def end_interrupted(api: AirflowApi, say: Callable[[str], None]) -> None:
 
 
 def follow(api: AirflowApi, run_id: str, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> str:
-    """Show each task when it ends, until the run has.
+    """Show each task when it ends, or is to be tried again, until the run has ended.
 
     :return: the state of the run.
     :raise StackError: when the run takes longer than ten minutes.
     """
-    shown: set[tuple[str, int]] = set()
+    shown: set[tuple[str, int, int]] = set()
     deadline = time.monotonic() + _RUN_SECONDS
     while True:
         check()
         # The state first: what ended before it did is then in the list of tasks.
         state = api.run_state(DAG_ID, run_id)
         for task in sorted(api.tasks(DAG_ID, run_id), key=lambda t: t["end_date"] or ""):
-            key = (task["task_id"], task["map_index"])
-            if task["state"] in _ENDED and key not in shown:
+            key = (task["task_id"], task["map_index"], task["try_number"])
+            if task["state"] in _SHOWN and key not in shown:
                 shown.add(key)
                 say(_task_line(task))
         if state in {"success", "failed"}:

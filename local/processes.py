@@ -2,7 +2,8 @@
 
 Three nets, because one is never enough: a normal stop signals every child and waits; the supervisor is a
 "child subreaper" (Linux), so what a child leaves behind comes to us and is ended too; and each child asks the kernel
-for its stop signal when its parent dies, so that a `kill -9` of the supervisor leaves nothing running either.
+for its stop signal when its parent dies, so that a `kill -9` of the supervisor leaves nothing running either. (Linux
+means by that the thread which started the child: start children from the main thread.)
 """
 
 from __future__ import annotations

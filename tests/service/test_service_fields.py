@@ -144,7 +144,7 @@ def test_long_values_are_not_sent_back_whole(client, contract):
     assert len(response.content) < 2000
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "é".encode("latin-1"), "x" * 256])
+@pytest.mark.parametrize("key", ["", "a b", "é".encode("latin-1"), "x" * 256])
 def test_wrong_idempotency_keys(client, contract, key):
     response = client.post("/irt/calibrate", json={"observations": ROWS}, headers={"Idempotency-Key": key})
     problem = contract.problem(response, 422, "invalid-request")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from irt_engine.errors import CalibrationError, InputError
+from irt_engine.service.main import add_arguments, run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,11 +58,6 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _add_serve(commands: Any) -> None:
-    try:
-        from irt_engine.service.main import add_arguments, run
-    # The service's packages are an extra: pip install 'irt-engine[service]'.
-    except ImportError:
-        return
     serve = commands.add_parser("serve", help="answer calibration requests over HTTP")
     add_arguments(serve)
     serve.set_defaults(run=run)

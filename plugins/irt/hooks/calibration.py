@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import ssl
 from typing import Any
 from urllib.parse import urljoin
 
+import aiohttp
 import requests
 from airflow.providers.http.hooks.http import HttpAsyncHook, HttpHook, SessionConfig
 
@@ -58,7 +61,25 @@ class CalibrationHook(HttpHook):
 
 
 class AsyncCalibrationHook(HttpAsyncHook):
-    """The same for the triggerer: the token goes into the session's headers."""
+    """The same for the triggerer: the token goes into the session's headers.
+
+    Only the connection's reading is the provider's. Its requests raise for every answer but 2xx, in ways that differ
+    between its versions; who polls wants to see the answer.
+    """
+
+    async def request(self, method: str, endpoint: str, seconds: float = 30) -> tuple[int, str]:
+        """One request, redirects not followed.
+
+        :return: status and text of the answer.
+        :raise aiohttp.ClientError, asyncio.TimeoutError: there is none.
+        """
+        config = await self.config()
+        url = f"{config.base_url.rstrip('/')}/{endpoint.lstrip('/')}"
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with aiohttp.ClientSession(headers=config.headers, timeout=timeout) as session:
+            options = _connection_options(config.extra_options or {}, url)
+            async with session.request(method, url, allow_redirects=False, **options) as response:
+                return response.status, await response.text()
 
     async def config(self) -> SessionConfig:
         if self._config is None:
@@ -72,6 +93,20 @@ class AsyncCalibrationHook(HttpAsyncHook):
         return self._config
 
 
+def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
+    """The connection's `verify` (a switch, or the file of a certificate authority) and `proxies`, for aiohttp."""
+    options: dict[str, Any] = {}
+    verify = extra.get("verify_ssl", True)
+    if isinstance(verify, str):
+        options["ssl"] = ssl.create_default_context(cafile=verify)
+    elif not verify:
+        options["ssl"] = False
+    proxy = extra.get("proxy")
+    if isinstance(proxy, dict):
+        proxy = proxy.get(url.split(":")[0])
+    return options | ({"proxy": proxy} if proxy else {})
+
+
 def refusal(status: int, text: str, retry_after: str | None = None) -> RequestRefusedError | TransientError:
     """The failure that an answer other than 2xx means, with the service's own reason."""
     message = f"the calibration service answered {status}: {_detail(text)}"
@@ -82,8 +117,6 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> RequestRe
 
 def _detail(text: str) -> str:
     """The readable part of a problem document (RFC 9457), or the text itself."""
-    import json
-
     try:
         problem = json.loads(text)
         parts = [str(problem.get("title") or ""), str(problem.get("detail") or "")]

@@ -76,11 +76,7 @@ class CalibrationJobTrigger(BaseTrigger):
         self.log.info("calibration job %s cancelled because its task was (HTTP %s)", self.endpoint, status)
 
     async def _request(self, method: str) -> tuple[int, str]:
-        hook = AsyncCalibrationHook(method=method, http_conn_id=self.http_conn_id)
-        options = {"check_response": False, "timeout": aiohttp.ClientTimeout(total=30), "allow_redirects": False}
-        async with hook.session() as session:
-            response = await session.run(self.endpoint, extra_options=options)
-            return response.status, await response.text()
+        return await AsyncCalibrationHook(http_conn_id=self.http_conn_id).request(method, self.endpoint)
 
 
 def _settling_time() -> float:
