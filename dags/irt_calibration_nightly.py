@@ -30,6 +30,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset, Variable, task, task_group
+
 from irt.banks import load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator

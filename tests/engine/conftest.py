@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from irt_engine import Responses
 
 REFERENCE = Path(__file__).parents[1] / "reference"

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from irt_engine import CalibrationError, InputError, Responses, Settings, calibrate, score
 
 

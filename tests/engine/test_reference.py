@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from irt_engine import Settings, calibrate, score
 from irt_engine.linking import linking_constants
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from irt.banks import BANKS_FILE, BanksError, load_banks
 
 

@@ -9,8 +9,8 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
-from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator
 
+from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator
 from tests.runs import a_run, answer, exam
 
 

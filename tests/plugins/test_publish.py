@@ -8,6 +8,7 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+
 from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.calibrate import ABILITIES, FIT, ITEMS
 from irt.operators.check import CheckRunOperator
@@ -16,7 +17,6 @@ from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.result import parse_result
 from irt.sql import SQL
-
 from tests.runs import END, a_run, answer, exam
 
 CHECKS = sorted(file.stem for file in (SQL / "checks").glob("*.sql"))

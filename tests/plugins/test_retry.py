@@ -7,6 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from airflow.sdk import RetryAction
+
 from irt.errors import BadDataError, CalibrationFailedError, ChecksFailedError, RequestRefusedError, TransientError
 from irt.retry import RunRetryPolicy
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from irt.run import Run, window_end
 
+from irt.run import Run, window_end
 from tests.runs import END, a_run
 
 

@@ -136,5 +136,5 @@ def test_parallel_requests_get_their_own_results(client, lsat7):
         request = {"observations": lsat7, "options": {"run_id": f"run-{number}"}}
         return client.post("/irt/calibrate", json=request).json()["fit_meta"]["run_id"]
 
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(calibrate, range(6))) == [f"run-{number}" for number in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(calibrate, range(3))) == [f"run-{number}" for number in range(3)]

@@ -97,7 +97,7 @@ def test_queue_has_an_end(start_service, contract, long_request, lsat7):
 
 def test_jobs_wait_for_their_turn_and_all_end(start_service, lsat7):
     client = start_service("--max-running", "2").client
-    urls = [submit(client, {"json": {"observations": lsat7}}) for _ in range(6)]
+    urls = [submit(client, {"json": {"observations": lsat7}}) for _ in range(4)]
     wait_for(lambda: all(status(client, url) == "succeeded" for url in urls))
     listed = [job["job_id"] for job in client.get("/irt/jobs").json()["jobs"]]
     assert listed == [url.rpartition("/")[2] for url in reversed(urls)]

@@ -16,6 +16,14 @@ _MAX_TEXT = 200
 _MAX_DETAIL = 2000
 _MAX_INTEGER = 2**63
 _RETRY_SECONDS = "5"
+_EXHAUSTED = {
+    errno.ENOSPC: "space",
+    errno.EDQUOT: "space",
+    errno.ENOMEM: "memory",
+    errno.EAGAIN: "processes",
+    errno.EMFILE: "open files",
+    errno.ENFILE: "open files",
+}
 
 
 @dataclass(eq=False)
@@ -64,8 +72,8 @@ def problem_from(error: BaseException) -> Problem:
         return Problem("calibration-failed", "The calibration is not possible on these data", 422, str(error))
     if isinstance(error, MemoryError):
         return unavailable("The machine has not enough memory for this request.")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return unavailable("The service has no space left to store the request.")
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return unavailable(f"The machine of the service is short of {_EXHAUSTED[error.errno]}.")
     return internal()
 
 

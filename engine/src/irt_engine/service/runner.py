@@ -46,6 +46,7 @@ class Preparation:
     def __init__(self, worker: Worker, workers: Workers, *, small: bool) -> None:
         self.worker = worker
         self.found: dict[str, Any] = {}
+        self.given_up = False
         self._workers = workers
         self._small = small
         self._kept = False
@@ -55,6 +56,10 @@ class Preparation:
         self._kept = True
         self._workers.refill()
         return self.worker
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self.worker.kill()
 
     async def close(self) -> None:
         """Let the worker serve again, unless it has the memory of a big request."""
@@ -121,23 +126,25 @@ class Runner:
                 await preparation.close()
 
     async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
-        timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.worker.kill)
+        timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.give_up)
         command = {"folder": str(folder), "kind": kind, "media": asdict(media), "limits": asdict(self._limits)}
         try:
             async for event in preparation.worker.ask(do="prepare", **command):
                 preparation.found = event
         except WorkerDied as death:
             self._check_open()
-            raise death.to_problem() from None
+            raise (self._too_slow() if preparation.given_up else death.to_problem()) from None
         finally:
             timer.cancel()
 
     def enqueue(self, job: Job, preparation: Preparation | None = None) -> None:
         """Run the job when its turn comes; its worker is kept only if that is now."""
-        starts_now = not self._queue and self.running < self._limits.max_running
+        starts_now = not self._queue and self.running < self._limits.max_running and not self.stopping
         worker = preparation.keep() if preparation and starts_now else None
         self._queue.append((job, worker))
         self._start_next()
+        if self.stopping:
+            job.ended.set()
 
     async def cancel(self, job: Job) -> None:
         """End the job if it has not ended, and wait until it has."""
@@ -147,7 +154,7 @@ class Runner:
             await self._finish(job, status=CANCELLED)
         elif run := self._runs.get(job.id):
             run.stop("cancelled")
-            await job.ended.wait()
+        await job.ended.wait()
 
     async def stop(self) -> None:
         """Take nothing new; let what runs finish within the grace, then put it back for the next start."""
@@ -228,9 +235,12 @@ class Runner:
         if run.stopped == "service":
             return _failure(unavailable("The service is shutting down."))
         if run.stopped == "too slow":
-            detail = f"The job ran for {self._limits.max_job_seconds:g} seconds, the most that this service allows."
-            return _failure(Problem("job-timeout", "The job took too long", 503, detail))
+            return _failure(self._too_slow())
         return {"status": CANCELLED}
+
+    def _too_slow(self) -> Problem:
+        detail = f"The job ran for {self._limits.max_job_seconds:g} seconds, the most that this service allows."
+        return Problem("job-timeout", "The job took too long", 503, detail)
 
     async def _finish(self, job: Job, status: str, **changes: Any) -> None:
         if status == QUEUED:

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses, Settings, calibrate, score, warm_up
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
-from irt_engine.service.observations import COLUMNS, Observations, check_row_count
+from irt_engine.service.observations import COLUMNS, Observations
+from irt_engine.service.parquet import read_parquet
 from irt_engine.service.payload import Payload, read_payload
-from irt_engine.service.problems import invalid, invalid_field, problem_from
+from irt_engine.service.problems import invalid_field, problem_from
 
 log = logging.getLogger("irt_engine.service.worker")
 
@@ -190,33 +190,17 @@ def _responses(payload: Payload, folder: Path, limits: Limits) -> Responses:
     """:raise Problem, InputError: when the observations are not usable."""
     target = folder / RESPONSES_FILE
     if isinstance(payload.observations, Path):
-        _check_parquet(payload.observations, limits)
         payload.observations.rename(target)
-        return Responses.from_parquet(target)
+        return read_parquet(target, limits)
     table = Observations.from_json(payload.observations, limits.max_rows).to_arrow()
     pq.write_table(table, target)
     return Responses.from_columns(*(table[name] for name in COLUMNS))
 
 
-def _check_parquet(path: Path, limits: Limits) -> None:
-    """:raise Problem: 413 or 422, from the file's own description, before its data are read."""
-    try:
-        metadata = pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        raise invalid_field("observations", f"is not a Parquet file: {error}") from None
-    check_row_count(metadata.num_rows, limits.max_rows)
-    missing = [name for name in COLUMNS if name not in metadata.schema.to_arrow_schema().names]
-    if missing:
-        raise invalid(
-            f"observations: the Parquet file has no column {', '.join(missing)}",
-            [{"field": f"observations.{name}", "message": "is missing"} for name in missing],
-        )
-
-
 def _write_result(path: Path, result: dict[str, Any]) -> None:
     draft = path.with_suffix(".draft")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(result, file, allow_nan=False, separators=(",", ":"))
+        file.write(json.dumps(result, allow_nan=False, separators=(",", ":")))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -1,0 +1,66 @@
+"""The observations of a request that come as a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from irt_engine import Responses
+from irt_engine.service.limits import Limits
+from irt_engine.service.observations import COLUMNS, check_row_count
+from irt_engine.service.problems import Problem, invalid, invalid_field
+
+
+def read_parquet(path: Path, limits: Limits) -> Responses:
+    """Read an uploaded file, after a look at its own description of what is in it.
+
+    :raise Problem: 413 for too many rows; 422 for a file that is not Parquet, or has not the columns.
+    :raise InputError: when a value in it cannot be used.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+        check_row_count(metadata.num_rows, limits.max_rows)
+        _check_columns(metadata.schema.to_arrow_schema())
+        return Responses.from_parquet(path)
+    except (pa.ArrowException, OSError):
+        # What Arrow says names files of this machine.
+        raise invalid_field("observations", "is not a Parquet file that can be read") from None
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    errors = []
+    for name in COLUMNS:
+        found = schema.get_all_field_indices(name)
+        wanted, is_right = _WANTED[name]
+        if len(found) != 1:
+            errors.append({"field": f"observations.{name}", "message": "is missing" if not found else "is there twice"})
+        elif not is_right(schema.field(found[0]).type):
+            kind = str(schema.field(found[0]).type)
+            errors.append({"field": f"observations.{name}", "value": kind, "message": f"must be a column of {wanted}"})
+    if errors:
+        raise _refused(errors)
+
+
+def _refused(errors: list[dict[str, str]]) -> Problem:
+    told = "; ".join(f"{error['field']} {error['message']}" for error in errors)
+    return invalid(f"The Parquet file: {told}", errors)
+
+
+def _is_id(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_id(kind.value_type)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+
+
+def _is_correctness(kind: pa.DataType) -> bool:
+    return pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+
+
+_WANTED: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    "user_id": ("strings or integers", _is_id),
+    "item_id": ("strings or integers", _is_id),
+    "is_correct": ("booleans, or integers 0 and 1", _is_correctness),
+}
