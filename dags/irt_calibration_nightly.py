@@ -4,8 +4,8 @@
 Estimates how hard and how discriminating every item is and how able every student is, bank by bank, from the answers
 of the last 60 days; puts the result on the scale of the bank's anchor items; checks it; and publishes only what passes.
 
-**When.** 03:00 UTC (12:00 KST), when the day's answers of the Americas are in and Korean schools are at lunch. There is
-no catch-up: a missed night is covered by the next one, whose window holds the same answers.
+**When.** 03:00 UTC (12:00 KST), the hour of the CronJob that it replaces, so that consumers see new parameters when
+they expect them. There is no catch-up: a missed night is covered by the next one, whose window holds the same answers.
 
 **What happens, per bank of `include/banks.yaml`**
 
@@ -65,6 +65,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
+    # A run that hangs must not keep the next nights from running.
+    dagrun_timeout=timedelta(hours=12),
     tags=["irt", "calibration"],
     params=params(BANKS),
     render_template_as_native_obj=True,

@@ -7,8 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+import psycopg
+import requests
+
 from local.home import default_home
-from local.stack import StackError, engine_env
+from local.stack import engine_env
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,8 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments.rest = rest
     try:
         return _run(arguments)
-    except StackError as error:
+    except (RuntimeError, requests.RequestException) as error:
         print(f"irt: {error}", file=sys.stderr)
+        return 1
+    except psycopg.OperationalError as error:
+        print(f"irt: the database cannot be reached (connection seedtest_db): {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nirt: ended")

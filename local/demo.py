@@ -26,6 +26,8 @@ def run(home: Home, *, json_file: Path | None = None, say: Callable[[str], None]
     :raise StackError: when something does not start, or the database holds real answers.
     """
     began = time.monotonic()
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise StackError(f"--json {json_file}: there is no folder {json_file.absolute().parent}")
     with running_stack(home, say) as stack:
         load_data(stack)
         started = time.monotonic()
@@ -51,15 +53,16 @@ def run(home: Home, *, json_file: Path | None = None, say: Callable[[str], None]
 def load_data(stack: Stack) -> None:
     """Put the demo's banks into the database.
 
-    :raise StackError: when the database holds other answers than the demo's.
+    :raise StackError: when the database holds other rows than the demo's; nothing is changed then.
     """
     with stack.database() as connection:
-        apply_schema(connection)
-        if foreign := demo_data.foreign_exams(connection):
+        if foreign := demo_data.foreign_rows(connection):
+            rows = ", ".join(f"{count} in {table}" for table, count in foreign.items())
             raise StackError(
-                f"the database holds {foreign} exam results that are not the demo's; the demo does not touch them. "
+                f"the database holds rows that are not the demo's ({rows}); the demo does not touch it. "
                 "Use ./irt up to run Airflow on this database"
             )
+        apply_schema(connection)
         loaded = demo_data.load(connection, demo_data.midnight())
     stack.say(f"Demo data loaded: {loaded['exams']} exams, {loaded['questions']} questions")
 

@@ -113,15 +113,21 @@ def load(connection: psycopg.Connection, today: datetime) -> dict[str, int]:
     rows = [_exam_row(exam, position, today) for position, exam in enumerate(exams())]
     asked = [(q.id, q.topic, json.dumps(q.meta)) for q in questions()]
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute((SQL / "demo" / "clear_exams.sql").read_text())
         cursor.executemany((SQL / "demo" / "question.sql").read_text(), asked)
         cursor.executemany((SQL / "demo" / "exam_result.sql").read_text(), rows)
     connection.execute("analyze exam_results")
     return {"exams": len(rows), "questions": len(asked)}
 
 
-def foreign_exams(connection: psycopg.Connection) -> int:
-    """How many exam results there are that are not the demo's."""
-    return connection.execute((SQL / "demo" / "foreign_exams.sql").read_text()).fetchone()[0]
+def foreign_rows(connection: psycopg.Connection) -> dict[str, int]:
+    """How many rows there are that are not the demo's, by table; empty where the demo may do as it likes."""
+    found = {}
+    for file in sorted((SQL / "demo").glob("foreign_*.sql")):
+        table = file.stem.removeprefix("foreign_")
+        if connection.execute("select to_regclass(%s)", [table]).fetchone()[0]:
+            found[table] = connection.execute(file.read_text()).fetchone()[0]
+    return {table: count for table, count in found.items() if count}
 
 
 def _exam_row(exam: Exam, position: int, today: datetime) -> tuple:

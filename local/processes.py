@@ -51,19 +51,24 @@ class Supervisor:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.children: dict[str, tuple[Command, subprocess.Popen]] = {}
+        # What ran before is not ours to end.
+        self._others = {child.pid for child in psutil.Process().children(recursive=True)}
+        self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Supervisor:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         # A polite `kill`, or a closed terminal, ends the same way as Ctrl-C.
-        for name in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, _interrupt)
+        self._handlers = {name: signal.signal(name, _interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         # A second Ctrl-C while stopping would leave children behind.
-        for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        self._handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+        for name in self._handlers:
             signal.signal(name, signal.SIG_IGN)
         self.stop()
+        for name, handler in self._handlers.items():
+            signal.signal(name, handler)
 
     def start(self, command: Command) -> subprocess.Popen:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ class Supervisor:
                 child.kill()
                 child.wait()
         self.children.clear()
-        _end_all(psutil.Process().children(recursive=True))
+        _end_all([child for child in psutil.Process().children(recursive=True) if child.pid not in self._others])
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines of a child's log."""

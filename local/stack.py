@@ -62,6 +62,10 @@ class Stack:
         if not self.external_database:
             with self.database() as connection:
                 apply_schema(connection)
+        else:
+            # Said now, and not by the first task of a run.
+            with self.database() as connection:
+                connection.execute("select 1")
 
     def start_service(self) -> None:
         """The calibration service on loopback, unless the connection `r_irt` names another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,18 @@ def psql(home: Home, arguments: list[str]) -> int:
     with reachable_database(home) as (postgres, conninfo):
         known = psycopg.conninfo.conninfo_to_dict(conninfo)
         env = {variable: str(known[key]) for key, variable in _LIBPQ.items() if known.get(key)}
-        return subprocess.call([str(postgres.psql()), *arguments], env={**os.environ, **env})
+        # Ctrl-C in psql cancels its query, and is no business of ours.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return subprocess.call(
+                [str(postgres.psql()), *arguments], env={**os.environ, **env}, preexec_fn=_heed_ctrl_c
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # libpq's connection parameters and the environment variables that stand for them.

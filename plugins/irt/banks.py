@@ -48,7 +48,7 @@ class Minimum(_Settings):
 class Checks(_Settings):
     """Thresholds of the checks under include/sql/checks."""
 
-    min_a: float = 0.01
+    min_a: Positive = 0.01
     max_a: Positive = 10.0
     max_abs_b: Positive = 15.0
     max_c: Share = 0.6
@@ -57,13 +57,20 @@ class Checks(_Settings):
     min_theta_sd: Positive = 0.2
     max_theta_sd: Positive = 3.0
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Checks:
+        for low, high in (("min_a", "max_a"), ("min_theta_sd", "max_theta_sd")):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} {getattr(self, low)} is not below {high} {getattr(self, high)}")
+        return self
+
 
 class Bank(_Settings):
     """One bank: which answers belong to it, and how it is calibrated."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     topics: list[Annotated[str, Field(min_length=1)]] = []
-    exams: list[int] = []
+    exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
     model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"
     linking: Linking = Linking()
     minimum: Minimum = Minimum()
@@ -89,7 +96,7 @@ def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
     :raise BanksError: naming the bank, the field and the value of each mistake.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BanksError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(content, dict) or set(content) != {"banks"} or not isinstance(content["banks"], list):
@@ -107,9 +114,34 @@ def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
         banks[bank.name] = bank
     if not content["banks"]:
         mistakes.append("banks: the list is empty")
+    mistakes += _shared(banks)
     if mistakes:
         raise BanksError(f"{path.name}: " + "; ".join(mistakes))
     return banks
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        repeated = {key for key in keys if keys.count(key) > 1}
+        if repeated:
+            raise yaml.constructor.ConstructorError(None, None, f"given twice: {sorted(repeated)}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _shared(banks: dict[str, Bank]) -> list[str]:
+    """An item has one row in mirt_item_params: banks that share answers would overwrite each other's."""
+    owner: dict[tuple[str, Any], str] = {}
+    mistakes = []
+    for bank in banks.values():
+        kind, names = ("topics", bank.topics) if bank.topics else ("exams", bank.exams)
+        for name in names:
+            other = owner.setdefault((kind, name), bank.name)
+            if other != bank.name:
+                mistakes.append(f"bank {bank.name!r}: {kind}: {name!r} belongs to bank {other!r} already")
+    return mistakes
 
 
 def _label(entry: Any, position: int) -> str:

@@ -51,6 +51,7 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             0,
             type="integer",
             minimum=0,
+            maximum=1_000_000_000,
             title="Most responses",
             description="0: no limit. Otherwise the most recent responses, as many as this, per bank.",
         ),

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from airflow.sdk import ObjectStoragePath
 from requests_toolbelt import MultipartEncoder
 
+from irt.errors import BadDataError
 from irt.run import Run
 
 PARQUET = "application/vnd.apache.parquet"
@@ -47,22 +48,28 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
     """The request without its observations.
 
     :param known: anchors and seeds, of which those are sent that have answers (`present`: item ids).
+    :raise BadDataError: the bank is to be linked and has fewer anchors than its minimum.
     """
     anchors = [item for item in known if item["item_id"] in present]
-    linked = any(item["fixed"] for item in anchors)
+    linked = sum(item["fixed"] for item in anchors)
+    if run.linking["method"] != "none" and linked < run.linking["min_anchors"]:
+        raise BadDataError(
+            f"bank {run.bank}: {linked} anchors have answers in the window, linking.min_anchors is "
+            f"{run.linking['min_anchors']} (a bank without anchors needs linking.method: none)"
+        )
     return {
         "model": run.model,
         "anchors": anchors,
-        "linking": run.linking if linked else {"method": "none"},
+        "linking": run.linking,
         "options": {"run_id": run.run_key, "min_item_responses": run.minimum["item_responses"]},
     }
 
 
-def item_ids(path: ObjectStoragePath) -> set[str]:
-    """The distinct item ids of staged responses."""
+def distinct(path: ObjectStoragePath, column: str) -> set[str]:
+    """The distinct ids in a column (`user_id`, `item_id`) of staged responses."""
     found: set[str] = set()
     with path.open("rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=["item_id"]):
+        for batch in pq.ParquetFile(file).iter_batches(columns=[column]):
             found.update(pc.unique(batch.column(0)).to_pylist())
     return found
 

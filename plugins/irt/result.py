@@ -50,6 +50,16 @@ class CalibrationResult:
     abilities: pa.Table
     fit: dict[str, Any]
 
+    def refuse_strangers(self, items: set[str], users: set[str]) -> None:
+        """A result may leave out items and users that were sent, but not bring in others.
+
+        :raise BadDataError: naming the first that was not sent.
+        """
+        for name, table, sent in (("item_id", self.items, items), ("user_id", self.abilities, users)):
+            strangers = set(table.column(name).to_pylist()) - sent
+            if strangers:
+                raise BadDataError(f"{name}: {min(strangers)!r} is in the result and was not in the request")
+
 
 def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -> CalibrationResult:
     """Read the contract's response.
@@ -69,11 +79,11 @@ def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -
     _refuse_repeats("item_params", "item_id", items)
     _refuse_repeats("abilities", "user_id", abilities)
     fit = {
-        "model_spec": _field(meta, "model_spec", dict, "fit_meta."),
-        "metrics": _field(meta, "metrics", dict, "fit_meta."),
-        "excluded": document.get("excluded") or {"items": [], "users": []},
-        "n_items": meta["model_spec"].get("n_items", len(items)),
-        "n_abilities": meta["model_spec"].get("n_users", len(abilities)),
+        "model_spec": _model_spec(meta),
+        "metrics": _metrics(meta),
+        "excluded": _excluded(document),
+        "n_items": _count(meta["model_spec"], "n_items", "fit_meta.model_spec.", len(items)),
+        "n_abilities": _count(meta["model_spec"], "n_users", "fit_meta.model_spec.", len(abilities)),
     }
     return CalibrationResult(
         pa.Table.from_pylist(items, schema=ITEMS), pa.Table.from_pylist(abilities, schema=ABILITIES), fit
@@ -83,7 +93,7 @@ def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -
 def _item(row: Any, run_key: str, position: int) -> dict[str, Any]:
     where = f"item_params[{position}]."
     params = _field(row, "params", dict, where)
-    se = row.get("se") or {}
+    se = _field(row, "se", dict, where) if row.get("se") is not None else {}
     return {
         "run_key": run_key,
         "item_id": str(_field(row, "item_id", (str, int), where)),
@@ -92,9 +102,9 @@ def _item(row: Any, run_key: str, position: int) -> dict[str, Any]:
         "b": _number(params, "b", f"{where}params."),
         "c": _number(params, "c", f"{where}params.", optional=True),
         **{f"se_{name}": _number(se, name, f"{where}se.", optional=True) for name in ("a", "b", "c")},
-        "n_responses": row.get("n_responses"),
+        "n_responses": _count(row, "n_responses", where),
         "p_correct": _number(row, "p_correct", where, optional=True),
-        "anchor": row.get("anchor"),
+        "anchor": _field(row, "anchor", str, where) if row.get("anchor") is not None else None,
         "fit": json.dumps(row["fit"]) if row.get("fit") else None,
     }
 
@@ -106,8 +116,48 @@ def _ability(row: Any, run_key: str, position: int) -> dict[str, Any]:
         "user_id": str(_field(row, "user_id", (str, int), where)),
         "theta": _number(row, "theta", where),
         "se": _number(row, "se", where),
-        "n_responses": row.get("n_responses"),
+        "n_responses": _count(row, "n_responses", where),
     }
+
+
+def _model_spec(meta: dict[str, Any]) -> dict[str, Any]:
+    """The specification, with the numbers that the checks read."""
+    spec = _field(meta, "model_spec", dict, "fit_meta.")
+    if spec.get("linking_constants") is not None:
+        where = "fit_meta.model_spec.linking_constants."
+        linking = _field(spec, "linking_constants", dict, "fit_meta.model_spec.")
+        for name in ("slope", "intercept"):
+            _number(linking, name, where)
+        _count(linking, "n_anchors_used", where)
+    return spec
+
+
+def _metrics(meta: dict[str, Any]) -> dict[str, Any]:
+    metrics = _field(meta, "metrics", dict, "fit_meta.")
+    if not isinstance(metrics.get("converged", False), bool):
+        raise BadDataError(f"fit_meta.metrics.converged: {metrics['converged']!r} is not true or false")
+    _number(metrics, "loglik", "fit_meta.metrics.", optional=True)
+    return metrics
+
+
+def _excluded(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    given = _field(document, "excluded", dict) if document.get("excluded") is not None else {}
+    excluded: dict[str, list[dict[str, Any]]] = {}
+    for kind, name in (("items", "item_id"), ("users", "user_id")):
+        rows = _field(given, kind, list, "excluded.") if given.get(kind) is not None else []
+        for n, row in enumerate(rows):
+            _field(row, name, (str, int), f"excluded.{kind}[{n}].")
+        excluded[kind] = rows
+    return excluded
+
+
+def _count(mapping: dict[str, Any], name: str, where: str, default: int | None = None) -> int | None:
+    if mapping.get(name) is None:
+        return default
+    value = _field(mapping, name, int, where)
+    if not 0 <= value < 2**63:
+        raise BadDataError(f"{where}{name}: {value} is not a count")
+    return value
 
 
 def _field(mapping: Any, name: str, kind: Any, where: str = "") -> Any:
@@ -123,9 +173,13 @@ def _number(mapping: Any, name: str, where: str, optional: bool = False) -> floa
     if optional and (not isinstance(mapping, dict) or mapping.get(name) is None):
         return None
     value = _field(mapping, name, (int, float), where)
-    if not math.isfinite(value):
-        raise BadDataError(f"{where}{name}: {value} is not a finite number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadDataError(f"{where}{name}: {str(value)[:40]} is not a finite number")
+    return number
 
 
 def _refuse_repeats(table: str, name: str, rows: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from airflow.sdk import ObjectStoragePath
 
 from irt.banks import Bank
+from irt.errors import BadDataError
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,21 @@ def window(end: datetime, lookback_days: int) -> tuple[datetime, datetime]:
 
 
 def window_end(dag_run: Any) -> datetime:
-    """The end of the data interval or, where a manual run has none, `run_after`; never the clock."""
-    return dag_run.data_interval_end or dag_run.run_after
+    """The end of the data interval or, where a manual run has none, `run_after`; never the clock.
+
+    :raise BadDataError: the interval ends after `run_after`; published, it would stand before every coming night.
+    """
+    end = dag_run.data_interval_end or dag_run.run_after
+    if end > dag_run.run_after:
+        raise BadDataError(
+            f"data interval end: {end.isoformat()} is later than run_after {dag_run.run_after.isoformat()}"
+        )
+    return end
 
 
 def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params: dict[str, Any]) -> Run:
     """Join a bank's settings with those of the trigger form."""
-    start, end = window(end, params["lookback_days"])
+    start, end = window(end, int(params["lookback_days"]))
     linking = bank.linking.model_dump()
     if params["linking_method"] != "as configured":
         linking["method"] = params["linking_method"]
@@ -81,7 +90,8 @@ def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params
         minimum=bank.minimum.model_dump(),
         checks=bank.checks.model_dump(),
         attempt_policy=params["attempt_policy"],
-        max_responses=params["max_responses"],
+        # JSON Schema takes 100.0 for an integer.
+        max_responses=int(params["max_responses"]),
         dry_run=params["dry_run"],
         publish_question_meta=params["publish_question_meta"],
     )

@@ -41,6 +41,7 @@ def test_schedule(dag):
     assert dag.start_date == datetime(2026, 1, 1, tzinfo=timezone.utc)
     assert dag.catchup is False
     assert dag.max_active_runs == 1
+    assert dag.dagrun_timeout == timedelta(hours=12)
     assert dag.tags == {"irt", "calibration"}
     assert "Nightly IRT calibration" in dag.doc_md
 
@@ -87,6 +88,7 @@ def test_form(dag):
         ("lookback_days", "60"),
         ("attempt_policy", "best"),
         ("max_responses", -1),
+        ("max_responses", 10**30),
         ("linking_method", "equipercentile"),
         ("dry_run", "yes"),
     ],

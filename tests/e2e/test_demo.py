@@ -113,8 +113,11 @@ def test_operators_find_what_they_grep_for(stack, first_run):
 def test_the_calibration_waited_outside_the_worker(stack, first_run):
     run_id, _ = first_run
     task = next(t for t in stack.api.tasks(DAG_ID, run_id) if t["task_id"] == "bank.calibrate")
-    log = "\n".join(stack.api.log(DAG_ID, run_id, task))
-    assert "runs the calibration as job irt/jobs/" in log
+    log = stack.api.log(DAG_ID, run_id, task)
+    submitted = next(n for n, line in enumerate(log) if "runs the calibration as job irt/jobs/" in line)
+    deferred = next(n for n, line in enumerate(log) if "DEFERRED" in line)
+    received = next(n for n, line in enumerate(log) if "Linking constants received" in line)
+    assert submitted < deferred < received
 
 
 @pytest.mark.parametrize("task", ["extract_responses", "calibrate", "load", "publish"])

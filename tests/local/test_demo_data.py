@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from contextlib import nullcontext
+from types import SimpleNamespace
 
-from local import demo_data
+import numpy as np
+import pytest
+
+from local import demo, demo_data
+from local.stack import StackError
 
 
 def test_lsat7_has_a_thousand_people_and_the_known_scores():
@@ -43,9 +48,29 @@ def test_loading_twice_duplicates_nothing(database):
     assert rows == (5000 + 12_345, 155, 1500)
     assert demo_data.load(database, demo_data.midnight()) == first
     assert database.execute(counts).fetchone() == rows
-    assert demo_data.foreign_exams(database) == 0
+    assert demo_data.foreign_rows(database) == {}
 
 
-def test_real_answers_are_noticed(database):
-    database.execute("insert into exam_results (user_id, session_id) values ('u', 'real'), ('u', null)")
-    assert demo_data.foreign_exams(database) == 2
+REAL = {
+    "exam_results": "insert into exam_results (user_id, session_id) values ('u', 'real'), ('u', null)",
+    "question": "insert into question (id, meta) values (1001, '{}'), (1002, '{\"tags\": [\"anchor\"]}')",
+    "mirt_item_params": "insert into mirt_item_params values ('1', '2PL', '{}', 'v1'), ('2', '2PL', '{}', null)",
+    "mirt_ability": "insert into mirt_ability values ('u', 0, 1, '2PL', 'v1'), ('u', 0, 1, '2PL', 'online-1')",
+}
+
+
+@pytest.mark.parametrize("table", REAL)
+def test_a_database_in_use_is_left_as_it_is(database, table):
+    database.execute(REAL[table])
+    stack = SimpleNamespace(database=lambda: nullcontext(database), say=print)
+    with pytest.raises(StackError, match=rf"\(2 in {table}\); the demo does not touch it"):
+        demo.load_data(stack)
+    assert database.execute("select count(*) from attempt").fetchone() == (0,)
+
+
+def test_a_database_in_use_gets_not_even_a_table(database):
+    database.execute("drop schema irt cascade; drop table question; insert into exam_results (user_id) values ('u')")
+    stack = SimpleNamespace(database=lambda: nullcontext(database), say=print)
+    with pytest.raises(StackError):
+        demo.load_data(stack)
+    assert database.execute("select to_regclass('question'), to_regclass('irt.run')").fetchone() == (None, None)

@@ -81,8 +81,6 @@ def test_a_stubborn_child_is_killed(tmp_path, monkeypatch):
         wait_until(lambda: (tmp_path / "child.log").read_text().strip(), seconds=20, what="the grandchild")
         grandchild = int((tmp_path / "child.log").read_text())
     assert gone([child.pid, grandchild], 2)
-    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(name, signal.SIG_DFL if name != signal.SIGINT else signal.default_int_handler)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
@@ -93,6 +91,19 @@ def test_a_killed_supervisor_takes_its_children_along(tmp_path):
     assert gone([child], 10)
     # The grandchild is its parent's business; that of this test has none. See the end-to-end tests for Airflow's.
     os.kill(grandchild, signal.SIGKILL)
+
+
+def test_what_others_started_is_left_alone(tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    before = [signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
+    try:
+        with Supervisor(tmp_path) as supervisor:
+            supervisor.start(Command("child", [sys.executable, "-c", "import time; time.sleep(300)"]))
+        assert other.poll() is None
+        assert [signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)] == before
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_fallen_child_is_named_with_its_last_words(tmp_path):

@@ -35,6 +35,11 @@ def test_the_file_of_the_project():
         ("{name: m, exams: [one]}", "bank 'm': exams.0: .*got 'one'"),
         ("{topics: [x]}", "bank number 1: name: Field required"),
         ("{name: m, topics: [x], checks: {max_a: .nan}}", "bank 'm': checks.max_a: .*got nan"),
+        ("{name: m, topics: [x], checks: {min_a: .nan}}", "bank 'm': checks.min_a: .*got nan"),
+        ("{name: m, topics: [x], checks: {min_a: -9.0}}", "bank 'm': checks.min_a: .*got -9"),
+        ("{name: m, topics: [x], checks: {min_a: 5.0, max_a: 1.0}}", "bank 'm': checks: min_a 5.0 is not below max_a"),
+        ("{name: m, exams: [1000000000000]}", "bank 'm': exams.0: .*got 1000000000000"),
+        ("{name: m, name: n, topics: [x]}", r"given twice: \['name'\]"),
         ("{name: m, topics: [x], checks: {max_excluded_share: 2}}", "bank 'm': checks.max_excluded_share: .*got 2"),
         ("m", "bank number 1: .*got 'm'|bank number 1: Input"),
     ],
@@ -67,3 +72,10 @@ def test_no_file(tmp_path):
 def test_a_korean_topic(tmp_path):
     banks = load_banks(write(tmp_path, "banks:\n  - {name: m, topics: [수학]}\n"))
     assert banks["m"].topics == ["수학"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("topics", "t"), ("exams", 5)])
+def test_no_two_banks_share_their_answers(tmp_path, kind, name):
+    text = f"banks:\n  - {{name: a, {kind}: [{name}]}}\n  - {{name: b, {kind}: [{name}]}}\n"
+    with pytest.raises(BanksError, match=f"bank 'b': {kind}: {name!r} belongs to bank 'a' already"):
+        load_banks(write(tmp_path, text))

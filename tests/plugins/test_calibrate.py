@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import io
 import json
-import os
 import re
 from datetime import timedelta
 
@@ -35,6 +34,7 @@ HEALTH = {
     "observation_forms": ["rows", "columns"],
     "content_encodings": ["gzip"],
 }
+ANCHORED = [{"item_id": item, "params": {"a": 1.0, "b": 0.0}, "fixed": True} for item in ("1", "2")]
 JOB = "/irt/jobs/j1"
 RESULT = f"{JOB}/result"
 
@@ -55,6 +55,11 @@ def a_result(run_key: str = "run-1/math") -> dict:
     }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def no_settling_time(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+
+
 @pytest.fixture
 def service(monkeypatch):
     with scripted_server() as (server, port):
@@ -66,11 +71,11 @@ def service(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    run = a_run(tmp_path)
+    run = a_run(tmp_path, bank={"linking": {"method": "stocking_lord", "min_anchors": 2}})
     with run.staged(RESPONSES).open("wb") as file:
         pq.write_table(pa.Table.from_pylist(ROWS), file)
     anchors = [
-        {"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True},
+        *ANCHORED,
         {"item_id": "99", "params": {"a": 1.0, "b": 0.0}, "fixed": True},
     ]
     with run.staged(ANCHORS).open("w") as file:
@@ -85,7 +90,6 @@ def operator(run, **settings) -> CalibrateOperator:
 def events(job: str = "irt/jobs/j1", **settings) -> dict:
     """The event that the trigger ends with."""
     trigger = CalibrationJobTrigger("r_irt", job, **({"poll_interval": 0.05} | settings))
-    os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"
 
     async def first():
         async for event in trigger.run():
@@ -154,8 +158,8 @@ def test_the_request(service, run):
     rest = request.body.partition(b'{"model"')[2]
     settings = json.loads(b'{"model"' + rest.split(b"\r\n--")[0])
     # An anchor without answers is not sent: it could link nothing.
-    assert settings["anchors"] == [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}]
-    assert settings["linking"] == {"method": "stocking_lord", "min_anchors": 5, "drift_z": 2.7}
+    assert settings["anchors"] == ANCHORED
+    assert settings["linking"] == {"method": "stocking_lord", "min_anchors": 2, "drift_z": 2.7}
     assert settings["options"] == {"run_id": "run-1/math", "min_item_responses": 1}
     parquet = request.body[request.body.index(b"PAR1") : request.body.rindex(b"PAR1") + 4]
     assert pq.read_table(io.BytesIO(parquet)).to_pylist() == ROWS
@@ -358,6 +362,20 @@ def test_a_result_that_lacks_a_field(service, run, path, message):
         (("abilities", 1, "user_id"), "u1", "abilities: user_id 'u1' stands in it twice"),
         (("fit_meta", "run_id"), "run-0/math", "'run-0/math' is not this run"),
         (("abilities",), {}, "abilities: .* is of the wrong type"),
+        (("item_params", 0, "n_responses"), "many", r"item_params\[0\]\.n_responses: 'many' is of the wrong type"),
+        (("item_params", 0, "n_responses"), 4.5, r"item_params\[0\]\.n_responses: '4\.5' is of the wrong type"),
+        (("item_params", 0, "anchor"), 5, r"item_params\[0\]\.anchor: '5' is of the wrong type"),
+        (("item_params", 0, "se"), [1], r"item_params\[0\]\.se"),
+        (("item_params", 0, "params", "a"), 10**400, r"params\.a: 1000.* is not a finite number"),
+        (("excluded",), ["x"], "excluded"),
+        (("excluded",), {"items": ["9"]}, r"excluded\.items\[0\]\.item_id"),
+        (("fit_meta", "model_spec", "n_items"), "abc", r"fit_meta\.model_spec\.n_items: 'abc'"),
+        (("fit_meta", "model_spec", "n_items"), [3], r"fit_meta\.model_spec\.n_items"),
+        (("fit_meta", "model_spec", "linking_constants"), [1], r"linking_constants"),
+        (("fit_meta", "model_spec", "linking_constants", "slope"), "x", r"linking_constants\.slope: 'x'"),
+        (("fit_meta", "metrics", "converged"), "sort of", r"converged: 'sort of' is not true or false"),
+        (("item_params", 1, "item_id"), "999", "item_id: '999' is in the result and was not in the request"),
+        (("abilities", 1, "user_id"), "nobody", "user_id: 'nobody' is in the result and was not in the request"),
     ],
 )
 def test_a_result_with_a_wrong_value(service, run, path, value, message):
@@ -370,3 +388,12 @@ def test_a_result_with_a_wrong_value(service, run, path, value, message):
     service.script["POST", "/irt/calibrate"] = Answer(200, result)
     with pytest.raises(PermanentError, match=message):
         operator(run).execute({})
+
+
+def test_too_few_anchors_are_said_before_anything_is_sent(service, run):
+    with run.staged(ANCHORS).open("w") as file:
+        json.dump(ANCHORED[:1], file)
+    message = r"bank math: 1 anchors have answers in the window, linking\.min_anchors is 2"
+    with pytest.raises(BadDataError, match=message):
+        operator(run).execute({})
+    assert service.asked("POST", "/irt/calibrate") == []

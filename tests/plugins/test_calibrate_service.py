@@ -65,15 +65,15 @@ def service(tmp_path, monkeypatch):
     service.supervisor.stop()
 
 
-def stage(tmp_path, users: int, items: int = 60, each: int = 40, **bank):
-    """A run whose staged responses were simulated."""
+def stage(tmp_path, users: int, items: int = 60, each: int = 40, easy: int | None = None, **bank):
+    """A run whose staged responses were simulated; everyone gets the item `easy` right."""
     random = np.random.RandomState(3)
     item = np.argsort(random.random_sample((users, items)), axis=1)[:, :each].ravel()
     user = np.repeat(np.arange(users), each)
     b, theta = random.normal(size=items), random.normal(size=users)
-    right = random.random_sample(len(item)) < 1 / (1 + np.exp(-(theta[user] - b[item])))
+    right = (random.random_sample(len(item)) < 1 / (1 + np.exp(-(theta[user] - b[item])))) | (item == easy)
     table = pa.table({"user_id": user.astype(str), "item_id": item.astype(str), "is_correct": right})
-    run = a_run(tmp_path, bank=bank)
+    run = a_run(tmp_path, bank={"linking": {"method": "none"}} | bank)
     with run.staged(RESPONSES).open("wb") as file:
         pq.write_table(table, file)
     with run.staged(ANCHORS).open("w") as file:
@@ -159,10 +159,10 @@ def test_a_wrong_token_is_refused_at_once(service, tmp_path, monkeypatch):
 
 
 def test_a_bank_that_cannot_be_linked_fails_with_the_numbers(service, tmp_path):
-    run = stage(tmp_path, users=300)
+    run = stage(tmp_path, users=300, easy=0, linking={"method": "stocking_lord", "min_anchors": 3})
     known = [{"item_id": str(j), "params": {"a": 1.0, "b": 0.1 * j}, "fixed": True} for j in range(3)]
     with run.staged(ANCHORS).open("w") as file:
         json.dump(known, file)
     deferred = submit(run)
-    with pytest.raises(CalibrationFailedError, match="3 anchors .* is 5"):
+    with pytest.raises(CalibrationFailedError, match="2 anchors .* is 3"):
         resume(run, deferred, poll(deferred))

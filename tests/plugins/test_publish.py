@@ -202,10 +202,17 @@ def test_a_held_anchor_and_a_rasch_slope_need_no_standard_error(database, tmp_pa
     assert check(run)["passed"] == 7
 
 
-def test_without_anchors_no_linking_is_asked_for(database, tmp_path):
-    run = a_run(tmp_path)
+def test_a_bank_that_is_not_to_be_linked_needs_no_constants(database, tmp_path):
+    run = a_run(tmp_path, bank={"linking": {"method": "none"}})
     ready(database, run, spoil(*LINKING, value=None), anchors=())
     assert check(run)["passed"] == 7
+
+
+def test_a_bank_that_lost_its_anchors_is_rejected(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run, spoil(*LINKING, value=None), anchors=())
+    with pytest.raises(ChecksFailedError, match="slope missing, intercept missing, missing of 0 anchors used"):
+        check(run)
 
 
 def test_every_task_may_run_again(database, tmp_path):
@@ -250,6 +257,21 @@ def test_an_older_run_never_overwrites_a_newer_publication(database, tmp_path):
         publish(older)
     assert published(database) == before
     assert state(database, older) == "superseded"
+
+
+def test_nor_after_the_newer_runs_tasks_were_cleared(database, tmp_path):
+    """Its state in the registry is then not "published" any more, but consumers still read it."""
+    newer = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    whole_chain(database, newer)
+    before = published(database)
+    check(newer)
+    assert state(database, newer) == "accepted"
+    older = a_run(tmp_path)
+    ready(database, older)
+    check(older)
+    with pytest.raises(AirflowSkipException, match="superseded by run-2/math"):
+        publish(older)
+    assert published(database) == before
 
 
 def test_the_next_night(database, tmp_path):
@@ -302,6 +324,13 @@ def test_question_meta_is_updated_on_request_and_anchors_keep_theirs(database, t
     else:
         assert metas[2]["irt"] == {"a": 5, "b": 5}
         assert metas[3] == {}
+
+
+@pytest.mark.parametrize("meta", ["[]", "1", '"x"', "null"])
+def test_a_question_whose_meta_is_no_object_does_not_stop_the_bank(database, tmp_path, meta):
+    database.execute("insert into question (id, topic_id, meta) values (2, 'math', %s), (3, 'math', '{}')", [meta])
+    assert whole_chain(database, a_run(tmp_path, publish_question_meta=True))["question_meta"] == 1
+    assert database.execute("select meta from question where id = 2").fetchone()[0] == json.loads(meta)
 
 
 def test_banks_live_side_by_side(database, tmp_path):

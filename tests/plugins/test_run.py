@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from irt.errors import BadDataError
 from irt.run import Run, window_end
 from tests.runs import END, a_run
 
@@ -16,10 +17,13 @@ def test_window_ends_at_the_data_interval_or_at_run_after():
     after = END + timedelta(hours=5)
     assert window_end(SimpleNamespace(data_interval_end=END, run_after=after)) == END
     assert window_end(SimpleNamespace(data_interval_end=None, run_after=after)) == after
+    with pytest.raises(BadDataError, match=r"data interval end: 2026-05-01T08:00:00\+00:00 is later than run_after"):
+        window_end(SimpleNamespace(data_interval_end=after, run_after=END))
 
 
 def test_the_form_overrides_the_bank(tmp_path):
-    run = a_run(tmp_path, model="Rasch", linking_method="mean_sigma", lookback_days=7)
+    run = a_run(tmp_path, model="Rasch", linking_method="mean_sigma", lookback_days=7, max_responses=100.0)
+    assert repr(run.max_responses) == "100"
     assert run.model == "Rasch"
     assert run.linking == {"method": "mean_sigma", "min_anchors": 5, "drift_z": 2.7}
     assert datetime.fromisoformat(run.window_start) == datetime(2026, 4, 24, 3, 0, tzinfo=timezone.utc)

@@ -68,7 +68,7 @@ def lsat7() -> dict[str, list[Any]]:
 def long_request() -> dict[str, Any]:
     """A submission whose calibration takes long enough to be caught in the middle, as a multipart form."""
     rng = np.random.default_rng(7)
-    users, items = 4000, 60
+    users, items = 2000, 40
     theta, b = rng.normal(size=(users, 1)), rng.normal(size=items)
     correct = rng.random((users, items)) < 0.2 + 0.8 / (1 + np.exp(-1.2 * (theta - b)))
     table = pa.table(
@@ -78,9 +78,9 @@ def long_request() -> dict[str, Any]:
             "is_correct": correct.ravel(),
         }
     )
-    # What makes it long is the quadrature: some thirty times as fine as anyone needs.
-    options = {"quadrature_points": 2001, "max_iterations": 100000, "tolerance": 1e-12}
-    return multipart({"model": "2PL", "options": options}, table)
+    # No estimation comes to rest as still as that.
+    options = {"tolerance": 1e-300, "max_iterations": 10_000_000}
+    return multipart({"model": "3PL", "options": options}, table)
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,33 @@ def test_parquet_without_a_column(client, contract):
     assert [error["field"] for error in problem["errors"]] == ["observations.item_id", "observations.is_correct"]
 
 
+def test_parquet_with_columns_of_another_kind(client, contract):
+    good = {"user_id": ["u"], "item_id": ["q"], "is_correct": [True]}
+    for name, column in (
+        ("user_id", pa.array([1.5])),
+        ("user_id", pa.array([["u"]])),
+        ("item_id", pa.array([{"a": 1}])),
+        ("is_correct", pa.array([1.0])),
+        ("is_correct", pa.array(["true"])),
+        ("is_correct", pa.array([None])),
+    ):
+        form = multipart({}, pa.table({**good, name: column}))
+        problem = contract.problem(post(client, **form), 422, "invalid-request")
+        assert [error["field"] for error in problem["errors"]] == [f"observations.{name}"]
+    twice = pa.table([["u"], ["u"], ["q"], [True]], names=["user_id", "user_id", "item_id", "is_correct"])
+    contract.problem(post(client, **multipart({}, twice)), 422, "invalid-request")
+
+
+def test_parquet_that_is_damaged_inside(service, client, contract):
+    files = multipart({}, TABLE)["files"]
+    whole = files["observations"][1]
+    at = whole.index(b"u", 4)
+    for damaged in (whole[:at] + b"\xff" + whole[at + 1 :], whole[:at] + bytes(40) + whole[at + 40 :]):
+        form = {**files, "observations": ("o", damaged, "application/vnd.apache.parquet")}
+        problem = contract.problem(post(client, files=form), 422, "invalid-request")
+        assert str(service.folder) not in problem["detail"]
+
+
 def test_body_that_stops_arriving(start_service, contract):
     service = start_service("--body-idle-seconds", "0.3")
 

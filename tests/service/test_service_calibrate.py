@@ -119,6 +119,23 @@ def test_scoring_with_the_calibrated_items_gives_the_calibrated_abilities(client
         assert scored["se"] == pytest.approx(calibrated["se"], abs=1e-6)
 
 
+def test_prior_and_kinds_of_scores(client, contract):
+    items = [{"item_id": "q", "model": "2PL", "params": {"a": 1e-9, "b": 0}}]
+    request = {
+        "observations": [{"user_id": "u", "item_id": "q", "is_correct": True}],
+        "items": items,
+        "latent": {"mean": 0.5, "sd": 1.2},
+        "options": {"scores": ["EAP", "MAP", "WLE"], "theta_min": -8, "theta_max": 8},
+    }
+    response = client.post("/irt/score", json=request)
+    assert response.status_code == 200, response.text
+    contract.check("Scores", response.json())
+    # An item that says nothing leaves the prior as it is.
+    [ability] = response.json()["abilities"]
+    assert (ability["theta"], ability["se"], ability["map"]) == pytest.approx((0.5, 1.2, 0.5), abs=1e-6)
+    assert {"wle", "se_wle", "se_map"} <= set(ability)
+
+
 def test_scoring_as_a_job(client, contract, lsat7):
     items = [{"item_id": f"q{index}", "model": "2PL", "params": {"a": 1, "b": 0}} for index in range(1, 6)]
     form = multipart({"items": items, "options": {"scores": ["EAP"]}}, pa.table(lsat7))

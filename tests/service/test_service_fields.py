@@ -106,11 +106,14 @@ def test_wrong_settings(client, contract, settings, field, preference):
         ({"items": [{"item_id": "q1", "model": "4PL", "params": {"a": 1, "b": 0}}]}, "items[0].model"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": "x", "b": 0}}]}, "items[0].params.a"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "model": "2PL"}, "model"),
+        ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "latent": {"sd": 0}}, "latent.sd"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "options": {"x": 1}}, "options.x"),
     ],
 )
-def test_wrong_score_requests(client, contract, request_, field):
-    response = client.post("/irt/score", json={"observations": ROWS, **request_})
+@pytest.mark.parametrize("preference", ["", "respond-async"])
+def test_wrong_score_requests(client, contract, request_, field, preference):
+    body = {"observations": ROWS, **request_}
+    response = client.post("/irt/score", json=body, headers={"Prefer": preference})
     problem = contract.problem(response, 422, "invalid-request")
     assert problem["errors"][0]["field"].startswith(field)
 

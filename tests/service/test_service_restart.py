@@ -23,7 +23,7 @@ def submit(client, form):
 def medium_request(long_request):
     """The long request with an end."""
     files = dict(long_request["files"])
-    settings = {"model": "2PL", "options": {"quadrature_points": 301, "tolerance": 1e-12}}
+    settings = {"model": "3PL", "options": {"tolerance": 1e-300, "max_iterations": 200}}
     files["request"] = (None, json.dumps(settings).encode(), "application/json")
     return {"files": files}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import subprocess
 
 import httpx
@@ -77,14 +76,10 @@ def test_token_file_is_read_again_when_it_changes(start_service, tmp_path):
     ("options", "token", "reason"),
     [
         ([], None, "IRT_ENGINE_TOKEN"),
-        ([], "", "IRT_ENGINE_TOKEN"),
         ([], "  ", "IRT_ENGINE_TOKEN"),
-        (["--token-file", os.devnull], None, "no token"),
         (["--token-file", "/no/such/file"], None, "no token"),
         (["--insecure-no-token", "--host", "0.0.0.0"], None, "loopback"),
-        (["--insecure-no-token", "--host", "::"], None, "loopback"),
         (["--host", "192.0.2.1"], TOKEN, "cannot listen"),
-        (["--max-running", "0"], TOKEN, "at least 1"),
     ],
 )
 def test_service_refuses_to_start(tmp_path, options, token, reason):

@@ -1,16 +1,39 @@
-"""Item response theory calibration: marginal maximum likelihood on sparse responses, linking, scoring.
+"""Item response theory calibration: marginal maximum likelihood on sparse responses, linking, scoring, item fit.
 
-responses = Responses.from_columns(user_id, item_id, is_correct)
-calibration = calibrate(responses, Settings.from_contract({"model": "2PL"}))
-calibration.to_contract()
+    responses = Responses.from_columns(user_id, item_id, is_correct)
+    calibration = calibrate(responses, Settings.from_contract({"model": "2PL"}))
+    calibration.to_contract()
+
+Names are loaded when they are first used: what needs no numerics, such as `irt-engine --help`, does not wait for them.
 """
 
-from irt_engine.calibration import Calibration, calibrate, warm_up
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from irt_engine.errors import CalibrationError, InputError
-from irt_engine.responses import Responses
-from irt_engine.scoring import Scores, score
-from irt_engine.settings import Settings
 from irt_engine.version import __version__
+
+if TYPE_CHECKING:
+    from irt_engine.calibration import calibrate
+    from irt_engine.responses import Responses
+    from irt_engine.result import Calibration
+    from irt_engine.scoring import Scores, score
+    from irt_engine.settings import Settings
+    from irt_engine.simulation import simulate
+    from irt_engine.warmup import warm_up
+
+_HOMES = {
+    "Calibration": "result",
+    "Responses": "responses",
+    "Scores": "scoring",
+    "Settings": "settings",
+    "calibrate": "calibration",
+    "score": "scoring",
+    "simulate": "simulation",
+    "warm_up": "warmup",
+}
 
 __all__ = [
     "Calibration",
@@ -22,5 +45,14 @@ __all__ = [
     "__version__",
     "calibrate",
     "score",
+    "simulate",
     "warm_up",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -3,64 +3,157 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from irt_engine.errors import CalibrationError, InputError
-from irt_engine.service.main import add_arguments, run
+from irt_engine.version import __version__
+
+_MODELS = ("Rasch", "1PL", "2PL", "3PL")
+_ITEMS = "the contract's JSON array, or CSV with the columns item_id, a, b and, where wanted, c"
+_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """:return: the exit code: 0, or 1 where the input cannot be used or calibrated."""
-    parser = argparse.ArgumentParser(prog="irt-engine", description="Item response theory calibration.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_calibrate(commands.add_parser("calibrate", help="calibrate a Parquet file of responses"))
-    warm_up = commands.add_parser("warm-up", help="compile the kernels into numba's cache")
-    warm_up.set_defaults(run=_warm_up)
-    _add_serve(commands)
-    arguments = parser.parse_args(argv)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    :return: the exit status: 0, or 1 where the input cannot be used or calibrated; argparse ends with 2 on its own.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(serving=argv[:1] == ["serve"]).parse_args(argv)
     try:
-        return arguments.run(arguments) or 0
-    except (InputError, CalibrationError, OSError) as error:
+        return int(arguments.run(arguments) or 0)
+    except InputError as error:
+        for found in error.errors:
+            print(f"irt-engine: {found['field']}: {found['message']} (got {found['value']!r})", file=sys.stderr)
+    except (CalibrationError, OSError) as error:
         print(f"irt-engine: {error}", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:
+        print("irt-engine: interrupted", file=sys.stderr)
+        return 130
+    return 1
+
+
+def _parser(serving: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="irt-engine", description="Item response theory: calibration, linking, scoring, item fit."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_calibrate(commands.add_parser("calibrate", help="estimate item parameters and abilities from answers"))
+    _add_score(commands.add_parser("score", help="estimate abilities with item parameters given"))
+    _add_simulate(commands.add_parser("simulate", help="draw answers with known parameters"))
+    warm = commands.add_parser("warm-up", help="compile all kernels into the cache, once after an installation")
+    warm.set_defaults(run=_warm_up)
+    serve = commands.add_parser("serve", help="calibrate and score over HTTP")
+    if serving:
+        # The web server's packages are many, and other commands do without them.
+        from irt_engine.service.main import add_arguments, run
+
+        add_arguments(serve)
+        serve.set_defaults(run=run)
+    return parser
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("responses", type=Path, metavar="IN.parquet", help="columns user_id, item_id, is_correct")
-    parser.add_argument("--model", default="2PL", help="Rasch, 1PL or 2PL (default 2PL)")
-    parser.add_argument("--anchors", type=Path, metavar="FILE", help="JSON array of the contract's anchors")
-    parser.add_argument("--linking", metavar="METHOD", help="default stocking_lord where there are anchors")
-    parser.add_argument("--out", type=Path, metavar="RESULT.json", help="default: standard output")
+    parser.description = (
+        "Calibrate a bank. The result is the JSON of the service's contract: item parameters with standard errors and "
+        "fit, abilities, what was excluded and why, and how the estimation went."
+    )
+    add = parser.add_argument
+    _add_responses(parser)
+    add("--model", choices=_MODELS, help="model of all items (default: 2PL)")
+    add("--item-models", type=Path, metavar="FILE", help='JSON object of the models of single items: {"q7": "3PL"}')
+    anchors = parser.add_argument_group("anchors and linking")
+    add = anchors.add_argument
+    add("--anchors", type=Path, metavar="FILE", help=f"items with known parameters: {_ITEMS}, fixed too")
+    methods = f"one of {', '.join(_METHODS)} (default: stocking_lord with anchors, else none)"
+    add("--linking", choices=_METHODS, metavar="METHOD", help=methods)
+    add("--drift-z", type=float, metavar="Z", help="robust z beyond which an anchor has drifted (default: 2.7)")
+    add("--min-anchors", type=int, metavar="N", help="fail with fewer anchors left (default: 5)")
+    estimation = parser.add_argument_group("estimation")
+    add = estimation.add_argument
+    add("--priors", type=Path, metavar="FILE", help="the contract's JSON object of prior densities")
+    add("--quadrature-points", type=int, metavar="N", help="nodes of the ability distribution (default: 61)")
+    add("--theta-min", type=float, metavar="X", help="lowest node (default: -6)")
+    add("--theta-max", type=float, metavar="X", help="highest node (default: 6)")
+    add("--tolerance", type=float, metavar="X", help="largest change of a parameter at the end (default: 1e-6)")
+    add("--max-iterations", type=int, metavar="N", help="E-steps over all persons (default: 2000)")
+    add("--min-item-responses", type=int, metavar="N", help="exclude items with fewer answers (default: 1)")
+    _add_scoring(parser.add_argument_group("scoring"))
+    output = parser.add_argument_group("output")
+    output.add_argument("--run-id", metavar="TEXT", help="written into the result")
+    _add_out(output)
     parser.set_defaults(run=_calibrate)
 
 
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Estimate abilities with item parameters given; answers to other items are passed over."
+    _add_responses(parser)
+    add = parser.add_argument
+    add("--items", type=Path, required=True, metavar="FILE", help=f"a result of `calibrate`, or {_ITEMS}")
+    add("--quadrature-points", type=int, metavar="N", help="nodes of the ability distribution (default: 61)")
+    add("--theta-min", type=float, metavar="X", help="lowest node (default: -6)")
+    add("--theta-max", type=float, metavar="X", help="highest node (default: 6)")
+    _add_scoring(parser)
+    _add_out(parser)
+    parser.set_defaults(run=_score)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Draw a bank, persons and their answers, reproducibly."
+    add = parser.add_argument
+    add("--users", type=int, required=True, metavar="N", help="number of persons")
+    add("--items", type=int, required=True, metavar="N", help="number of items")
+    add("--answers", type=int, metavar="N", help="answers of each person, to items drawn for them (default: all items)")
+    add("--model", choices=_MODELS, default="2PL", help="model of all items (default: %(default)s)")
+    add("--mean", type=float, default=0.0, metavar="X", help="mean ability (default: %(default)s)")
+    add("--sd", type=float, default=1.0, metavar="X", help="standard deviation of the abilities (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="FILE.parquet", help="where the answers go")
+    add("--items-out", type=Path, metavar="FILE.csv", help="where the true item parameters go")
+    add("--persons-out", type=Path, metavar="FILE.csv", help="where the true abilities go")
+    parser.set_defaults(run=_simulate)
+
+
+def _add_responses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "responses", type=Path, metavar="IN.parquet", help="answers: columns user_id, item_id and is_correct"
+    )
+
+
+def _add_scoring(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--scores", nargs="+", choices=("EAP", "MAP", "WLE"), help="kinds of ability estimates (default: EAP)"
+    )
+    parser.add_argument(
+        "--min-user-responses", type=int, metavar="N", help="exclude users with fewer answers (default: 1)"
+    )
+
+
+def _add_out(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--out", type=Path, metavar="RESULT.json", help="where the result goes (default: standard output)"
+    )
+
+
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from irt_engine import Responses, Settings, calibrate
+    from irt_engine.commands import calibrate_file
 
-    request: dict = {"model": arguments.model}
-    if arguments.anchors:
-        request["anchors"] = json.loads(arguments.anchors.read_text(encoding="utf-8"))
-    if arguments.linking:
-        request["linking"] = {"method": arguments.linking}
-    settings = Settings.from_contract(request)
-    calibration = calibrate(Responses.from_parquet(arguments.responses), settings)
-    text = json.dumps(calibration.to_contract(), ensure_ascii=False)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
-    else:
-        print(text)
-    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in calibration.timings.items())
-    print(f"irt-engine: log-likelihood {calibration.fit.loglik:.4f}; {seconds}", file=sys.stderr)
-    return 0
+    return calibrate_file(arguments)
 
 
-def _add_serve(commands: Any) -> None:
-    serve = commands.add_parser("serve", help="answer calibration requests over HTTP")
-    add_arguments(serve)
-    serve.set_defaults(run=run)
+def _score(arguments: argparse.Namespace) -> int:
+    from irt_engine.commands import score_file
+
+    return score_file(arguments)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from irt_engine.commands import simulate_file
+
+    return simulate_file(arguments)
 
 
 def _warm_up(arguments: argparse.Namespace) -> int:

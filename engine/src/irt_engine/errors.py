@@ -1,25 +1,30 @@
-"""What the engine refuses, and what it cannot do."""
+"""What the engine raises for an input that is not well formed, and for data that cannot be calibrated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
 class InputError(ValueError):
-    """The input cannot be used. Names the field and the value."""
+    """An input that is not well formed.
 
-    def __init__(self, field: str, value: Any, message: str) -> None:
-        super().__init__(f"{field}: {message} (got {_short(value)})")
+    :ivar field: path of the first wrong field, such as `anchors[3].params.a`.
+    :ivar value: what was found there.
+    :ivar message: what is wrong with it.
+    :ivar errors: all that was found wrong, each as `{"field", "value", "message"}`.
+    """
+
+    def __init__(self, field: str, value: Any, message: str, errors: Sequence[dict[str, Any]] | None = None) -> None:
+        super().__init__(f"{field}: {message}")
         self.field = field
         self.value = value
         self.message = message
-        self.errors = [{"field": field, "value": _short(value), "message": message}]
+        self.errors = list(errors) if errors else [{"field": field, "value": value, "message": message}]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.value, self.message, self.errors)
 
 
 class CalibrationError(RuntimeError):
-    """The input is well formed, but nothing can be estimated from it."""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    """Data that are well formed but cannot be calibrated; the message has the numbers."""

@@ -1,36 +1,54 @@
-"""Marginal maximum likelihood by EM (Bock & Aitkin, 1981), accelerated by SQUAREM (Varadhan & Roland, 2008).
+"""Marginal maximum likelihood (or posterior mode) by accelerated EM.
 
-Items are held as slope a and intercept d: P = 1 / (1 + exp(-(a·θ + d))), so b = -d / a. The latent distribution is
-standard normal. Rasch (slope 1, variance free) is fitted as 1PL (common slope, variance 1): the two are one model, with
-slope² the variance and the same intercepts, and the grid then widens with the latent distribution.
+The work is done where it is cheap first. A sample of the persons gives starting values; all persons on every second
+node, in single precision, give nearly the result; all nodes in single, then in double precision give the result. What
+is reported, the decision on convergence included, comes from the last stage alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from irt_engine.kernels import expect
-from irt_engine.quadrature import normal_grid
-from irt_engine.responses import Responses
-from irt_engine.settings import Settings
+from irt_engine.maximisation import LONGEST, mstep
+from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.objective import Evaluation, Objective
+from irt_engine.quadrature import Quadrature
+from irt_engine.quasi_newton import Curvature, EmStep
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, float, float], None]
-_NEWTON_STEPS = 25
-_LONGEST_STEP = 1.0
-# The gradient of the log-likelihood by any parameter; against an information of hundreds this is far below 1e-5.
-_GRADIENT = 1e-3
+Runaways = Callable[[Model, np.ndarray], np.ndarray]
+
+# The sample has about so many answers per item and at least so many persons.
+_SAMPLE_ANSWERS, _SAMPLE_PERSONS = 250, 1500
+_SAMPLE_RIDGE = 2.0
+_SAMPLE_ITERATIONS = 40
+# Longest step of the common slope, latent mean and log SD.
+_SHARED_STEP = np.array([0.5, 1.0, 0.5])
+_HALVINGS = 12
+# Rounding of the objective, relative to its size: a fall by less is none.
+_SLACK = {np.float32: 1e-7, np.float64: 1e-12}
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted bank: slopes and intercepts (I,), and how the estimation went."""
+    """The outcome of the estimation.
 
-    slope: np.ndarray
-    intercept: np.ndarray
-    loglik: float
+    :ivar evaluation: at the estimates, in double precision on the whole grid.
+    :ivar persons: (N, 3), log-likelihood, posterior mean and posterior SD.
+    :ivar iterations: E-steps over all persons.
+    :ivar max_change: longest further step of any parameter (a, d, logit c, latent mean, log of latent SD).
+    :ivar max_gradient: largest derivative of the log-posterior by a parameter, times its complete-data SE.
+    """
+
+    evaluation: Evaluation
+    persons: np.ndarray
+    objective: Objective
     iterations: int
     converged: bool
     max_change: float
@@ -38,122 +56,145 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Tables:
-    """What follows from the parameters at the nodes: P(correct) (I, Q) and its logarithms (2, I, Q)."""
+class _Stage:
+    precision: type
+    quadrature: Quadrature
+    tolerance: float
+    stride: int = 1
+    ridge: float = 0.0
 
-    prob: np.ndarray
-    logp: np.ndarray
 
-    @classmethod
-    def of(cls, slope: np.ndarray, intercept: np.ndarray, nodes: np.ndarray) -> Tables:
-        z = slope[:, None] * nodes + intercept[:, None]
-        log_right = -np.logaddexp(0.0, -z)
-        logp = np.stack([log_right - z, log_right])
-        return cls(np.exp(log_right), np.ascontiguousarray(logp))
+@dataclass
+class _State:
+    x: np.ndarray
+    curvature: Curvature
+    iterations: int = 0
+    evaluation: Evaluation | None = None
+    max_change: float = np.inf
+    max_gradient: float = np.inf
+    converged: bool = False
+    lost: bool = False
 
 
 class Estimator:
-    """One calibration in progress."""
+    """One estimation.
 
-    def __init__(self, responses: Responses, settings: Settings) -> None:
-        self.responses = responses
-        self.settings = settings
-        self.nodes, weights = normal_grid(settings.quadrature_points, settings.theta_min, settings.theta_max)
-        self.logw = np.log(weights)
-        self.common_slope = settings.model in {"Rasch", "1PL"}
+    :param offsets: (N + 1,) and `codes` (n,): the answers by person.
+    :param runaways: tells which items, (J,) bool, have left the range of sensible estimates; then it ends early.
+    :param tolerance: the estimation has converged when no parameter would change by more and no derivative, in units
+        of 1 / SE, exceeds 100 times as much.
+    """
 
-    def start(self) -> np.ndarray:
-        """Starting values (2, I): slope 1 and the logit of the proportion correct; those of anchors and seeds."""
-        items = len(self.responses.item_ids)
-        answered = np.bincount(self.responses.item, minlength=items)
-        right = np.bincount(self.responses.item, weights=self.responses.correct, minlength=items)
-        slope = np.ones(items)
-        intercept = 1.2 * np.log((right + 0.5) / (answered - right + 0.5))
-        known = {a.item_id: a for a in self.settings.anchors}
-        for j, item in enumerate(self.responses.item_ids):
-            seed = known.get(item)
-            if seed and not seed.fixed and not self.common_slope:
-                slope[j], intercept[j] = seed.a, -seed.a * seed.b
-        return np.stack([slope, intercept])
+    def __init__(
+        self, offsets: np.ndarray, codes: np.ndarray, model: Model, quadrature: Quadrature,
+        tolerance: float, max_iterations: int, runaways: Runaways, progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        self._offsets, self._codes = offsets, codes
+        self._model, self._quadrature = model, quadrature
+        self._tolerance, self._max_iterations = tolerance, max_iterations
+        self._runaways, self._progress = runaways, progress
 
-    def step(self, theta: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """One EM step: the new parameters, and log-likelihood and largest gradient at the old ones."""
-        tables = Tables.of(theta[0], theta[1], self.nodes)
-        r = self.responses
-        answered, right, loglik = expect(r.start, r.item, r.correct, tables.logp, self.logw)
-        residual = right - answered * tables.prob
-        by_slope, by_intercept = residual @ self.nodes, residual.sum(axis=1)
-        # With a common slope only the sum of its derivatives must vanish.
-        slopes = [by_slope.sum()] if self.common_slope else by_slope
-        gradient = max(np.abs(slopes).max(), np.abs(by_intercept).max())
-        maximise = _maximise_common if self.common_slope else _maximise
-        return maximise(theta, answered, right, self.nodes), loglik, float(gradient)
+    def run(self) -> Fit:
+        state = _State(self._model.tied(self._model.start.copy()), Curvature())
+        n_persons = self._offsets.size - 1
+        persons = np.zeros((n_persons, 3))
+        for stage in self._stages():
+            if state.lost:
+                break
+            objective = Objective(
+                self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge
+            )
+            last = stage.precision is np.float64
+            self._climb(objective, state, stage, persons if last else None)
+            log.debug(
+                "%s, %d nodes, every %d. person: %d iterations, change %.2e, gradient %.2e",
+                stage.precision.__name__, stage.quadrature.points, stage.stride,
+                state.iterations, state.max_change, state.max_gradient,
+            )  # fmt: skip
+        assert state.evaluation is not None  # noqa: S101
+        return Fit(
+            state.evaluation, persons, objective, state.iterations, state.converged,
+            state.max_change, state.max_gradient,
+        )  # fmt: skip
 
-    def run(self, progress: Progress | None = None) -> Fit:
-        theta = self.start()
-        steps = 0
+    def _stages(self) -> Iterator[_Stage]:
+        thin = self._quadrature.thinned()
+        n_persons, n_answers = self._offsets.size - 1, int(self._offsets[-1])
+        stride = min(n_persons // _SAMPLE_PERSONS, n_answers // (self._model.n_items * _SAMPLE_ANSWERS))
+        if stride > 1:
+            yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
+        if thin is not self._quadrature:
+            yield _Stage(np.float32, thin, 1e-3)
+        yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance))
+        yield _Stage(np.float64, self._quadrature, self._tolerance)
+
+    def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
+        """Iterate on one stage's objective until its tolerance is met."""
+        sampled = stage.stride > 1
+        if sampled:
+            state = _State(state.x, Curvature())
+        limit = _SAMPLE_ITERATIONS if sampled else self._max_iterations
+        slack = _SLACK[stage.precision]
+        now = objective(state.x, persons)
+        state.iterations += 1
         while True:
-            first, loglik, gradient = self.step(theta)
-            change = float(np.abs(first - theta).max())
-            steps += 1
-            if progress:
-                progress(steps, loglik, change)
-            converged = change < self.settings.tolerance and gradient < _GRADIENT
-            if converged or steps >= self.settings.max_iterations:
-                return Fit(theta[0], theta[1], loglik, steps, converged, change, gradient)
-            second, loglik_first, _ = self.step(first)
-            steps += 1
-            theta = self._extrapolate(theta, first, second, loglik_first)
-            steps += theta is not second
+            em_step = EmStep(self._model, now)
+            step = state.curvature.direction(now.gradient, em_step)
+            state.max_change = float(np.abs(step).max())
+            state.max_gradient = _scaled_gradient(now, self._model)
+            state.converged = state.max_change <= stage.tolerance and state.max_gradient <= 100 * stage.tolerance
+            if self._progress and not sampled:
+                self._progress(state.iterations, now.loglik, state.max_change)
+            if state.converged or state.iterations >= limit:
+                break
+            if not sampled and self._runaways(self._model, now.x).any():
+                state.lost = True
+                break
+            floor = now.value - slack * abs(now.value)
+            then = None
+            for candidate in self._candidates(objective, now, step, em_step, state.curvature):
+                then = objective(self._model.tied(now.x + candidate), persons)
+                state.iterations += 1
+                if then.value >= floor:
+                    break
+            else:
+                break
+            state.curvature.learn(now, then)
+            now = then
+            state.x = now.x
+        state.evaluation = now
 
-    def _extrapolate(self, old: np.ndarray, first: np.ndarray, second: np.ndarray, floor: float) -> np.ndarray:
-        """SQUAREM's step, or `second` where that would lower the log-likelihood."""
-        r, v = first - old, second - 2 * first + old
-        norm = np.linalg.norm(v)
-        if norm == 0:
-            return second
-        alpha = -np.linalg.norm(r) / norm
-        if alpha > -1:
-            return second
-        leap = old - 2 * alpha * r + alpha**2 * v
-        settled, loglik, _ = self.step(leap)
-        return settled if np.isfinite(loglik) and loglik >= floor else second
+    def _candidates(
+        self, objective: Objective, now: Evaluation, step: np.ndarray, em_step: EmStep, curvature: Curvature
+    ) -> Iterator[np.ndarray]:
+        """Steps to try, in this order, until one does not lower the objective."""
+        if self._is_short(now.x, step):
+            yield step
+        curvature.forget()
+        step = mstep(objective, now)
+        shared = em_step(now.gradient)[-1]
+        step[-1] = np.clip(shared, -_SHARED_STEP, _SHARED_STEP)
+        expansion = np.clip(em_step.expansion(now.gradient), -0.5, 0.5)
+        expansion[-1] = 0.0
+        yield step + expansion
+        for _ in range(_HALVINGS):
+            yield step
+            step = 0.5 * step
 
-
-def _newton_pieces(
-    slope: np.ndarray, intercept: np.ndarray, answered: np.ndarray, right: np.ndarray, nodes: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Gradient (2) and negative Hessian (3) of each item's expected log-likelihood, by slope and intercept."""
-    prob = 1 / (1 + np.exp(-(slope[:, None] * nodes + intercept[:, None])))
-    residual, weight = right - answered * prob, answered * prob * (1 - prob)
-    return residual @ nodes, residual.sum(axis=1), weight @ nodes**2, weight @ nodes, weight.sum(axis=1)
-
-
-def _maximise(theta: np.ndarray, answered: np.ndarray, right: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """M-step of the 2PL: Newton's method for all items at once."""
-    slope, intercept = theta.copy()
-    for _ in range(_NEWTON_STEPS):
-        ga, gd, haa, had, hdd = _newton_pieces(slope, intercept, answered, right, nodes)
-        det = haa * hdd - had**2
-        da, dd = (hdd * ga - had * gd) / det, (haa * gd - had * ga) / det
-        slope, intercept = slope + _short(da), intercept + _short(dd)
-        if max(np.abs(da).max(), np.abs(dd).max()) < 1e-9:
-            break
-    return np.stack([slope, intercept])
-
-
-def _maximise_common(theta: np.ndarray, answered: np.ndarray, right: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """M-step with a common slope: the bordered system is solved by its Schur complement."""
-    slope, intercept = theta.copy()
-    for _ in range(_NEWTON_STEPS):
-        ga, gd, haa, had, hdd = _newton_pieces(slope, intercept, answered, right, nodes)
-        da = (ga.sum() - (had * gd / hdd).sum()) / (haa.sum() - (had**2 / hdd).sum())
-        dd = (gd - had * da) / hdd
-        slope, intercept = slope + _short(da), intercept + _short(dd)
-        if max(abs(da), np.abs(dd).max()) < 1e-9:
-            break
-    return np.stack([slope, intercept])
+    def _is_short(self, x: np.ndarray, step: np.ndarray) -> bool:
+        """Whether the objective is likely to be as curved at the end of the step as here."""
+        prior = self._model.priors.a
+        if prior is not None and prior.dist == "lognormal" and (x[:-1, 0] + step[:-1, 0] <= 0.0).any():
+            return False
+        return bool((np.abs(step[:-1]) <= LONGEST).all() and (np.abs(step[-1]) <= _SHARED_STEP).all())
 
 
-def _short(step: np.ndarray) -> np.ndarray:
-    return np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+def _scaled_gradient(evaluation: Evaluation, model: Model) -> float:
+    """Largest derivative by a free parameter in units of 1 / (its complete-data standard error)."""
+    information = np.ones_like(evaluation.gradient)
+    information[:-1] = evaluation.information[:, [0, 2, 5]]
+    information[-1, COMMON_SLOPE] = evaluation.information[model.common, 0].sum()
+    n, (_, sd) = evaluation.n_persons, latent(evaluation.x)
+    information[-1, LATENT_MEAN], information[-1, LOG_LATENT_SD] = n / sd**2, 2.0 * n
+    scaled = np.abs(evaluation.gradient) / np.sqrt(np.maximum(information, 1e-300))
+    return float(scaled[model.free].max(initial=0.0))

@@ -1,75 +1,115 @@
-"""Which items and persons cannot be calibrated, and why."""
+"""Which items and persons take part, by rules that hold before anything is estimated.
+
+Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (no finite
+difficulty fits); after an estimation also "diverged" and "no discrimination" (see `fitting`). For persons: "too few
+responses" (fewer than `min_user_responses` in all) and "no usable responses" (none, or fewer than that, to the items
+that are left).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from irt_engine.errors import CalibrationError
+from irt_engine.kernels import rows
 from irt_engine.responses import Responses
 from irt_engine.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exclusion:
-    """What was left out; rows as in the contract."""
+    """Masks of what takes part, `items` (J,) and `users` (N,), and why the others do not, by their number."""
 
-    items: list[dict[str, Any]]
-    users: list[dict[str, Any]]
+    items: np.ndarray
+    users: np.ndarray
+    item_reasons: dict[int, str] = field(default_factory=dict)
+    user_reasons: dict[int, str] = field(default_factory=dict)
 
-    def to_contract(self) -> dict[str, Any]:
-        return {"items": self.items, "users": self.users}
+    def drop_item(self, item: int, reason: str) -> None:
+        self.items[item] = False
+        self.item_reasons[item] = reason
+
+    def drop_users(self, users: np.ndarray, reason: str) -> None:
+        self.users[users] = False
+        self.user_reasons |= dict.fromkeys(users.tolist(), reason)
+
+    def to_contract(self, responses: Responses) -> dict[str, Any]:
+        """The contract's `excluded`; counts are of all answers that came in."""
+        answers, right = responses.item_counts()
+        lengths = np.diff(responses.offsets)
+        return {
+            "items": [
+                {
+                    "item_id": responses.item_ids[item],
+                    "reason": reason,
+                    "n_responses": int(answers[item]),
+                    "p_correct": float(right[item] / answers[item]) if answers[item] else None,
+                }
+                for item, reason in sorted(self.item_reasons.items())
+            ],
+            "users": [
+                {"user_id": responses.user_ids[user].as_py(), "reason": reason, "n_responses": int(lengths[user])}
+                for user, reason in sorted(self.user_reasons.items())
+            ],
+        }
 
 
-def exclude(responses: Responses, settings: Settings) -> tuple[Responses, Exclusion]:
-    """Leave out items that everyone got right or wrong or too few answered, then persons with too few answers left.
+def everyone(responses: Responses) -> Exclusion:
+    return Exclusion(np.ones(responses.n_items, bool), np.ones(responses.n_users, bool))
 
-    Leaving out a person can make an item hopeless in turn, so it is repeated until nothing changes.
 
-    :raise CalibrationError: fewer than three items or no person is left.
-    """
-    items: list[dict[str, Any]] = []
-    users: list[dict[str, Any]] = []
+def apply_rules(responses: Responses, settings: Settings, exclusion: Exclusion) -> Responses:
+    """Exclude what cannot take part, again and again, since each exclusion leaves others with fewer answers."""
+    _drop_short_users(responses, settings, exclusion)
     while True:
-        bad_items = _hopeless(responses, settings)
-        items += bad_items
-        names = {row["item_id"] for row in bad_items}
-        good = np.array([item not in names for item in responses.item_ids], bool)
-        kept = responses.keep(np.ones(len(responses.user_ids), bool), good)
-        counts = np.diff(kept.start)
-        enough = counts >= settings.min_user_responses
-        users += [
-            {
-                "user_id": user,
-                "reason": f"fewer than {settings.min_user_responses} usable answers",
-                "n_responses": int(n),
-            }
-            for user, n in zip(kept.user_ids[~enough], counts[~enough])
-        ]
-        kept = kept.keep(enough, np.ones(len(kept.item_ids), bool))
-        if len(kept.item_ids) < 3 or not len(kept.user_ids):
-            raise CalibrationError(
-                f"{len(kept.item_ids)} items and {len(kept.user_ids)} users can be calibrated; at least 3 items and a "
-                f"user are needed ({len(items)} items are excluded)"
-            )
-        if not bad_items and enough.all():
-            return kept, Exclusion(sorted(items, key=lambda r: r["item_id"]), sorted(users, key=lambda r: r["user_id"]))
-        responses = kept
+        kept = responses.select(exclusion.users, exclusion.items)
+        dropped = _drop_items(kept, settings, exclusion)
+        if dropped:
+            continue
+        few = _short_of_answers(responses, settings, exclusion)
+        if not few.size:
+            return kept
+        exclusion.drop_users(few, "no usable responses")
 
 
-def _hopeless(responses: Responses, settings: Settings) -> list[dict[str, Any]]:
-    counts = np.bincount(responses.item, minlength=len(responses.item_ids))
-    right = np.bincount(responses.item, weights=responses.correct, minlength=len(responses.item_ids))
-    rows = []
-    for item, n, r in zip(responses.item_ids, counts.tolist(), right.tolist()):
-        reason = None
-        if n < settings.min_item_responses:
-            reason = f"fewer than {settings.min_item_responses} answers"
-        elif r in (0, n):
-            reason = "every answer is right" if r else "every answer is wrong"
+def apply_minimum(responses: Responses, settings: Settings, exclusion: Exclusion) -> Responses:
+    """Exclude the persons with too few answers, in all or to the items that are left."""
+    _drop_short_users(responses, settings, exclusion)
+    exclusion.drop_users(_short_of_answers(responses, settings, exclusion), "no usable responses")
+    return responses.select(exclusion.users, exclusion.items)
+
+
+def _drop_short_users(responses: Responses, settings: Settings, exclusion: Exclusion) -> None:
+    few = np.diff(responses.offsets) < settings.min_user_responses
+    exclusion.drop_users(np.flatnonzero(few & exclusion.users), "too few responses")
+
+
+def _short_of_answers(responses: Responses, settings: Settings, exclusion: Exclusion) -> np.ndarray:
+    if exclusion.items.all():
+        return np.empty(0, np.int64)
+    counts = rows.person_counts(responses.offsets, responses.codes, exclusion.items)
+    return np.flatnonzero(exclusion.users & (counts < settings.min_user_responses))
+
+
+def _drop_items(kept: Responses, settings: Settings, exclusion: Exclusion) -> bool:
+    answers, right = kept.item_counts()
+    numbers = np.flatnonzero(exclusion.items)
+    dropped = False
+    for at, number in enumerate(numbers.tolist()):
+        reason = _reason(int(answers[at]), int(right[at]), settings.min_item_responses)
         if reason:
-            share = r / n if n else None
-            rows.append({"item_id": item, "reason": reason, "n_responses": n, "p_correct": share})
-    return rows
+            exclusion.drop_item(number, reason)
+            dropped = True
+    return dropped
+
+
+def _reason(answers: int, right: int, minimum: int) -> str | None:
+    if answers < minimum:
+        return "too few responses"
+    if right == answers:
+        return "all correct"
+    if right == 0:
+        return "all incorrect"
+    return None

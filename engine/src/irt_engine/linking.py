@@ -1,40 +1,192 @@
-"""Linking constants: θ_ref = A·θ + B (Kolen & Brennan, 2014, Test Equating, Scaling, and Linking, ch. 6)."""
+"""Linking constants: the line theta_ref = A theta + B that brings a calibration to the scale of its anchors.
+
+a_ref = a / A, b_ref = A b + B (Kolen & Brennan 2014, chapter 6). Nodes of the curve methods: 41 from -4 to 4 on the
+reference scale, under the standard normal density; the criterion is taken in one direction, new to reference.
+
+===============  ================================================================================================
+mean_mean        A = mean(a) / mean(a_ref), B = mean(b_ref) - A mean(b)  (Loyd & Hoover 1980)
+mean_sigma       A = SD(b_ref) / SD(b), B likewise  (Marco 1977)
+haebara          least sum over nodes and items of squared differences of response functions (Haebara 1980)
+stocking_lord    least sum over nodes of squared differences of the test response functions (Stocking & Lord 1983)
+===============  ================================================================================================
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.optimize import least_squares
 
-# Where the characteristic curves are compared: on the reference scale, weighted by the standard normal density.
-_NODES = np.linspace(-4, 4, 41)
+from irt_engine.errors import CalibrationError
+
+_NODES = np.linspace(-4.0, 4.0, 41)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+_ITERATIONS = 100
+_PRECISION = 1e-12
 
 
-def linking_constants(
-    method: str, a_ref: np.ndarray, b_ref: np.ndarray, a_new: np.ndarray, b_new: np.ndarray
-) -> tuple[float, float]:
-    """Slope A and intercept B from the anchors' parameters on both scales, each (n,).
+@dataclass(frozen=True)
+class AnchorParameters:
+    """Parameters of n anchors, (n,) each, on the reference scale and newly calibrated; c is 0 where there is none."""
 
-    :param method: `mean_mean`, `mean_sigma`, `haebara` or `stocking_lord` (the two curve methods in the direction new
-        to reference).
+    a_ref: np.ndarray
+    b_ref: np.ndarray
+    c_ref: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> AnchorParameters:
+        return AnchorParameters(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Line:
+    """Linking constants, with their derivatives by the anchors' new a and b: each (n, 2), columns slope, intercept."""
+
+    slope: float
+    intercept: float
+    by_a: np.ndarray
+    by_b: np.ndarray
+
+
+def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> Line:
+    """Linking constants of `anchors` by `method`.
+
+    :param one_slope: the new calibration fixes all slopes at 1 (Rasch). Its unit is the logit and not the spread of
+        the abilities, so A is that of mean_mean, whatever the method, and the method determines B alone.
+    :raise CalibrationError: no line with a positive slope fits.
     """
-    slope = a_new.mean() / a_ref.mean() if method == "mean_mean" else b_ref.std() / b_new.std()
-    moments = slope, b_ref.mean() - slope * b_new.mean()
-    if method in {"mean_mean", "mean_sigma"}:
-        return float(moments[0]), float(moments[1])
-    target = _probability(a_ref, b_ref)
-    root = np.sqrt(_WEIGHTS)[:, None]
-
-    def distance(constants: np.ndarray) -> np.ndarray:
-        slope, intercept = constants
-        gap = target - _probability(a_new / slope, slope * b_new + intercept)
-        if method == "stocking_lord":
-            gap = gap.sum(axis=1, keepdims=True)
-        return (root * gap).ravel()
-
-    found = least_squares(distance, moments, xtol=1e-15, ftol=1e-15, gtol=1e-15, x_scale=1.0)
-    return float(found.x[0]), float(found.x[1])
+    line = _mean_sigma(anchors) if method == "mean_sigma" and not one_slope else _mean_mean(anchors)
+    if method in ("haebara", "stocking_lord"):
+        line = _Curves(method, anchors, one_slope).solve(line)
+    if not (np.isfinite([line.slope, line.intercept]).all() and line.slope > 0):
+        raise CalibrationError(
+            f"linking by {method} over {anchors.a.size} anchors gave slope {line.slope:g} and intercept "
+            f"{line.intercept:g}; the slope must be positive"
+        )
+    return line
 
 
-def _probability(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-a * (_NODES[:, None] - b)))
+def _mean_mean(anchors: AnchorParameters) -> Line:
+    n = anchors.a.size
+    slope = anchors.a.mean() / anchors.a_ref.mean()
+    intercept = anchors.b_ref.mean() - slope * anchors.b.mean()
+    by_a = np.zeros((n, 2))
+    by_a[:, 0] = 1.0 / (n * anchors.a_ref.mean())
+    by_a[:, 1] = -anchors.b.mean() * by_a[:, 0]
+    by_b = np.column_stack([np.zeros(n), np.full(n, -slope / n)])
+    return Line(float(slope), float(intercept), by_a, by_b)
+
+
+def _mean_sigma(anchors: AnchorParameters) -> Line:
+    b, n = anchors.b, anchors.b.size
+    square = ((b - b.mean()) ** 2).sum()
+    reference = ((anchors.b_ref - anchors.b_ref.mean()) ** 2).sum()
+    if not (square > 0 and reference > 0):
+        raise CalibrationError(f"linking by mean_sigma needs anchors that differ in difficulty; the {n} do not")
+    slope = np.sqrt(reference / square)
+    intercept = anchors.b_ref.mean() - slope * b.mean()
+    by_b = np.empty((n, 2))
+    by_b[:, 0] = -slope * (b - b.mean()) / square
+    by_b[:, 1] = -slope / n - b.mean() * by_b[:, 0]
+    return Line(float(slope), float(intercept), np.zeros((n, 2)), by_b)
+
+
+class _Curves:
+    """The criterion of Haebara or of Stocking and Lord, as a function of (A, B)."""
+
+    def __init__(self, method: str, anchors: AnchorParameters, one_slope: bool) -> None:
+        self._by_item = method == "haebara"
+        self._anchors, self._method = anchors, method
+        self._free = np.array([not one_slope, True])
+        eta = anchors.a_ref * (_NODES[:, None] - anchors.b_ref)
+        self._reference = anchors.c_ref + (1.0 - anchors.c_ref) / (1.0 + np.exp(-eta))
+
+    def solve(self, start: Line) -> Line:
+        """Newton's method with halved steps; where the criterion is not convex, Gauss and Newton's."""
+        point = np.array([start.slope, start.intercept])
+        derivatives = self._derivatives(point)
+        for _ in range(_ITERATIONS):
+            step = self._step(derivatives)
+            while point[0] + step[0] <= 0.0:
+                step = 0.5 * step
+            for _ in range(40):
+                then = self._derivatives(point + step)
+                if then.value <= derivatives.value * (1.0 + 1e-14):
+                    break
+                step = 0.5 * step
+            point, derivatives = point + step, then
+            if np.abs(step).max() < _PRECISION:
+                return self._line(point, derivatives)
+        raise CalibrationError(
+            f"linking by {self._method} over {self._anchors.a.size} anchors found no minimum near "
+            f"slope {point[0]:g}, intercept {point[1]:g}"
+        )
+
+    def _step(self, derivatives: _Derivatives) -> np.ndarray:
+        free = np.ix_(self._free, self._free)
+        hessian = derivatives.hessian[free]
+        if np.linalg.eigvalsh(hessian).min() <= 1e-8 * np.trace(derivatives.gauss_newton[free]):
+            hessian = derivatives.gauss_newton[free]
+        step = np.zeros(2)
+        step[self._free] = -np.linalg.lstsq(hessian, derivatives.gradient[self._free], rcond=1e-12)[0]
+        return step
+
+    def _line(self, point: np.ndarray, derivatives: _Derivatives) -> Line:
+        """The derivatives of the solution by the anchors' parameters, from those of the equations it solves."""
+        n = self._anchors.a.size
+        by_a, by_b = np.zeros((n, 2)), np.zeros((n, 2))
+        free = np.flatnonzero(self._free)
+        inverse = np.linalg.inv(derivatives.hessian[np.ix_(free, free)])
+        mixed_a, mixed_b = derivatives.mixed
+        by_a[:, free] = -np.einsum("nk,kl->nl", mixed_a[:, free], inverse)
+        by_b[:, free] = -np.einsum("nk,kl->nl", mixed_b[:, free], inverse)
+        if not self._free[0]:
+            # The slope is that of mean_mean, and the intercept follows it.
+            by_a[:, 0] = 1.0 / (n * self._anchors.a_ref.mean())
+            by_a[:, 1] -= by_a[:, 0] * derivatives.hessian[0, 1] / derivatives.hessian[1, 1]
+        return Line(float(point[0]), float(point[1]), by_a, by_b)
+
+    def _derivatives(self, point: np.ndarray) -> _Derivatives:
+        slope, intercept = point
+        a, b, c = self._anchors.a, self._anchors.b, self._anchors.c
+        u = ((_NODES - intercept) / slope)[:, None]
+        logistic = 1.0 / (1.0 + np.exp(-a * (u - b)))
+        first = (1.0 - c) * logistic * (1.0 - logistic)
+        second = first * (1.0 - 2.0 * logistic)
+        gap = self._reference - (c + (1.0 - c) * logistic)
+        eta = {"A": -a * u / slope, "B": -a / slope + 0.0 * u, "a": u - b, "b": -a + 0.0 * u}
+        twice = {
+            "AA": 2.0 * a * u / slope**2, "AB": a / slope**2, "BB": 0.0,
+            "Aa": -u / slope, "Ba": -1.0 / slope, "Ab": 0.0, "Bb": 0.0,
+        }  # fmt: skip
+        by = {name: first * value for name, value in eta.items()}
+        by |= {name: second * eta[name[0]] * eta[name[1]] + first * value for name, value in twice.items()}
+        return _assemble(gap, by, self._by_item)
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """Of half the criterion: value, gradient (2,), Hessian and its Gauss-Newton part (2, 2), mixed: two of (n, 2)."""
+
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    gauss_newton: np.ndarray
+    mixed: tuple[np.ndarray, np.ndarray]
+
+
+def _assemble(gap: np.ndarray, by: dict[str, np.ndarray], by_item: bool) -> _Derivatives:
+    """From the gaps between the curves and the derivatives of the new curves, (nodes, n) each."""
+    w = _WEIGHTS[:, None]
+    # Stocking and Lord compare sums over items, and these are the same for each item that is varied.
+    residual = gap if by_item else gap.sum(axis=1, keepdims=True)
+    total = by if by_item else {name: by[name].sum(axis=1, keepdims=True) for name in ("A", "B")}
+    gradient = -np.array([(w * residual * total[k]).sum() for k in "AB"])
+    gauss_newton = np.array([[(w * total[k] * total[m]).sum() for m in "AB"] for k in "AB"])
+    bend = np.array([[(w * residual * by["".join(sorted(k + m))]).sum() for m in "AB"] for k in "AB"])
+    mixed = tuple(
+        np.column_stack([(w * (by[x] * total[k] - residual * by[k + x])).sum(axis=0) for k in "AB"]) for x in "ab"
+    )
+    return _Derivatives(0.5 * float((w * residual**2).sum()), gradient, gauss_newton - bend, gauss_newton, mixed)

@@ -1,4 +1,4 @@
-"""Responses as a sparse persons × items structure, one entry per answer."""
+"""Responses as a sparse structure: for each person the items answered and whether right, one entry per answer."""
 
 from __future__ import annotations
 
@@ -12,108 +12,156 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from irt_engine.errors import InputError
+from irt_engine.ids import encode
+from irt_engine.kernels import rows
+from irt_engine.threads import run
+
+COLUMNS = ("user_id", "item_id", "is_correct")
 
 
 @dataclass(frozen=True)
 class Responses:
-    """Answers in rows of persons (CSR); ids sorted, so the order of the input rows makes no difference.
+    """Answers by person. Ids are sorted, and items ascend within a person: the order of the input leaves no trace.
 
-    :param user_ids: P ids, sorted.
-    :param item_ids: I ids, sorted.
-    :param start: P + 1 positions: person p's answers are `start[p]:start[p + 1]`.
-    :param item: N indices into `item_ids`, ascending within a person.
-    :param correct: N answers, 0 or 1.
+    :ivar user_ids: N ids, sorted by code point.
+    :ivar item_ids: J ids, sorted likewise.
+    :ivar offsets: (N + 1,) int64; the answers of person p are `codes[offsets[p]:offsets[p + 1]]`.
+    :ivar codes: (n,) int32, `2 * item + is_correct`.
     """
 
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    start: np.ndarray
-    item: np.ndarray
-    correct: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.item)
+    user_ids: pa.Array
+    item_ids: list[str]
+    offsets: np.ndarray
+    codes: np.ndarray
 
     @classmethod
     def from_columns(cls, user_id: Any, item_id: Any, is_correct: Any) -> Responses:
-        """Build from three columns of the same length (lists, NumPy or Arrow arrays).
+        """Build from three columns of equal length: lists, NumPy, pandas or Arrow arrays, chunked or not.
 
-        :raise InputError: an id is missing, an answer is not true/false/1/0, or a person has two answers to an item.
+        Ids are strings, or integers, which become their decimal string. `is_correct` is true, false, 1 or 0.
+
+        :raise InputError: a column is of another type or length, holds a null or another value than these (field and
+            row are named), or someone has more than one answer to an item (their number is given).
         """
-        users, user = _codes("user_id", user_id)
-        items, item = _codes("item_id", item_id)
-        correct = _answers(is_correct)
-        if not len(user) == len(item) == len(correct):
-            raise InputError("observations", [len(user), len(item), len(correct)], "columns differ in length")
-        order = np.lexsort((item, user))
-        user, item, correct = user[order], item[order], correct[order]
-        repeated = int(np.count_nonzero((np.diff(user) == 0) & (np.diff(item) == 0)))
-        if repeated:
-            raise InputError("observations", repeated, "a user has more than one answer to an item; number of repeats")
-        start = np.zeros(len(users) + 1, np.int64)
-        np.cumsum(np.bincount(user, minlength=len(users)), out=start[1:])
-        return cls(users, items, start, item.astype(np.int32), correct)
+        users = encode("user_id", user_id)
+        items = encode("item_id", item_id)
+        right = _right("is_correct", is_correct)
+        if not users.codes.size == items.codes.size == right.size:
+            sizes = {"user_id": users.codes.size, "item_id": items.codes.size, "is_correct": right.size}
+            told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise InputError("observations", sizes, f"the columns differ in length: {told}")
+        offsets = rows.row_offsets(users.codes, len(users.ids))
+        codes = rows.fill_rows(users.codes, items.codes, right, offsets)
+        surplus = np.empty(len(users.ids), np.int32)
+        run(rows.sort_rows, offsets, codes, surplus, work=20.0 * codes.size)
+        responses = cls(users.ids, items.ids.to_pylist(), offsets, codes)
+        _refuse_duplicates(responses, surplus)
+        return responses
 
     @classmethod
     def from_table(cls, table: Any) -> Responses:
-        """From an Arrow table or a pandas frame with columns user_id, item_id, is_correct."""
-        names = ("user_id", "item_id", "is_correct")
-        present = getattr(table, "column_names", None) or list(table.columns)
-        for name in names:
-            if name not in present:
-                raise InputError("observations", list(present), f"the column {name} is missing")
-        return cls.from_columns(*(table[name] for name in names))
+        """Build from an Arrow table or a pandas frame with the columns user_id, item_id and is_correct.
+
+        :raise InputError: a column is missing, or as `from_columns`.
+        """
+        names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
+        _require_columns(names)
+        return cls.from_columns(*(table[name] for name in COLUMNS))
 
     @classmethod
     def from_parquet(cls, path: str | Path) -> Responses:
-        return cls.from_table(pq.read_table(path))
+        """Build from a Parquet file with the columns user_id, item_id and is_correct; others are not read.
 
-    def keep(self, users: np.ndarray, items: np.ndarray) -> Responses:
-        """The responses of some persons to some items (boolean masks of length P and I)."""
-        person = np.repeat(np.arange(len(self.user_ids)), np.diff(self.start))
-        chosen = users[person] & items[self.item]
-        number = np.cumsum(items) - 1
-        counts = np.bincount(person[chosen], minlength=len(self.user_ids))[users]
-        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Responses(
-            self.user_ids[users],
-            self.item_ids[items],
-            start,
-            number[self.item[chosen]].astype(np.int32),
-            self.correct[chosen],
-        )
+        :raise InputError: the file is not Parquet, or as `from_table`.
+        """
+        try:
+            schema = pq.read_schema(path)
+            _require_columns(schema.names)
+            # Ids that repeat are kept once, which for long ids is most of the memory.
+            text = [name for name in COLUMNS[:2] if _is_text(schema.field(name).type)]
+            table = pq.read_table(path, columns=list(COLUMNS), read_dictionary=text)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise InputError("observations", str(path), f"is not a Parquet file that can be read: {error}") from None
+        return cls.from_table(table)
+
+    def __len__(self) -> int:
+        """The number of answers."""
+        return self.codes.size
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_ids)
+
+    def item_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Answers and right answers of each item, (J,) int64 each."""
+        return rows.item_counts(self.codes, self.n_items)
+
+    def select(self, users: np.ndarray, items: np.ndarray) -> Responses:
+        """The answers of some users to some items, given as masks (N,) and (J,)."""
+        if users.all() and items.all():
+            return self
+        chosen = np.flatnonzero(users)
+        new_item = np.where(items, np.cumsum(items) - 1, -1)
+        offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
+        kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
+        return Responses(self.user_ids.take(pa.array(chosen)), kept, offsets, codes)
 
 
-def _codes(name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The sorted distinct ids, and each row's index into them."""
-    array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _require_columns(names: list[str]) -> None:
+    for name in COLUMNS:
+        if name not in names:
+            raise InputError(f"observations.{name}", list(names), "the column is missing")
+
+
+def _right(field: str, column: Any) -> np.ndarray:
+    """The column as (n,) uint8; refuses what is not true, false, 1 or 0."""
+    try:
+        array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        message = f"must be a column of true, false, 1 or 0: {error}"
+        raise InputError(f"observations.{field}", _shortened(column), message) from None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-        array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
     if array.null_count:
         row = pc.index(pc.is_null(array), True).as_py()
-        raise InputError(f"observations[{row}].{name}", None, "is missing")
-    if not pa.types.is_string(array.type):
-        array = pc.cast(array, pa.string())
-    encoded = array.dictionary_encode()
-    ids = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
-    order = np.argsort(ids, kind="stable")
-    rank = np.empty(len(ids), np.int64)
-    rank[order] = np.arange(len(ids))
-    return ids[order], rank[encoded.indices.to_numpy()]
-
-
-def _answers(column: Any) -> np.ndarray:
-    values = column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column
-    if isinstance(values, pa.ChunkedArray):
-        values = values.to_numpy()
-    elif isinstance(values, list):
-        # NumPy would turn a list with one string in it into strings altogether.
-        values = np.array(values, dtype=object)
-    values = np.asarray(values)
+        raise InputError(f"observations[{row}].{field}", None, "is missing")
+    if not (pa.types.is_boolean(array.type) or pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        raise InputError(f"observations.{field}", str(array.type), "must be a column of true, false, 1 or 0")
+    values = array.to_numpy(zero_copy_only=False)
     if values.dtype == bool:
-        return values.astype(np.uint8)
-    wrong = [n for n, v in enumerate(values) if v is None or isinstance(v, str) or v not in (0, 1)]
-    if wrong:
-        raise InputError(f"observations[{wrong[0]}].is_correct", values[wrong[0]], "must be true, false, 1 or 0")
+        return values.view(np.uint8)
+    wrong = np.flatnonzero((values != 0) & (values != 1))
+    if wrong.size:
+        row = int(wrong[0])
+        message = f"must be true, false, 1 or 0 ({wrong.size} are not)"
+        raise InputError(f"observations[{row}].{field}", values[row].item(), message)
     return values.astype(np.uint8)
+
+
+def _shortened(column: Any) -> str:
+    text = repr(column)
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _refuse_duplicates(responses: Responses, surplus: np.ndarray) -> None:
+    total = int(surplus.sum())
+    if not total:
+        return
+    person = int(np.flatnonzero(surplus)[0])
+    row = responses.codes[responses.offsets[person] : responses.offsets[person + 1]] >> 1
+    item = responses.item_ids[row[1:][row[1:] == row[:-1]][0]]
+    user = responses.user_ids[person].as_py()
+    message = (
+        f"{total} duplicate answers: a user has at most one to an item; the first is of user {user!r} to item {item!r}"
+    )
+    raise InputError("observations", total, message)

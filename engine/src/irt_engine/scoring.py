@@ -1,79 +1,168 @@
-"""Abilities by expected a posteriori (EAP) estimation."""
+"""Ability estimates: EAP for everyone, MAP and WLE on request.
+
+EAP: mean and SD of the posterior on the grid (Bock & Mislevy 1982). MAP: its mode, the SE from the curvature there.
+WLE: Warm's (1989) estimator, the root of dlogL/dtheta + J / (2 I), for 3PL items too (where the maximum of
+logL + log(I) / 2, which some programs call WLE, is another); its SE from the slope of that equation at the root. A WLE
+that would lie beyond the ends of the grid's range, stretched by half, is put there.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from irt_engine.errors import InputError
-from irt_engine.estimation import Tables
-from irt_engine.kernels import eap
-from irt_engine.quadrature import normal_grid
+from irt_engine.exclusion import apply_minimum, everyone
+from irt_engine.fields import Fields
+from irt_engine.kernels import persons, tables
+from irt_engine.quadrature import Quadrature
 from irt_engine.responses import Responses
-from irt_engine.settings import Settings
+from irt_engine.settings import MODELS, Settings
+from irt_engine.threads import run
+
+# How far beyond the range of the grid a mode is looked for, and how many intervals are looked at.
+_REACH, _INTERVALS = 1.5, 96
+
+
+@dataclass(frozen=True)
+class ItemParameters:
+    """Items as scoring needs them: slopes, intercepts and probabilities of guessing, (J,) each."""
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    guessing: np.ndarray
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """Estimates and SEs of N persons, (N,) each; `others` by the names of MAP and WLE."""
+
+    theta: np.ndarray
+    se: np.ndarray
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+    def moved(self, slope: float, intercept: float) -> Abilities:
+        """On the scale slope * theta + intercept."""
+        others = {name: (slope * theta + intercept, slope * se) for name, (theta, se) in self.others.items()}
+        return Abilities(slope * self.theta + intercept, slope * self.se, others)
+
+    def to_contract(self, responses: Responses) -> list[dict[str, Any]]:
+        columns = {"user_id": responses.user_ids.to_pylist(), "theta": self.theta.tolist(), "se": self.se.tolist()}
+        columns["n_responses"] = np.diff(responses.offsets).tolist()
+        for name, (theta, se) in self.others.items():
+            columns |= {name.lower(): theta.tolist(), f"se_{name.lower()}": se.tolist()}
+        names = tuple(columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Ability and standard error of each person, (P,), and who could not be scored."""
+    """The outcome of `score`: abilities of the `responses` that could be used, and what could not."""
 
     responses: Responses
-    theta: np.ndarray
-    se: np.ndarray
-    unscored: list[dict[str, Any]]
+    abilities: Abilities
+    excluded: dict[str, Any]
     timings: dict[str, float]
 
     def to_contract(self) -> dict[str, Any]:
-        """The contract's abilities, sorted by user, and the excluded."""
-        return {
-            "abilities": abilities(self.responses, self.theta, self.se),
-            "excluded": {"items": [], "users": self.unscored},
-        }
+        return {"abilities": self.abilities.to_contract(self.responses), "excluded": self.excluded}
 
 
-def score(responses: Responses, items: list[dict[str, Any]], settings: Settings) -> Scores:
-    """Score persons with given item parameters; the prior is standard normal.
+def score(
+    responses: Responses,
+    items: Sequence[Mapping[str, Any]],
+    settings: Settings | None = None,
+    *,
+    latent: tuple[float, float] = (0.0, 1.0),
+) -> Scores:
+    """Estimate abilities with item parameters given.
 
-    :param items: `{"item_id", "params": {"a", "b"}}`.
-    :raise InputError: an item is given twice or without its parameters.
+    :param items: the contract's `{"item_id", "model", "params": {"a", "b", "c"?}}`.
+    :param settings: grid, `scores` and `min_user_responses` are used.
+    :param latent: mean and SD of the normal prior.
+    :raise InputError: naming the fields of `items` that are wrong.
     """
     started = time.perf_counter()
-    known: dict[str, tuple[float, float]] = {}
-    for n, entry in enumerate(items):
-        try:
-            item, params = str(entry["item_id"]), entry["params"]
-            a, b = float(params["a"]), float(params["b"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"items[{n}]", entry, "needs item_id and params with the numbers a and b") from error
-        if item in known or not np.isfinite([a, b]).all() or params.get("c"):
-            raise InputError(f"items[{n}]", entry, "must be given once, with finite a and b, and no guessing")
-        known[item] = (a, b)
-    usable = np.array([item in known for item in responses.item_ids], bool)
-    persons = np.zeros(len(responses.user_ids), bool)
-    np.logical_or.at(persons, np.repeat(np.arange(len(persons)), np.diff(responses.start)), usable[responses.item])
-    unscored = [
-        {"user_id": user, "reason": "no answer to an item with parameters", "n_responses": 0}
-        for user in responses.user_ids[~persons]
-    ]
-    kept = responses.keep(persons, usable)
-    a, b = np.array([known[item] for item in kept.item_ids]).reshape(-1, 2).T
-    theta, se = eap_scores(kept, a, -a * b, settings)
-    return Scores(kept, theta, se, unscored, {"score": time.perf_counter() - started})
+    settings = settings or Settings()
+    given = _given_items(items)
+    if not (np.isfinite(latent).all() and latent[1] > 0):
+        raise InputError("latent", latent, "must be a finite mean and a positive standard deviation")
+    exclusion = everyone(responses)
+    for j, item in enumerate(responses.item_ids):
+        if item not in given:
+            exclusion.drop_item(j, "no parameters")
+    kept = apply_minimum(responses, settings, exclusion)
+    a, b, c = np.array([given[item] for item in kept.item_ids]).reshape(-1, 3).T
+    parameters = ItemParameters(a.copy(), -a * b, c.copy())
+    theta, se = _eap(kept, parameters, settings, latent)
+    abilities = Abilities(theta, se, modal_estimates(kept, parameters, settings, latent))
+    timings = {"scores": time.perf_counter() - started}
+    return Scores(kept, abilities, exclusion.to_contract(responses), timings)
 
 
-def eap_scores(
-    responses: Responses, slope: np.ndarray, intercept: np.ndarray, settings: Settings
+def _eap(
+    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """EAP and posterior standard deviation, (P,) each, for slopes and intercepts (I,)."""
-    nodes, weights = normal_grid(settings.quadrature_points, settings.theta_min, settings.theta_max)
-    tables = Tables.of(slope, intercept, nodes)
-    return eap(responses.start, responses.item, responses.correct, tables.logp, np.log(weights), nodes)
+    quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
+    nodes = latent[0] + latent[1] * quadrature.nodes
+    table = np.empty((2 * parameters.slope.size, nodes.size))
+    run(
+        tables.fill_log_probability, parameters.slope, parameters.intercept, parameters.guessing, nodes, table,
+        work=10.0 * table.size,
+    )  # fmt: skip
+    found = np.empty((responses.n_users, 3))
+    run(
+        persons.eap, responses.offsets, responses.codes, table, nodes, quadrature.log_weights, found,
+        work=float(len(responses)) * nodes.size,
+    )  # fmt: skip
+    return found[:, 1].copy(), found[:, 2].copy()
 
 
-def abilities(responses: Responses, theta: np.ndarray, se: np.ndarray) -> list[dict[str, Any]]:
-    counts = np.diff(responses.start).tolist()
-    rows = zip(responses.user_ids, theta.tolist(), se.tolist(), counts, strict=True)
-    return [{"user_id": u, "theta": t, "se": s, "n_responses": n} for u, t, s, n in rows]
+def modal_estimates(
+    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """MAP and WLE with their SEs, of those that the settings ask for."""
+    mean, sd = latent
+    low, high = (mean + sd * _REACH * end for end in (settings.theta_min, settings.theta_max))
+    grid = np.linspace(low, high, _INTERVALS + 1)
+    found = {}
+    for name in settings.scores:
+        if name == "EAP":
+            continue
+        result = np.empty((responses.n_users, 2))
+        run(
+            persons.modal, responses.offsets, responses.codes, parameters.slope, parameters.intercept,
+            parameters.guessing, name == "WLE", mean, sd, grid, result, work=1000.0 * len(responses),
+        )  # fmt: skip
+        found[name] = result[:, 0].copy(), result[:, 1].copy()
+    return found
+
+
+def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, float]]:
+    top = Fields("", {"items": items})
+    given: dict[str, tuple[float, float, float]] = {}
+    for entry in top.objects("items", ("item_id", "model", "params")):
+        item_id = entry.identity("item_id")
+        model = entry.choice("model", MODELS, "3PL" if _has_guessing(entry) else "2PL")
+        params = entry.object("params", ("a", "b", "c"), required=True)
+        c = params.number("c", 0.0, low=0.0, below=1.0)
+        if c and model != "3PL":
+            params.refuse("c", c, f"a {model} item has no guessing")
+        if item_id in given:
+            entry.refuse("item_id", item_id, "is given more than once")
+        given[item_id] = (params.number("a", None), params.number("b", None), c)
+    top.raise_if_any()
+    return given
+
+
+def _has_guessing(entry: Fields) -> bool:
+    return bool(entry.mapping("params").get("c"))
+
+
+def marginal_reliability(se: np.ndarray, latent_sd: float) -> float:
+    """Share of the latent variance that the EAP estimates recover, 1 - mean(SE^2) / variance (Green et al. 1984)."""
+    return float(min(max(1.0 - (se**2).mean() / latent_sd**2, 0.0), 1.0))

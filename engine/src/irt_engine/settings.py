@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from irt_engine.errors import InputError
+from irt_engine.fields import Fields
+from irt_engine.priors import DEFAULT_GUESSING, Prior, Priors
 
-MODELS = ("Rasch", "1PL", "2PL")
-LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "none")
+MODELS = ("Rasch", "1PL", "2PL", "3PL")
+LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
+SCORES = ("EAP", "MAP", "WLE")
 
-_TOP = {"model", "anchors", "linking", "options"}
-_OPTIONS = {
-    "run_id",
-    "quadrature_points",
-    "theta_min",
-    "theta_max",
-    "max_iterations",
-    "tolerance",
-    "min_item_responses",
-    "min_user_responses",
-    "scores",
-}
+_PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
+# Beyond these a grid is no longer a grid, or its tables no longer fit in memory.
+_MIN_POINTS, _MAX_POINTS = 5, 2001
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """An item whose parameters are known: with `fixed` it defines the reference scale, else it is a starting value."""
+    """An item with known parameters. `fixed` ones define the reference scale, others are starting values."""
 
     item_id: str
     a: float
     b: float
+    c: float | None = None
     fixed: bool = True
 
 
 @dataclass(frozen=True)
 class Linking:
+    """How the scale is brought to that of the anchors.
+
+    :ivar method: one of `LINKING_METHODS`.
+    :ivar drift_z: an anchor whose robust z is beyond has drifted.
+    :ivar min_anchors: with fewer anchors left the calibration fails.
+    """
+
     method: str = "none"
-    min_anchors: int = 2
     drift_z: float = 2.7
+    min_anchors: int = 5
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to calibrate.
+    """The settings of a calibration, as the contract has them; the defaults are the contract's.
 
-    :param tolerance: EM has converged when no parameter changes by more, in a step of EM that is not accelerated.
+    :ivar item_models: models of single items, where other than `model`.
+    :ivar tolerance: largest change of a parameter at which the estimation has converged.
+    :ivar min_item_responses: items with fewer answers are excluded; likewise `min_user_responses`.
+    :ivar scores: kinds of ability estimates; EAP is always among those computed.
     """
 
     model: str = "2PL"
+    item_models: Mapping[str, str] = field(default_factory=dict)
     anchors: tuple[Anchor, ...] = ()
     linking: Linking = field(default_factory=Linking)
     run_id: str | None = None
@@ -61,96 +65,90 @@ class Settings:
     tolerance: float = 1e-6
     min_item_responses: int = 1
     min_user_responses: int = 1
+    priors: Priors = field(default_factory=Priors)
+    scores: tuple[str, ...] = ("EAP",)
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
-        """Read the contract's request.
+        """Read a request of the contract, without its `observations`.
 
-        :raise InputError: naming the first field that is unknown or wrong, and its value.
+        :raise InputError: naming each field that is unknown or whose value is not allowed, with the value.
         """
-        _only("", request, _TOP)
-        model = _choice("model", request.get("model", "2PL"), MODELS)
-        anchors = _anchors(request.get("anchors") or [])
-        return cls(
-            model=model,
+        top = Fields.of("", request, ("model", "item_models", "anchors", "linking", "options"))
+        options = top.object(
+            "options",
+            ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
+             "min_item_responses", "min_user_responses", "priors", "scores"),
+        )  # fmt: skip
+        anchors = _anchors(top)
+        linking = top.object("linking", ("method", "drift_z", "min_anchors"))
+        default_method = "stocking_lord" if any(anchor.fixed for anchor in anchors) else "none"
+        settings = cls(
+            model=top.choice("model", MODELS, "2PL"),
+            item_models=_item_models(top),
             anchors=anchors,
-            linking=_linking(request.get("linking") or {}, any(a.fixed for a in anchors)),
-            **_options(request.get("options") or {}),
+            linking=Linking(
+                linking.choice("method", LINKING_METHODS, default_method),
+                linking.number("drift_z", 2.7, above=0.0),
+                linking.integer("min_anchors", 5, low=1),
+            ),
+            run_id=options.text("run_id"),
+            quadrature_points=options.integer("quadrature_points", 61, low=_MIN_POINTS, high=_MAX_POINTS),
+            theta_min=options.number("theta_min", -6.0, low=-100.0, high=100.0),
+            theta_max=options.number("theta_max", 6.0, low=-100.0, high=100.0),
+            max_iterations=options.integer("max_iterations", 2000, low=1),
+            tolerance=options.number("tolerance", 1e-6, above=0.0, high=1.0),
+            min_item_responses=options.integer("min_item_responses", 1, low=1),
+            min_user_responses=options.integer("min_user_responses", 1, low=1),
+            priors=_priors(options),
+            scores=options.choices("scores", SCORES, ("EAP",)),
         )
+        if not settings.theta_min < 0.0 < settings.theta_max:
+            options.refuse("theta_min", settings.theta_min, "theta_min must be below 0 and theta_max above")
+        top.raise_if_any()
+        return settings
+
+    def model_of(self, item_id: str) -> str:
+        return self.item_models.get(item_id, self.model)
 
 
-def _anchors(rows: Any) -> tuple[Anchor, ...]:
-    if not isinstance(rows, list):
-        raise InputError("anchors", rows, "must be an array")
-    found: dict[str, Anchor] = {}
-    for n, row in enumerate(rows):
-        where = f"anchors[{n}]"
-        _only(where, row, {"item_id", "params", "fixed"})
-        item = str(row.get("item_id", ""))
-        if not item or item in found:
-            raise InputError(f"{where}.item_id", row.get("item_id"), "must be given, and once only")
-        params = row.get("params")
-        _only(f"{where}.params", params, {"a", "b", "c"})
-        a = _number(f"{where}.params.a", params.get("a"), low=1e-6)
-        b = _number(f"{where}.params.b", params.get("b"))
-        found[item] = Anchor(item, a, b, bool(row.get("fixed", True)))
-    return tuple(found.values())
+def _anchors(top: Fields) -> tuple[Anchor, ...]:
+    anchors, seen = [], set()
+    for entry in top.objects("anchors", ("item_id", "params", "fixed")):
+        item_id = entry.identity("item_id")
+        params = entry.object("params", ("a", "b", "c"), required=True)
+        fixed = entry.boolean("fixed", True)
+        above = 0.0 if fixed else None
+        anchor = Anchor(
+            item_id,
+            params.number("a", None, above=above),
+            params.number("b", None),
+            params.number("c", None, low=0.0, below=1.0, required=False),
+            fixed,
+        )
+        if item_id in seen:
+            entry.refuse("item_id", item_id, "is given more than once")
+        seen.add(item_id)
+        anchors.append(anchor)
+    return tuple(anchors)
 
 
-def _linking(entry: Any, has_anchors: bool) -> Linking:
-    _only("linking", entry, {"method", "min_anchors", "drift_z"})
-    default = "stocking_lord" if has_anchors else "none"
-    return Linking(
-        method=_choice("linking.method", entry.get("method", default), LINKING_METHODS),
-        min_anchors=_integer("linking.min_anchors", entry.get("min_anchors", 2), low=2),
-        drift_z=_number("linking.drift_z", entry.get("drift_z", 2.7), low=1e-6),
-    )
+def _item_models(top: Fields) -> dict[str, str]:
+    names = top.mapping("item_models")
+    entry = Fields(top.path("item_models"), names, top.errors)
+    return {str(name): entry.choice(name, MODELS, None) for name in names}
 
 
-def _options(entry: Any) -> dict[str, Any]:
-    _only("options", entry, _OPTIONS)
-    if entry.get("scores", ["EAP"]) != ["EAP"]:
-        raise InputError("options.scores", entry["scores"], 'must be ["EAP"]')
-    known: dict[str, Any] = {}
-    if entry.get("run_id") is not None:
-        known["run_id"] = str(entry["run_id"])
-    for name, low in (
-        ("quadrature_points", 5),
-        ("max_iterations", 1),
-        ("min_item_responses", 1),
-        ("min_user_responses", 1),
-    ):
-        if name in entry:
-            known[name] = _integer(f"options.{name}", entry[name], low=low)
-    for name, low in (("theta_min", -math.inf), ("theta_max", -math.inf), ("tolerance", 1e-12)):
-        if name in entry:
-            known[name] = _number(f"options.{name}", entry[name], low=low)
-    if known.get("theta_min", -6) >= known.get("theta_max", 6):
-        raise InputError("options.theta_min", known["theta_min"], "must be below theta_max")
-    return known
+def _priors(options: Fields) -> Priors:
+    entry = options.object("priors", tuple(_PRIOR_KINDS))
+    given = {name: _prior(entry, name, kinds) for name, kinds in _PRIOR_KINDS.items() if entry.has(name)}
+    return Priors(**({"c": DEFAULT_GUESSING} | given))
 
 
-def _only(where: str, entry: Any, names: set[str]) -> None:
-    if not isinstance(entry, Mapping):
-        raise InputError(where or "request", entry, "must be an object")
-    for name in entry:
-        if name not in names:
-            raise InputError(f"{where}.{name}".lstrip("."), entry[name], "is not a field of this request")
-
-
-def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise InputError(name, value, f"must be one of {', '.join(choices)}")
-    return value
-
-
-def _number(name: str, value: Any, low: float = -math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < low:
-        raise InputError(name, value, "must be a finite number" + ("" if low == -math.inf else f" of at least {low}"))
-    return float(value)
-
-
-def _integer(name: str, value: Any, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise InputError(name, value, f"must be an integer of at least {low}")
-    return value
+def _prior(priors: Fields, name: str, kinds: tuple[str, ...]) -> Prior:
+    dist = Fields(priors.path(name), priors.mapping(name), priors.errors).choice("dist", kinds, None)
+    beta = dist == "beta"
+    names = ("alpha", "beta") if beta else ("mean", "sd")
+    entry = priors.object(name, ("dist", *names))
+    first = entry.number(names[0], None, above=0.0 if beta else None)
+    return Prior(dist, first, entry.number(names[1], None, above=0.0))

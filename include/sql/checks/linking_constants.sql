@@ -1,5 +1,5 @@
--- Purpose: where the bank has anchors, the result is on their scale: a positive finite slope, a finite intercept, and
---          enough anchors used. Without anchors, or with linking method none, there is nothing to judge.
+-- Purpose: a bank that is to be linked is on the scale of its anchors: a positive finite slope, a finite intercept, and
+--          enough anchors used. With linking method none there is nothing to judge.
 -- Grain:   one row: passed, finding.
 -- Parameters: run_key, min_anchors.
 with linking as (
@@ -12,14 +12,14 @@ with linking as (
 )
 
 select
-    anchors = 0 or method = 'none' or coalesce(
+    method = 'none' or coalesce(
         (constants ->> 'slope')::float8 > 0
         and (constants ->> 'slope')::float8 < 'infinity'::float8
         and abs((constants ->> 'intercept')::float8) < 'infinity'::float8
         and (constants ->> 'n_anchors_used')::int >= %(min_anchors)s::int,
         false
     ) as passed,
-    case when anchors = 0 or method = 'none' then format('%%s anchors, linking %%s: not linked', anchors, method)
+    case when method = 'none' then 'linking method none: nothing to judge'
         else format(
             'slope %%s, intercept %%s, %%s of %%s anchors used, at least %%s needed',
             coalesce(constants ->> 'slope', 'missing'), coalesce(constants ->> 'intercept', 'missing'),

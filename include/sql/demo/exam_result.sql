@@ -1,6 +1,5 @@
--- Purpose: one exam of the demo's banks; loading it again moves it to the present and duplicates nothing.
+-- Purpose: one exam of the demo's banks.
 -- Grain:   one exam session.
 -- Parameters, in order: user_id, session_id, exam_id, result_json (JSON), updated_at.
 insert into exam_results (user_id, session_id, exam_id, result_json, updated_at)
 values (%s, %s, %s, %s::jsonb, %s)
-on conflict (session_id) do update set result_json = excluded.result_json, updated_at = excluded.updated_at

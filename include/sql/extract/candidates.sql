@@ -1,7 +1,8 @@
 -- Purpose: the bank's answers in the window, usable or not.
 -- Grain:   one attempt.
 -- Parameters: those of set_window.sql.
-create temporary view irt_candidate as
+-- Replaced, because behind a connection pooler the session may have one already.
+create or replace temporary view irt_candidate as
 select a.id, a.student_id, a.item_id, a.correct, a.completed_at
 from attempt as a
 where a.completed_at >= current_setting('irt.window_start')::timestamptz

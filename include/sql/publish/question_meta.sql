@@ -11,5 +11,7 @@ set
     updated_at = now()
 from irt.run_item as i
 where i.run_key = %(run_key)s
+    -- A meta that is no object (a list, a number) is somebody's slip; there is no place in it to write to.
+    and jsonb_typeof(coalesce(q.meta, '{}')) = 'object'
     and q.id::text = i.item_id
     and not coalesce(q.meta -> 'tags' @> '"anchor"', false)

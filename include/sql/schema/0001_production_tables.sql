@@ -18,7 +18,6 @@ create table if not exists exam_results (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
 );
-create unique index if not exists exam_results_session on exam_results (session_id);
 
 create table if not exists mirt_item_params (
     item_id text primary key,
@@ -52,7 +51,7 @@ begin
     if to_regclass('attempt') is null then
         create view attempt as
         select
-            exam.id * 10000 + answer.position as id,
+            exam.id * 1000000 + answer.position as id,
             case
                 when pg_input_is_valid(exam.user_id, 'uuid') then exam.user_id::uuid
                 when nullif(btrim(exam.user_id), '') is not null then md5(exam.user_id)::uuid
@@ -66,11 +65,14 @@ begin
             case when jsonb_typeof(answer.body -> 'hint_used') = 'boolean'
                 then (answer.body ->> 'hint_used')::boolean end as hint_used,
             coalesce(
-                case when pg_input_is_valid(answer.body ->> 'answered_at', 'timestamptz')
+                -- A date, not a word: 'now' and 'tomorrow' are valid timestamps too.
+                case when answer.body ->> 'answered_at' ~ '^\d{4}-\d\d-\d\d'
+                    and pg_input_is_valid(answer.body ->> 'answered_at', 'timestamptz')
                     then (answer.body ->> 'answered_at')::timestamptz end,
                 exam.updated_at
             ) as completed_at,
-            case when pg_input_is_valid(answer.body ->> 'started_at', 'timestamptz')
+            case when answer.body ->> 'started_at' ~ '^\d{4}-\d\d-\d\d'
+                and pg_input_is_valid(answer.body ->> 'started_at', 'timestamptz')
                 then (answer.body ->> 'started_at')::timestamptz end as started_at,
             case when pg_input_is_valid(answer.body ->> 'attempt_no', 'int')
                 then (answer.body ->> 'attempt_no')::int end as attempt_no,

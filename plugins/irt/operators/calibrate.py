@@ -15,7 +15,7 @@ from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError
 from irt.hooks.calibration import CalibrationHook
 from irt.operators.base import SERVICE
 from irt.operators.extract import ANCHORS, RESPONSES
-from irt.request import Accepts, idempotency_key, item_ids, settings_of, write_body
+from irt.request import Accepts, distinct, idempotency_key, settings_of, write_body
 from irt.result import parse_result
 from irt.run import Run
 from irt.triggers.calibration import CalibrationJobTrigger
@@ -111,7 +111,7 @@ class CalibrateOperator(HttpOperator):
     def _submit(self, run: Run, accepts: Accepts) -> Any:
         responses = run.staged(RESPONSES)
         with run.staged(ANCHORS).open("r") as file:
-            settings = settings_of(run, json.load(file), item_ids(responses))
+            settings = settings_of(run, json.load(file), distinct(responses, "item_id"))
         self.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
             run.model, settings["linking"]["method"], len(settings["anchors"]), run.run_key,
@@ -129,6 +129,8 @@ class CalibrateOperator(HttpOperator):
 
     def _stage(self, run: Run, body: bytes, accepts: Accepts) -> dict[str, Any]:
         result = parse_result(body, run_key=run.run_key, sent_run_id=accepts.contract is not None)
+        responses = run.staged(RESPONSES)
+        result.refuse_strangers(distinct(responses, "item_id"), distinct(responses, "user_id"))
         for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
             with run.staged(name).open("wb") as file:
                 pq.write_table(table, file, compression="zstd")

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from irt_engine.service.jobs import BODY_FILE
 from irt_engine.service.limits import MEBIBYTE, Limits
-from irt_engine.service.problems import Problem, invalid_field, timed_out, too_large
+from irt_engine.service.problems import body_too_large, invalid_field, timed_out
 
 
 async def receive(request: Request, folder: Path, limits: Limits) -> Path:
@@ -30,10 +30,6 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Path:
     return path
 
 
-def body_too_large(limits: Limits) -> Problem:
-    return too_large(f"The body may have at most {limits.max_body_bytes:,} bytes, compressed or not.")
-
-
 def _check_announced_length(request: Request, limits: Limits) -> None:
     announced = request.headers.get("content-length")
     if announced is None:
@@ -42,7 +38,7 @@ def _check_announced_length(request: Request, limits: Limits) -> None:
         raise invalid_field("Content-Length", "must be a number", value=announced)
     # Comparing digits first keeps a length of thousands of digits from being computed with.
     if len(announced) > 18 or int(announced) > limits.max_body_bytes:
-        raise body_too_large(limits)
+        raise body_too_large(limits.max_body_bytes)
 
 
 async def _blocks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
@@ -52,7 +48,7 @@ async def _blocks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     async for chunk in _chunks(request, limits):
         total += len(chunk)
         if total > limits.max_body_bytes:
-            raise body_too_large(limits)
+            raise body_too_large(limits.max_body_bytes)
         gathered += chunk
         if len(gathered) >= MEBIBYTE:
             yield bytes(gathered)

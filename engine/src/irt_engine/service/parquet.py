@@ -25,7 +25,7 @@ def read_parquet(path: Path, limits: Limits) -> Responses:
         check_row_count(metadata.num_rows, limits.max_rows)
         _check_columns(metadata.schema.to_arrow_schema())
         return Responses.from_parquet(path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         # What Arrow says names files of this machine.
         raise invalid_field("observations", "is not a Parquet file that can be read") from None
 

@@ -14,11 +14,10 @@ import pydantic_core
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from irt_engine.service.body import body_too_large
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.media import JSON, Media
 from irt_engine.service.parts import OBSERVATIONS_PART, REQUEST_PART, Parts
-from irt_engine.service.problems import invalid, invalid_field, not_json
+from irt_engine.service.problems import body_too_large, invalid, invalid_field, not_json
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def _limited(stream: gzip.GzipFile | BinaryIO, limits: Limits) -> Iterator[bytes
     while block := stream.read(MEBIBYTE):
         total += len(block)
         if total > limits.max_body_bytes:
-            raise body_too_large(limits)
+            raise body_too_large(limits.max_body_bytes)
         yield block
 
 

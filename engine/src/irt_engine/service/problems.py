@@ -102,6 +102,10 @@ def too_large(detail: str) -> Problem:
     return Problem("too-large", "The request is too large", 413, detail)
 
 
+def body_too_large(max_bytes: int) -> Problem:
+    return too_large(f"The body may have at most {max_bytes:,} bytes, compressed or not.")
+
+
 def unsupported_media_type(detail: str, accepted: Mapping[str, str]) -> Problem:
     return Problem("unsupported-media-type", "Unsupported media type", 415, detail, headers=accepted)
 

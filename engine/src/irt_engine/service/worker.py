@@ -17,27 +17,36 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from irt_engine import Responses, Settings, calibrate, score, warm_up
+from irt_engine import Calibration, Responses, Scores, Settings, calibrate, warm_up
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
 from irt_engine.service.observations import COLUMNS, Observations
 from irt_engine.service.parquet import read_parquet
 from irt_engine.service.payload import Payload, read_payload
-from irt_engine.service.problems import invalid_field, problem_from
+from irt_engine.service.problems import problem_from
+from irt_engine.service.scoring import ScoreRequest
 
 log = logging.getLogger("irt_engine.service.worker")
 
 _NICENESS = 10
 _OOM_SCORE = "500"
 _PROGRESS_SECONDS = 0.1
+_UNHURRIED_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
+
+# What looks a request through before it is accepted, by kind of job.
+_READERS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "calibrate": Settings.from_contract,
+    "score": ScoreRequest.from_contract,
+}
 
 
 class Channel:
@@ -65,7 +74,7 @@ class Work:
         started = time.perf_counter()
         self._prepared = None
         payload = read_payload(folder / BODY_FILE, media, limits)
-        _settings(kind, payload.request)
+        _READERS[kind](payload.request)
         responses = _responses(payload, folder, limits)
         (folder / REQUEST_FILE).write_text(json.dumps(payload.request))
         (folder / BODY_FILE).unlink()
@@ -83,10 +92,11 @@ class Work:
         request = json.loads((folder / REQUEST_FILE).read_text())
         responses = self._in_memory(folder) or Responses.from_parquet(folder / RESPONSES_FILE)
         timings = {"load": time.perf_counter() - started}
+        outcome: Calibration | Scores
         if kind == "score":
-            outcome = score(responses, items=request["items"], settings=_settings(kind, request))
+            outcome = ScoreRequest.from_contract(request).score(responses)
         else:
-            outcome = calibrate(responses, _settings(kind, request), progress=Progress(self._channel))
+            outcome = calibrate(responses, Settings.from_contract(request), progress=Progress(self._channel))
         written = time.perf_counter()
         _write_result(folder / RESULT_FILE, outcome.to_contract())
         timings |= {**outcome.timings, "write": time.perf_counter() - written}
@@ -124,8 +134,12 @@ def main(parent: int) -> None:
     channel = Channel()
     commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(commands,), daemon=True).start()
-    _warm_up()
     work = Work(channel)
+    try:
+        _obey(work, channel, commands.get(timeout=_UNHURRIED_SECONDS))
+    except queue.Empty:
+        # Nobody waits: a spare is the faster for having loaded everything beforehand.
+        _warm_up()
     while True:
         _obey(work, channel, commands.get())
 
@@ -174,18 +188,6 @@ def _yield_to_others() -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
-def _settings(kind: str, request: dict[str, Any]) -> Settings:
-    """:raise InputError: naming the field that is wrong."""
-    if kind == "calibrate":
-        return Settings.from_contract(request)
-    unknown = sorted(set(request) - {"items", "options"})
-    if unknown:
-        raise invalid_field(unknown[0], "is not a field of this request")
-    if not isinstance(request.get("items"), list) or not request["items"]:
-        raise invalid_field("items", "must be an array with at least one item")
-    return Settings.from_contract({"options": request.get("options") or {}})
-
-
 def _responses(payload: Payload, folder: Path, limits: Limits) -> Responses:
     """:raise Problem, InputError: when the observations are not usable."""
     target = folder / RESPONSES_FILE
@@ -198,9 +200,11 @@ def _responses(payload: Payload, folder: Path, limits: Limits) -> Responses:
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:
+    """The same bytes as `irt-engine calibrate --out`, so that nobody downstream can tell which way a result came."""
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     draft = path.with_suffix(".draft")
     with draft.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(result, allow_nan=False, separators=(",", ":")))
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

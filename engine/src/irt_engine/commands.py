@@ -1,0 +1,173 @@
+"""What the commands of `irt-engine` do: from files to files by way of the Python functions."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from irt_engine.calibration import calibrate
+from irt_engine.errors import InputError
+from irt_engine.responses import Responses
+from irt_engine.result import Calibration
+from irt_engine.scoring import score
+from irt_engine.settings import Settings
+from irt_engine.simulation import simulate
+
+_OPTIONS = (
+    "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance", "min_item_responses",
+    "min_user_responses", "scores",
+)  # fmt: skip
+
+
+def calibrate_file(arguments: argparse.Namespace) -> int:
+    settings = Settings.from_contract(_request(arguments))
+    started = time.perf_counter()
+    responses = Responses.from_parquet(arguments.responses)
+    seconds = {"read": time.perf_counter() - started}
+    with _ProgressLine(sys.stderr) as progress:
+        calibration = calibrate(responses, settings, progress)
+    written = time.perf_counter()
+    _write(calibration.to_contract(), arguments.out)
+    seconds |= calibration.timings | {"write": time.perf_counter() - written}
+    _summarise(calibration, seconds)
+    return 0
+
+
+def score_file(arguments: argparse.Namespace) -> int:
+    settings = Settings.from_contract({"options": _options(arguments)})
+    items = _item_rows("items", arguments.items)
+    scores = score(Responses.from_parquet(arguments.responses), items, settings)
+    _write(scores.to_contract(), arguments.out)
+    excluded = len(scores.excluded["users"])
+    print(f"irt-engine: scored {scores.responses.n_users} users, {excluded} excluded", file=sys.stderr)
+    return 0
+
+
+def simulate_file(arguments: argparse.Namespace) -> int:
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    drawn = simulate(
+        arguments.users, arguments.items, arguments.answers, model=arguments.model,
+        mean=arguments.mean, sd=arguments.sd, seed=arguments.seed,
+    )  # fmt: skip
+    pyarrow.parquet.write_table(drawn.observations, arguments.out)
+    for table, path in ((drawn.items, arguments.items_out), (drawn.persons, arguments.persons_out)):
+        if path is not None:
+            pyarrow.csv.write_csv(table, path)
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The contract's request that the arguments spell out."""
+    linking = {"method": arguments.linking, "drift_z": arguments.drift_z, "min_anchors": arguments.min_anchors}
+    request: dict[str, Any] = {
+        "linking": {name: value for name, value in linking.items() if value is not None},
+        "options": _options(arguments),
+    }
+    if arguments.model:
+        request["model"] = arguments.model
+    if arguments.item_models:
+        request["item_models"] = _json("item_models", arguments.item_models)
+    if arguments.anchors:
+        rows = _item_rows("anchors", arguments.anchors)
+        names = ("item_id", "params", "fixed")
+        request["anchors"] = [{name: row[name] for name in names if name in row} for row in rows]
+    if arguments.priors:
+        request["options"]["priors"] = _json("options.priors", arguments.priors)
+    return request
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(arguments, name, None) for name in _OPTIONS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _json(field: str, path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(field, str(path), f"is not JSON: {error}") from None
+
+
+def _item_rows(field: str, path: Path) -> list[dict[str, Any]]:
+    """Items with parameters from JSON (an array, or a result of `calibrate`) or CSV."""
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_item_row(field, number, row) for number, row in enumerate(csv.DictReader(file))]
+    found = _json(field, path)
+    if isinstance(found, dict) and "item_params" in found:
+        found = [{name: row[name] for name in ("item_id", "model", "params")} for row in found["item_params"]]
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise InputError(field, str(path), "must hold an array of items, or a result of `irt-engine calibrate`")
+    return found
+
+
+def _item_row(field: str, number: int, row: dict[str, str]) -> dict[str, Any]:
+    params: dict[str, float] = {}
+    for name in ("a", "b", "c"):
+        text = row.get(name)
+        if text:
+            try:
+                params[name] = float(text)
+            except ValueError:
+                raise InputError(f"{field}[{number}].params.{name}", text, "must be a number") from None
+    found: dict[str, Any] = {"item_id": row.get("item_id"), "params": params}
+    if row.get("fixed"):
+        found["fixed"] = {"true": True, "1": True, "false": False, "0": False}.get(row["fixed"].lower(), row["fixed"])
+    return found
+
+
+def _write(result: dict[str, Any], path: Path | None) -> None:
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if path is None:
+        print(text)
+    else:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _summarise(calibration: Calibration, seconds: dict[str, float]) -> None:
+    state = "converged" if calibration.converged else "NOT CONVERGED"
+    responses = calibration.responses
+    lines = [
+        f"{responses.n_items} items, {responses.n_users} users, {len(responses)} answers; "
+        f"excluded {len(calibration.excluded['items'])} items, {len(calibration.excluded['users'])} users",
+        f"{state} after {calibration.iterations} iterations: log-likelihood {calibration.loglik:.4f}, "
+        f"largest change {calibration.max_change:.1e}, largest gradient {calibration.max_gradient:.1e}",
+    ]
+    if calibration.anchoring is not None:
+        anchoring = calibration.anchoring
+        line = anchoring.line
+        told = f"slope {line.slope:.5f}, intercept {line.intercept:.5f}" if line else "scale of the fixed anchors"
+        lines.append(f"{anchoring.method}: {told}; {anchoring.n_used} of {len(anchoring.anchors)} anchors used")
+    lines.append(", ".join(f"{phase.replace('_', ' ')} {value:.2f} s" for phase, value in seconds.items()))
+    for line_of_text in lines:
+        print(f"irt-engine: {line_of_text}", file=sys.stderr)
+
+
+class _ProgressLine:
+    """A line that tells the state of the estimation, rewritten in place, on terminals alone."""
+
+    def __init__(self, out: Any) -> None:
+        self._out, self._shown = out, 0.0
+        self._width = 0 if out.isatty() else -1
+
+    def __enter__(self) -> _ProgressLine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._width > 0:
+            print("\r" + " " * self._width + "\r", end="", file=self._out, flush=True)
+
+    def __call__(self, iteration: int, loglik: float, max_change: float) -> None:
+        if self._width < 0 or time.monotonic() - self._shown < 0.1:
+            return
+        self._shown = time.monotonic()
+        text = f"iteration {iteration}: log-likelihood {loglik:.4f}, largest change {max_change:.1e}"
+        print("\r" + text.ljust(self._width), end="", file=self._out, flush=True)
+        self._width = max(self._width, len(text))

@@ -1,0 +1,69 @@
+"""Covariance of the estimates: the inverse of the observed information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from irt_engine.information import Information
+from irt_engine.kernels import linalg
+from irt_engine.threads import run
+
+# Of a parameter's information, all others known, at least this share must be left for it to count as determined.
+LEAST_SHARE = 1e-9
+
+
+class Covariance(Protocol):
+    """Covariance matrix (P, P) of the free parameters.
+
+    :ivar column: (J + 1, 3) int64, row and column of each parameter, -1 where it is not estimated.
+    :ivar undetermined: (P,) bool, parameters that the data do not determine; their rows and columns are 0.
+    """
+
+    column: np.ndarray
+    undetermined: np.ndarray
+
+    def blocks(self, places: np.ndarray) -> np.ndarray:
+        """Covariances (J, 3, 3) of each item's parameters, whose columns are `places` (J, 3); 0 where that is -1."""
+
+    def times(self, vectors: np.ndarray) -> np.ndarray:
+        """The matrix times `vectors` (P, k)."""
+
+    def variance(self, place: int) -> float | None:
+        """Variance of one parameter; None where `place` is -1 or the data do not determine it."""
+
+
+@dataclass(frozen=True)
+class DenseCovariance:
+    """The whole inverse."""
+
+    column: np.ndarray
+    undetermined: np.ndarray
+    matrix: np.ndarray
+
+    @classmethod
+    def of(cls, information: Information) -> DenseCovariance:
+        """A parameter that the data do not determine does not disturb the others: it counts as known."""
+        matrix = information.dense()
+        n = matrix.shape[0]
+        weakest = LEAST_SHARE * np.abs(np.diag(matrix))
+        undetermined = np.zeros(n, bool)
+        for start in range(0, n, linalg.BLOCK):
+            linalg.factor_block(matrix, start, weakest, undetermined)
+            run(linalg.factor_below, matrix, start, work=0.5 * linalg.BLOCK * start * (n - start))
+        transposed = np.empty_like(matrix)
+        run(linalg.invert_factor, matrix, transposed, work=n**3 / 6)
+        run(linalg.gram, transposed, matrix, work=n**3 / 6)
+        return cls(information.column, undetermined, matrix)
+
+    def blocks(self, places: np.ndarray) -> np.ndarray:
+        rows, columns = places[:, :, None], places[:, None, :]
+        return np.where((rows >= 0) & (columns >= 0), self.matrix[rows, columns], 0.0)
+
+    def times(self, vectors: np.ndarray) -> np.ndarray:
+        return np.einsum("pq,qk->pk", self.matrix, vectors)
+
+    def variance(self, place: int) -> float | None:
+        return None if place < 0 or self.undetermined[place] else float(self.matrix[place, place])

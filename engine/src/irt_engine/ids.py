@@ -1,0 +1,75 @@
+"""Columns of ids as numbers into their sorted distinct values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from irt_engine.errors import InputError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """`ids`, distinct and sorted by code point; `codes` (n,) int32 into them."""
+
+    ids: pa.Array
+    codes: np.ndarray
+
+
+def encode(field: str, column: Any) -> Encoded:
+    """Encode a column of ids: strings, or integers, which become their decimal string.
+
+    :raise InputError: another type, a null or an empty id.
+    """
+    array = _arrow(field, column)
+    if array.null_count:
+        row = pc.index(pc.is_null(array), True).as_py()
+        raise InputError(f"observations[{row}].{field}", None, "is missing")
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    values, indices = _text(field, array.dictionary), array.indices.to_numpy(zero_copy_only=False)
+    used = np.bincount(indices, minlength=len(values)) > 0 if len(indices) else np.zeros(len(values), bool)
+    return _sorted(field, values, used, indices)
+
+
+def _arrow(field: str, column: Any) -> pa.Array:
+    try:
+        array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"observations.{field}", None, f"must be a column of strings or integers: {error}") from None
+    if isinstance(array, pa.ChunkedArray):
+        # Long strings of many chunks need not fit into one array; their dictionary does.
+        encoded = pa.types.is_dictionary(array.type)
+        array = array.unify_dictionaries() if encoded else array.dictionary_encode()
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    return array
+
+
+def _text(field: str, values: pa.Array) -> pa.Array:
+    """The distinct values as strings."""
+    kind = values.type
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind):
+        return values.cast(pa.string())
+    if not pa.types.is_string(kind) and not (pa.types.is_null(kind) and len(values) == 0):
+        raise InputError(f"observations.{field}", str(kind), "must be a column of strings or integers")
+    return values.cast(pa.string())
+
+
+def _sorted(field: str, values: pa.Array, used: np.ndarray, indices: np.ndarray) -> Encoded:
+    order = pc.array_sort_indices(values).to_numpy()
+    order = order[used[order]]
+    ids = values.take(pa.array(order))
+    if len(ids) and ids[0].as_py() == "":
+        row = int(np.flatnonzero(indices == order[0])[0])
+        raise InputError(f"observations[{row}].{field}", "", "must not be empty")
+    # A dictionary may hold the same value twice.
+    first = np.ones(len(ids), bool)
+    if len(ids) > 1:
+        first[1:] = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+    rank = np.zeros(len(values), np.int32)
+    rank[order] = np.cumsum(first) - 1
+    return Encoded(ids.filter(pa.array(first)) if not first.all() else ids, rank[indices])

@@ -1,0 +1,63 @@
+"""How well single items fit.
+
+infit, outfit: weighted and unweighted mean squares of the residuals at the EAP estimates (Wright & Masters 1982),
+outfit = mean(r^2 / W), infit = sum(r^2) / sum(W), with r = y - P and W = P (1 - P).
+
+RMSD, MD: root mean squared and mean difference between the observed and the model's response function, weighted by the
+latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). Observed is what the E-step expects: right
+answers over answers at each node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irt_engine.kernels import persons
+from irt_engine.model import Model
+from irt_engine.objective import Evaluation, group_starts
+from irt_engine.quadrature import Quadrature
+from irt_engine.responses import Responses
+from irt_engine.threads import run
+
+_GROUPS = 16
+# Nodes with less of an item's answers tell nothing of it.
+_NOBODY = 1e-12
+
+
+@dataclass(frozen=True)
+class ItemFit:
+    """Fit statistics of J items, (J,) each."""
+
+    infit: np.ndarray
+    outfit: np.ndarray
+    rmsd: np.ndarray
+    md: np.ndarray
+
+
+def item_fit(
+    responses: Responses, model: Model, evaluation: Evaluation, nodes: np.ndarray, quadrature: Quadrature,
+    theta: np.ndarray,
+) -> ItemFit:  # fmt: skip
+    """Fit of the items at the estimates of `evaluation` and the abilities `theta` (N,)."""
+    starts = group_starts(responses.offsets, _GROUPS)
+    sums = np.empty((_GROUPS, model.n_items, 3))
+    slope, intercept, guessing = model.items(evaluation.x)
+    run(
+        persons.residuals, responses.offsets, responses.codes, starts, slope, intercept, guessing, theta, sums,
+        work=20.0 * len(responses), parts=_GROUPS,
+    )  # fmt: skip
+    standardised, squares, variances = sums.sum(axis=0).T
+    answers, _ = responses.item_counts()
+    wrong, right = evaluation.counts[0::2], evaluation.counts[1::2]
+    answered = wrong + right
+    known = answered > _NOBODY
+    expected = guessing[:, None] + (1.0 - guessing[:, None]) / (
+        1.0 + np.exp(-(slope[:, None] * nodes + intercept[:, None]))
+    )
+    gap = np.where(known, right / np.where(known, answered, 1.0) - expected, 0.0)
+    weights = np.where(known, quadrature.weights, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    rmsd, md = np.sqrt((weights * gap**2).sum(axis=1)), (weights * gap).sum(axis=1)
+    return ItemFit(squares / variances, standardised / answers, rmsd, md)

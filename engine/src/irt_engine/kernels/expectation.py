@@ -1,0 +1,127 @@
+"""The E-step: posterior of each person over the nodes, summed by item and answer.
+
+Persons are cut into G groups whose sums are kept apart and added in order, so that the result does not depend on the
+number of threads. Within a group the sums run in the precision of the table and are emptied into float64 often enough
+that no rounding error grows with the number of persons.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from irt_engine.kernels.exponential import exp
+from irt_engine.kernels.jit import kernel, part
+
+# Answers per row of the table after which a group's sums are emptied into float64.
+_FLUSH = 64
+
+
+@part
+def zero(numbers):
+    """0 in the precision of `numbers`: a literal would make every sum float64."""
+    return numbers[0] - numbers[0]
+
+
+@part
+def add_answers(total, table, codes, start, stop):
+    """total (Q,) += rows of `table` (2 J, Q) for the answers; four at a time, to load and store `total` less often."""
+    k = start
+    while k + 4 <= stop:
+        row0, row1, row2, row3 = table[codes[k]], table[codes[k + 1]], table[codes[k + 2]], table[codes[k + 3]]
+        for q in range(total.size):
+            total[q] += (row0[q] + row1[q]) + (row2[q] + row3[q])
+        k += 4
+    while k < stop:
+        row0 = table[codes[k]]
+        for q in range(total.size):
+            total[q] += row0[q]
+        k += 1
+
+
+@part
+def normalise(log_posterior):
+    """Turn log-posterior (Q,) into the posterior, in place; return the log of the sum before."""
+    top = log_posterior[0]
+    for q in range(log_posterior.size):
+        top = max(top, log_posterior[q])
+    total = zero(log_posterior)
+    for q in range(log_posterior.size):
+        value = exp(log_posterior[q] - top)
+        log_posterior[q] = value
+        total += value
+    for q in range(log_posterior.size):
+        log_posterior[q] /= total
+    return top + math.log(total)
+
+
+@part
+def describe(posterior, nodes, loglik, person):
+    """Write log-likelihood, mean and standard deviation of one posterior to `person` (3,)."""
+    mean = 0.0
+    for q in range(posterior.size):
+        mean += posterior[q] * nodes[q]
+    variance = 0.0
+    for q in range(posterior.size):
+        variance += posterior[q] * (nodes[q] - mean) ** 2
+    person[0] = loglik
+    person[1] = mean
+    person[2] = math.sqrt(variance)
+
+
+@part
+def _flush(part, total):
+    for r in range(part.shape[0]):
+        for q in range(part.shape[1]):
+            total[r, q] += part[r, q]
+            part[r, q] = 0
+
+
+@kernel
+def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weights, part, counts, loglik, persons):
+    """Expected counts of persons by item, answer and node (Bock & Aitkin 1981, eqs. 13-14), for one group of persons.
+
+    :param offsets: (N + 1,) int64 and `codes` (n,) int32: the answers by person.
+    :param starts: (G + 1,) int64, first person of each group; of these every `stride`-th takes part.
+    :param table: (2 J, Q), of `tables.fill_log_probability`, float32 or float64.
+    :param nodes: (Q,) float64; `log_weights` (Q,) in the table's precision.
+    :param part: (G, 2 J, Q) in the table's precision, zeros; left as zeros.
+    :param counts: (G, 2 J, Q) float64, written: expected number of persons at the node who gave the answer.
+    :param loglik: (G,) float64, written.
+    :param persons: (N, 3) float64, written with log-likelihood, posterior mean and SD; or (0, 3).
+    """
+    posterior = np.empty_like(log_weights)
+    own = part[group]
+    counts[group] = 0.0
+    total = 0.0
+    waiting = 0
+    for p in range(starts[group], starts[group + 1], stride):
+        start, stop = offsets[p], offsets[p + 1]
+        for q in range(posterior.size):
+            posterior[q] = log_weights[q]
+        add_answers(posterior, table, codes, start, stop)
+        person_loglik = normalise(posterior)
+        total += person_loglik
+        if persons.shape[0] > 0:
+            describe(posterior, nodes, person_loglik, persons[p])
+        for k in range(start, stop):
+            row = own[codes[k]]
+            for q in range(posterior.size):
+                row[q] += posterior[q]
+        waiting += stop - start
+        if waiting >= _FLUSH * table.shape[0]:
+            _flush(own, counts[group])
+            waiting = 0
+    _flush(own, counts[group])
+    loglik[group] = total
+
+
+@kernel
+def add_groups(part, parts, counts, total):
+    """total[r, q] = sum over groups of counts[g, r, q], always in the same order."""
+    for r in range(part * total.shape[0] // parts, (part + 1) * total.shape[0] // parts):
+        total[r] = 0.0
+        for g in range(counts.shape[0]):
+            for q in range(total.shape[1]):
+                total[r, q] += counts[g, r, q]

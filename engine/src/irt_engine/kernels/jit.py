@@ -1,0 +1,45 @@
+"""The one place that knows how kernels are compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+# Sums may be reordered, which vector units need; the order is fixed when a kernel is compiled. Infinities keep their
+# meaning; NaN never occurs in a kernel, since input is checked before, and `nnan` lets a maximum be a vector operation.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz", "nnan"}
+
+# Rows of nodes are padded to a multiple of this many numbers: then a loop over nodes has no scalar rest.
+LANES = 32
+
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+
+Function = Callable[..., Any]
+
+
+def kernel(function: Function) -> Any:
+    """Compile a function when it is first called and keep the machine code on disk.
+
+    Where no folder for the cache can be written the kernel is compiled anew in every process.
+    """
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        return numba.njit(**_OPTIONS)(function)
+
+
+def part(function: Function) -> Any:
+    """A function that only kernels call. It becomes part of each of them.
+
+    Else a kernel would round differently in the process that compiles it, which calls the part's own machine code, and
+    in those that find it in the cache, together with a copy of the part that was optimised once more.
+    """
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
+
+
+def padded(nodes: int) -> int:
+    """The length of a row that holds so many nodes."""
+    return -(-nodes // LANES) * LANES

@@ -1,0 +1,147 @@
+"""Ability estimates of single persons, given the items."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from irt_engine.kernels.expectation import add_answers, describe, normalise
+from irt_engine.kernels.exponential import exp
+from irt_engine.kernels.jit import kernel, part
+
+_ITERATIONS = 200
+_PRECISION = 1e-10
+# Step of the difference quotient for the SE; the functions are smooth on the scale of 1 / a.
+_DIFFERENCE = 1e-4
+
+
+@kernel
+def eap(part, parts, offsets, codes, table, nodes, log_weights, persons):
+    """Log-likelihood, posterior mean and SD of each person to `persons` (N, 3); other arguments as in the E-step."""
+    n = offsets.size - 1
+    for p in range(part * n // parts, (part + 1) * n // parts):
+        posterior = log_weights.copy()
+        add_answers(posterior, table, codes, offsets[p], offsets[p + 1])
+        loglik = normalise(posterior)
+        describe(posterior, nodes, loglik, persons[p])
+
+
+@part
+def _equation(theta, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
+    """Derivative by ability of what is maximised.
+
+    Of the log-posterior under N(mean, sd^2), or, if `weighted`, Warm's (1989, eq. 10) dlogL + J / (2 I), with
+    I = sum P'^2 / (P Q) and J = sum P' P'' / (P Q).
+    """
+    total = 0.0
+    information = 0.0
+    skew = 0.0
+    for k in range(start, stop):
+        j = codes[k] >> 1
+        a, c = slope[j], guessing[j]
+        logistic = 1.0 / (1.0 + exp(-(a * theta + intercept[j])))
+        known = (1.0 - c) * logistic / (c + (1.0 - c) * logistic)
+        if codes[k] & 1:
+            total += a * known * (1.0 - logistic)
+        else:
+            total -= a * logistic
+        share = a * a * known * logistic * (1.0 - logistic)
+        information += share
+        skew += share * a * (1.0 - 2.0 * logistic)
+    if not weighted:
+        return total - (theta - mean) / (sd * sd)
+    return total + 0.5 * skew / max(information, 1e-300)
+
+
+@part
+def _root(low, high, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
+    """Where the equation changes sign between `low` (where it is positive) and `high`, by bisection and secants."""
+    f_low = _equation(low, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+    f_high = _equation(high, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+    for step in range(_ITERATIONS):
+        # Illinois steps converge fast, halving every third one guarantees that they do.
+        middle = 0.5 * (low + high)
+        if step % 3 != 2:
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
+        f = _equation(middle, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+        if f > 0.0:
+            low, f_low = middle, f
+            f_high *= 0.5
+        else:
+            high, f_high = middle, f
+            f_low *= 0.5
+        if high - low < _PRECISION or f == 0.0:
+            return middle
+    return 0.5 * (low + high)
+
+
+@kernel
+def modal(part, parts, offsets, codes, slope, intercept, guessing, weighted, mean, sd, grid, result):
+    """Estimate and SE of each person: mode of the posterior, or if `weighted` Warm's weighted likelihood estimate.
+
+    Of several solutions it is the one with the highest criterion, found on `grid` (ascending): the running integral of
+    the equation is the criterion up to a constant. Where it still rises or falls at an end of the grid, the estimate is
+    that end. `slope`, `intercept`, `guessing` (J,); `result` (N, 2), written. The SE is 1 / sqrt of minus the slope of
+    the equation at the estimate, or, where that is not positive, of the prior's or test's information.
+    """
+    n = offsets.size - 1
+    for p in range(part * n // parts, (part + 1) * n // parts):
+        start, stop = offsets[p], offsets[p + 1]
+        values = np.empty(grid.size)
+        for i in range(grid.size):
+            values[i] = _equation(grid[i], codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+        criterion, highest, best = 0.0, -np.inf, -1
+        for i in range(grid.size - 1):
+            if values[i] > 0.0 and values[i + 1] <= 0.0 and criterion + 0.25 * values[i] > highest:
+                highest, best = criterion + 0.25 * values[i], i
+            criterion += 0.5 * (values[i] + values[i + 1]) * (grid[i + 1] - grid[i])
+        if best >= 0:
+            theta = _root(
+                grid[best], grid[best + 1], codes, start, stop, slope, intercept, guessing, weighted, mean, sd
+            )
+        else:
+            theta = grid[-1] if values[-1] > 0.0 else grid[0]
+        curvature = (
+            _equation(theta - _DIFFERENCE, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+            - _equation(theta + _DIFFERENCE, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+        ) / (2.0 * _DIFFERENCE)
+        if not curvature > 0.0:
+            curvature = _test_information(theta, codes, start, stop, slope, intercept, guessing)
+        result[p, 0] = theta
+        result[p, 1] = 1.0 / math.sqrt(max(curvature, 1e-12))
+
+
+@part
+def _test_information(theta, codes, start, stop, slope, intercept, guessing):
+    total = 0.0
+    for k in range(start, stop):
+        j = codes[k] >> 1
+        a, c = slope[j], guessing[j]
+        logistic = 1.0 / (1.0 + exp(-(a * theta + intercept[j])))
+        total += a * a * (1.0 - c) * logistic / (c + (1.0 - c) * logistic) * logistic * (1.0 - logistic)
+    return total
+
+
+@kernel
+def residuals(group, groups, offsets, codes, starts, slope, intercept, guessing, theta, sums):
+    """Squared residuals by item, at the persons' abilities.
+
+    :param starts: (G + 1,), groups of persons whose sums are kept apart.
+    :param theta: (N,).
+    :param sums: (G, J, 3), written: of r^2 / W, r^2 and W, with r = y - P, W = P (1 - P).
+    """
+    own = sums[group]
+    own[:] = 0.0
+    for p in range(starts[group], starts[group + 1]):
+        for k in range(offsets[p], offsets[p + 1]):
+            j = codes[k] >> 1
+            c = guessing[j]
+            eta = slope[j] * theta[p] + intercept[j]
+            # Each from its own formula: of two numbers near 0 and 1 the difference to 1 loses the small one.
+            wrong = (1.0 - c) / (1.0 + exp(eta))
+            right = c + (1.0 - c) / (1.0 + exp(-eta))
+            ratio = wrong / right if codes[k] & 1 else right / wrong
+            own[j, 0] += ratio
+            own[j, 1] += ratio * wrong * right
+            own[j, 2] += wrong * right

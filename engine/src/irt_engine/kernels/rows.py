@@ -1,0 +1,91 @@
+"""Answers as rows of persons: counting sort by person, order within a person, duplicates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irt_engine.kernels.jit import kernel
+
+
+@kernel
+def row_offsets(person, n_persons):
+    """Where each person's answers start: `person` (n,) int32 -> (N + 1,) int64."""
+    offsets = np.zeros(n_persons + 1, np.int64)
+    for i in range(person.size):
+        offsets[person[i] + 1] += 1
+    for p in range(n_persons):
+        offsets[p + 1] += offsets[p]
+    return offsets
+
+
+@kernel
+def fill_rows(person, item, right, offsets):
+    """Answers ordered by person: `person`, `item` (n,) int32, `right` (n,) uint8 -> codes (n,) int32."""
+    cursor = offsets[:-1].copy()
+    codes = np.empty(person.size, np.int32)
+    for i in range(person.size):
+        p = person[i]
+        codes[cursor[p]] = 2 * item[i] + right[i]
+        cursor[p] += 1
+    return codes
+
+
+@kernel
+def sort_rows(part, parts, offsets, codes, surplus):
+    """Order each person's codes in place; write the number of surplus answers per person to `surplus` (N,)."""
+    n = offsets.size - 1
+    for p in range(part * n // parts, (part + 1) * n // parts):
+        surplus[p] = 0
+        row = codes[offsets[p] : offsets[p + 1]]
+        ordered = True
+        for k in range(1, row.size):
+            if row[k - 1] > row[k]:
+                ordered = False
+                break
+        if not ordered:
+            row.sort()
+        for k in range(1, row.size):
+            if row[k - 1] >> 1 == row[k] >> 1:
+                surplus[p] += 1
+
+
+@kernel
+def item_counts(codes, n_items):
+    """Answers and right answers per item: `codes` (n,) int32 -> (J,) int64 twice."""
+    answers = np.zeros(n_items, np.int64)
+    right = np.zeros(n_items, np.int64)
+    for k in range(codes.size):
+        j = codes[k] >> 1
+        answers[j] += 1
+        right[j] += codes[k] & 1
+    return answers, right
+
+
+@kernel
+def person_counts(offsets, codes, keep):
+    """Answers of each person to the items with `keep` (J,) bool -> (N,) int64."""
+    counts = np.zeros(offsets.size - 1, np.int64)
+    for p in range(offsets.size - 1):
+        for k in range(offsets[p], offsets[p + 1]):
+            counts[p] += keep[codes[k] >> 1]
+    return counts
+
+
+@kernel
+def select_rows(offsets, codes, persons, new_item):
+    """The answers of `persons` (n,) int64 to the items with `new_item` (J,) >= 0, which is their new number."""
+    kept = np.zeros(persons.size + 1, np.int64)
+    for i in range(persons.size):
+        count = 0
+        for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
+            count += new_item[codes[k] >> 1] >= 0
+        kept[i + 1] = kept[i] + count
+    out = np.empty(kept[-1], np.int32)
+    for i in range(persons.size):
+        at = kept[i]
+        for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
+            j = new_item[codes[k] >> 1]
+            if j >= 0:
+                out[at] = 2 * j + (codes[k] & 1)
+                at += 1
+    return kept, out

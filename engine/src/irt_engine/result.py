@@ -1,0 +1,155 @@
+"""The result of a calibration, and the contract's form of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from irt_engine.anchoring import Anchoring
+from irt_engine.itemfit import ItemFit
+from irt_engine.responses import Responses
+from irt_engine.scale import ItemEstimates, LatentDistribution
+from irt_engine.scoring import Abilities
+from irt_engine.settings import Settings
+from irt_engine.version import __version__
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibrated bank; items and abilities are on the reference scale where there is one.
+
+    :ivar responses: the answers that took part; `excluded`: what did not, as the contract has it.
+    :ivar items: estimates and SEs of its items; `item_fit`: their fit; `abilities` of its users.
+    :ivar latent: the latent distribution on the scale of the estimation.
+    :ivar anchoring: how the scale was fixed; None if by the sample.
+    :ivar loglik: marginal log-likelihood, without priors.
+    :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).
+    :ivar timings: seconds by phase.
+    """
+
+    settings: Settings
+    responses: Responses
+    excluded: dict[str, Any]
+    items: ItemEstimates
+    item_fit: ItemFit
+    abilities: Abilities
+    latent: LatentDistribution
+    anchoring: Anchoring | None
+    reliability: float
+    loglik: float
+    n_parameters: int
+    iterations: int
+    converged: bool
+    max_change: float
+    max_gradient: float
+    timings: dict[str, float]
+
+    def to_contract(self) -> dict[str, Any]:
+        """The contract's response, ready for JSON: no NaN or infinity occurs, what does not exist is null."""
+        return {
+            "item_params": self._item_params(),
+            "abilities": self.abilities.to_contract(self.responses),
+            "excluded": self.excluded,
+            "fit_meta": {
+                "run_id": self.settings.run_id,
+                "model_spec": self._model_spec(),
+                "metrics": self._metrics(),
+            },
+        }
+
+    def _item_params(self) -> list[dict[str, Any]]:
+        answers, right = self.responses.item_counts()
+        rows = []
+        for j, item_id in enumerate(self.responses.item_ids):
+            names = ("a", "b") if math.isnan(self.items.values[j, 2]) else ("a", "b", "c")
+            rows.append(
+                {
+                    "item_id": item_id,
+                    "model": self.settings.model_of(item_id),
+                    "params": dict(zip(names, self.items.values[j].tolist(), strict=False)),
+                    "se": {name: _or_none(se) for name, se in zip(names, self.items.errors[j], strict=False)},
+                    "n_responses": int(answers[j]),
+                    "p_correct": float(right[j] / answers[j]),
+                    "anchor": self.anchoring.role(item_id) if self.anchoring else None,
+                    "fit": {
+                        name: _or_none(getattr(self.item_fit, name)[j]) for name in ("infit", "outfit", "rmsd", "md")
+                    },
+                }
+            )
+        return rows
+
+    def _model_spec(self) -> dict[str, Any]:
+        settings = self.settings
+        priors = {
+            name: prior.to_contract()
+            for name in ("a", "b", "c")
+            if (prior := getattr(settings.priors, name)) is not None and (name != "c" or self._guesses)
+        }
+        return {
+            "model": settings.model,
+            "n_items": self.responses.n_items,
+            "n_users": self.responses.n_users,
+            "n_observations": len(self.responses),
+            "n_anchors": sum(anchor.fixed for anchor in settings.anchors),
+            "linking_constants": self._linking_constants(),
+            "quadrature": {
+                "points": settings.quadrature_points,
+                "theta_min": settings.theta_min,
+                "theta_max": settings.theta_max,
+            },
+            "latent": {
+                "mean": self.latent.mean,
+                "sd": self.latent.sd,
+                "se_mean": self.latent.se_mean,
+                "se_sd": self.latent.se_sd,
+            },
+            "priors": priors or None,
+            "engine": {"name": "irt-engine", "version": __version__},
+        }
+
+    @property
+    def _guesses(self) -> bool:
+        return not bool(np.isnan(self.items.values[:, 2]).all())
+
+    def _linking_constants(self) -> dict[str, Any] | None:
+        anchoring = self.anchoring
+        if anchoring is None:
+            return None
+        line, screening = anchoring.line, anchoring.screening
+        return {
+            "slope": line.slope if line else 1.0,
+            "intercept": line.intercept if line else 0.0,
+            "method": anchoring.method,
+            "n_anchors_used": anchoring.n_used,
+            "anchors": [
+                {
+                    "item_id": anchor.item_id,
+                    "used": bool(screening.kept[i]),
+                    "robust_z_a": float(screening.z_a[i]),
+                    "robust_z_b": float(screening.z_b[i]),
+                    "reason": screening.reasons[i],
+                }
+                for i, anchor in enumerate(anchoring.anchors)
+            ],
+        }
+
+    def _metrics(self) -> dict[str, Any]:
+        deviance, n = -2.0 * self.loglik, self.n_parameters
+        return {
+            "loglik": self.loglik,
+            "n_parameters": n,
+            "aic": deviance + 2.0 * n,
+            "bic": deviance + n * math.log(self.responses.n_users),
+            "n_iterations": self.iterations,
+            "converged": self.converged,
+            "max_change": _or_none(self.max_change),
+            "max_gradient": _or_none(self.max_gradient),
+            "marginal_reliability": self.reliability,
+        }
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,117 @@
+"""Estimates of a bank with their standard errors, on its own scale and, by a line, on that of the anchors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irt_engine.covariance import Covariance
+from irt_engine.linking import Line
+from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+
+
+@dataclass(frozen=True)
+class ItemEstimates:
+    """a, b and c of J items and their standard errors, (J, 3) each; NaN where there is no c or no SE."""
+
+    values: np.ndarray
+    errors: np.ndarray
+
+
+@dataclass(frozen=True)
+class LatentDistribution:
+    """Mean and SD of the abilities, on the scale of the estimation; SEs are None where fixed."""
+
+    mean: float
+    sd: float
+    se_mean: float | None
+    se_sd: float | None
+
+
+def latent_distribution(x: np.ndarray, covariance: Covariance) -> LatentDistribution:
+    mean, sd = latent(x)
+    of_mean = covariance.variance(int(covariance.column[-1, LATENT_MEAN]))
+    of_log_sd = covariance.variance(int(covariance.column[-1, LOG_LATENT_SD]))
+    return LatentDistribution(
+        mean, sd, None if of_mean is None else of_mean**0.5, None if of_log_sd is None else sd * of_log_sd**0.5
+    )
+
+
+def abc(model: Model, x: np.ndarray) -> np.ndarray:
+    """a, b and c of the items at `x`, (J, 3); c is NaN where there is none."""
+    slope, intercept, guessing = model.items(x)
+    return np.column_stack([slope, -intercept / slope, np.where(model.guesses, guessing, np.nan)])
+
+
+def estimates(
+    model: Model, x: np.ndarray, covariance: Covariance, line: Line | None = None, anchors: np.ndarray | None = None
+) -> ItemEstimates:
+    """The estimates at `x`, moved by `line` if given, with standard errors by the delta method.
+
+    :param line: linking constants, estimated from the items `anchors` (n,); their sampling error is part of the SEs,
+        the anchors' reference parameters count as known.
+    """
+    values = abc(model, x)
+    place = _places(model, covariance)
+    jacobian = _jacobian(model, values)
+    blocks = np.einsum("jik,jkl,jml->jim", jacobian, covariance.blocks(place), jacobian)
+    variance = np.einsum("jii->ji", blocks).copy()
+    if line is not None and anchors is not None:
+        variance = _linked_variance(values, blocks, line, anchors, covariance, place, jacobian)
+        values = values.copy()
+        values[:, 0] /= line.slope
+        values[:, 1] = line.slope * values[:, 1] + line.intercept
+    return ItemEstimates(values, _errors(model, variance, place, covariance))
+
+
+def _places(model: Model, covariance: Covariance) -> np.ndarray:
+    """Columns of each item's a, d and logit c in the covariance matrix, (J, 3)."""
+    place = covariance.column[:-1].copy()
+    place[model.common, 0] = covariance.column[-1, COMMON_SLOPE]
+    return place
+
+
+def _jacobian(model: Model, values: np.ndarray) -> np.ndarray:
+    """Derivatives of a, b, c by a, d, logit c: (J, 3, 3)."""
+    a, b, c = values.T
+    jacobian = np.zeros((a.size, 3, 3))
+    jacobian[:, 0, 0] = 1.0
+    jacobian[:, 1, 0] = -b / a
+    jacobian[:, 1, 1] = -1.0 / a
+    jacobian[:, 2, 2] = np.where(model.guesses, c * (1.0 - c), 0.0)
+    return jacobian
+
+
+def _linked_variance(
+    values: np.ndarray, blocks: np.ndarray, line: Line, anchors: np.ndarray,
+    covariance: Covariance, place: np.ndarray, jacobian: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Variances (J, 3) of a / A, A b + B and c, where A and B are functions of the anchors' estimates."""
+    a, b = values[:, 0], values[:, 1]
+    weights = np.zeros((covariance.undetermined.size + 1, 2))
+    by = np.stack([line.by_a, line.by_b], axis=1)
+    by_parameters = np.einsum("nik,nil->nkl", jacobian[anchors][:, :2, :2], by)
+    for k in range(2):
+        # Parameters that are not estimated have place -1: what they get falls into the row that is cut off.
+        np.add.at(weights, place[anchors, k], by_parameters[:, k])
+    weights = weights[:-1]
+    products = np.vstack([covariance.times(weights), np.zeros((1, 2))])
+    own = np.einsum("jik,jkl->jil", jacobian, products[place])
+    v = np.einsum("pk,pl->kl", weights, products[:-1])
+    slope = line.slope
+    variance = np.einsum("jii->ji", blocks).copy()
+    variance[:, 0] = variance[:, 0] / slope**2 - 2.0 * a / slope**3 * own[:, 0, 0] + a**2 / slope**4 * v[0, 0]
+    variance[:, 1] = (
+        slope**2 * variance[:, 1] + b**2 * v[0, 0] + 2.0 * b * v[0, 1] + v[1, 1]
+        + 2.0 * slope * (b * own[:, 1, 0] + own[:, 1, 1])
+    )  # fmt: skip
+    return variance
+
+
+def _errors(model: Model, variance: np.ndarray, place: np.ndarray, covariance: Covariance) -> np.ndarray:
+    determined = (place >= 0) & ~covariance.undetermined[place]
+    # b moves with a, and is known only if both are, or if a is given.
+    slope_given = place[:, 0] < 0
+    determined[:, 1] &= slope_given | determined[:, 0]
+    return np.where(determined & (variance >= 0.0), np.sqrt(np.maximum(variance, 0.0)), np.nan)

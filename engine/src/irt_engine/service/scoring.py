@@ -1,0 +1,41 @@
+"""A request to score: the items with their parameters, the settings and the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from irt_engine import InputError, Responses, Scores, Settings, score
+from irt_engine.fields import Fields
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """`latent` is the mean and SD of the normal prior."""
+
+    items: Sequence[Mapping[str, Any]]
+    settings: Settings
+    latent: tuple[float, float]
+
+    @classmethod
+    def from_contract(cls, request: Mapping[str, Any]) -> ScoreRequest:
+        """Read a request of the contract, without its `observations`.
+
+        :raise InputError: naming the fields that are wrong.
+        """
+        top = Fields.of("", request, ("items", "latent", "options"))
+        latent = top.object("latent", ("mean", "sd"))
+        prior = latent.number("mean", 0.0), latent.number("sd", 1.0, above=0.0)
+        top.raise_if_any()
+        items = request.get("items")
+        if not isinstance(items, list) or not items:
+            raise InputError("items", items, "must be an array with at least one item")
+        found = cls(items, Settings.from_contract({"options": request.get("options") or {}}), prior)
+        # Scoring one answer looks at all items: what is wrong with them is told before the job is accepted.
+        found.score(Responses.from_columns(["a user"], ["an item"], [True]))
+        return found
+
+    def score(self, responses: Responses) -> Scores:
+        """:raise InputError: naming the items that are wrong."""
+        return score(responses, self.items, self.settings, latent=self.latent)

@@ -1,0 +1,85 @@
+"""From settings and responses to the model that is estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from irt_engine.errors import CalibrationError
+from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
+from irt_engine.responses import Responses
+from irt_engine.settings import Anchor, Settings
+
+# The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
+# sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
+_SPREAD = 1.16
+_START_GUESSING = 0.2
+
+
+def specify(responses: Responses, settings: Settings, fixed: Mapping[str, Anchor]) -> Model:
+    """The model of the items in `responses`, those in `fixed` held at their parameters.
+
+    Rasch items have slope 1, and then the variance of the latent distribution is free; 1PL items share a slope; with
+    fixed items mean and variance of the latent distribution are free.
+    """
+    n_items = responses.n_items
+    models = np.array([settings.model_of(item) for item in responses.item_ids])
+    free = np.zeros((n_items + 1, 3), bool)
+    free[:-1, 0] = (models == "2PL") | (models == "3PL")
+    free[:-1, 1] = True
+    free[:-1, 2] = models == "3PL"
+    common = models == "1PL"
+    start = _start(responses, settings, models)
+    guesses = models == "3PL"
+    for j, item in enumerate(responses.item_ids):
+        if item in fixed:
+            anchor = fixed[item]
+            free[j], common[j] = False, False
+            guesses[j] = anchor.c is not None and anchor.c > 0.0
+            start[j] = anchor.a, -anchor.a * anchor.b, _logit(anchor.c) if guesses[j] else 0.0
+    free[-1, COMMON_SLOPE] = common.any()
+    free[-1, LATENT_MEAN] = bool(fixed)
+    free[-1, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())
+    model = Model(free, common, guesses, start, settings.priors)
+    _require_identified(model)
+    return model
+
+
+def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.ndarray:
+    answers, right = responses.item_counts()
+    start = np.zeros((responses.n_items + 1, 3))
+    share = (right + 0.5) / (answers + 1.0)
+    guesses = models == "3PL"
+    known = np.where(guesses, np.maximum((share - _START_GUESSING) / (1.0 - _START_GUESSING), 0.05), share)
+    start[:-1, 0] = 1.0
+    start[:-1, 1] = _SPREAD * np.log(known / (1.0 - known))
+    start[:-1, 2] = np.where(guesses, _logit(_START_GUESSING), 0.0)
+    start[-1, COMMON_SLOPE] = 1.0
+    seeds = {anchor.item_id: anchor for anchor in settings.anchors if not anchor.fixed}
+    for j, item in enumerate(responses.item_ids):
+        if item in seeds:
+            seed = seeds[item]
+            slope = seed.a if models[j] in ("2PL", "3PL") else 1.0
+            start[j, :2] = slope, -slope * seed.b
+            if guesses[j] and seed.c:
+                start[j, 2] = _logit(seed.c)
+    if settings.priors.a is not None and settings.priors.a.dist == "lognormal":
+        start[:-1, 0] = np.maximum(start[:-1, 0], 0.05)
+    return start
+
+
+def _logit(share: float | None) -> float:
+    share = min(max(share or 0.0, 1e-6), 1.0 - 1e-6)
+    return float(np.log(share / (1.0 - share)))
+
+
+def _require_identified(model: Model) -> None:
+    """:raise CalibrationError: there are more parameters than frequencies of response patterns could determine."""
+    n_items, n_parameters = model.n_items, model.n_parameters
+    if n_items == 0:
+        raise CalibrationError("no item is left to calibrate")
+    if n_items < 30 and n_parameters > 2**n_items - 1:
+        raise CalibrationError(
+            f"{n_items} items have {2**n_items} response patterns, too few to determine {n_parameters} parameters"
+        )

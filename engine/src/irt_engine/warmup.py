@@ -1,0 +1,36 @@
+"""Compiling all kernels before they are needed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irt_engine.calibration import calibrate
+from irt_engine.responses import Responses
+from irt_engine.scoring import score
+from irt_engine.settings import Settings
+
+
+def warm_up() -> None:
+    """Run a small bank through everything, which leaves the machine code of all kernels in numba's cache.
+
+    With the cache warm this takes a moment; it then loads the kernels into the process.
+    """
+    rng = np.random.default_rng(1)
+    n_users, n_items = 60, 8
+    user, item = np.divmod(np.arange(n_users * n_items), n_items)
+    right = rng.random(user.size) < 0.5
+    right[:n_items], right[n_items : 2 * n_items] = False, True
+    # A row that is not in order and one item less for some: else some kernels would not be needed.
+    chosen = rng.permutation(np.flatnonzero((item > 0) | (user % 2 == 0)))
+    columns = [f"u{u}" for u in user[chosen]], [f"i{i}" for i in item[chosen]], right[chosen]
+    responses = Responses.from_columns(*columns)
+    anchors = [{"item_id": f"i{i}", "params": {"a": 1.0, "b": 0.1 * i}} for i in range(1, n_items)]
+    request = {
+        "model": "3PL",
+        "item_models": {"i0": "1PL"},
+        "anchors": anchors,
+        "linking": {"method": "mean_sigma", "drift_z": 1e6, "min_anchors": 1},
+        "options": {"max_iterations": 2, "scores": ["EAP", "MAP", "WLE"], "min_item_responses": 40},
+    }
+    calibrate(responses, Settings.from_contract(request))
+    score(responses, [{"item_id": anchor["item_id"], "params": anchor["params"]} for anchor in anchors])
