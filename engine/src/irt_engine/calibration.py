@@ -18,7 +18,13 @@ from irt_engine.model import latent
 from irt_engine.responses import Responses
 from irt_engine.result import Calibration
 from irt_engine.scale import estimates, latent_distribution
-from irt_engine.scoring import Abilities, ItemParameters, marginal_reliability, modal_estimates
+from irt_engine.scoring import (
+    Abilities,
+    ItemParameters,
+    estimate_abilities,
+    marginal_reliability,
+    modal_estimates,
+)
 from irt_engine.settings import Anchor, Settings
 from irt_engine.subspace import invert
 
@@ -109,7 +115,11 @@ def _fit(
 
 def _abilities(bank: FittedBank, settings: Settings) -> Abilities:
     parameters = ItemParameters(*bank.model.items(bank.fit.evaluation.x))
-    others = modal_estimates(bank.responses, parameters, settings, latent(bank.fit.evaluation.x))
+    distribution = latent(bank.fit.evaluation.x)
+    if distribution != (0.0, 1.0):
+        return estimate_abilities(bank.responses, parameters, settings, distribution)
+    # The last E-step has them already.
+    others = modal_estimates(bank.responses, parameters, settings, distribution)
     return Abilities(bank.fit.persons[:, 1].copy(), bank.fit.persons[:, 2].copy(), others)
 
 

@@ -11,8 +11,9 @@ from irt_engine.information import Information
 from irt_engine.kernels import linalg
 from irt_engine.threads import run
 
-# Of a parameter's information, all others known, at least this share must be left for it to count as determined.
-LEAST_SHARE = 1e-9
+# Of the information that complete data would have of a parameter at least this share must be left, given the parameters
+# before it, for it to count as determined. What is missing is summed in single precision.
+LEAST_SHARE = 1e-5
 
 
 class Covariance(Protocol):
@@ -48,7 +49,7 @@ class DenseCovariance:
         """A parameter that the data do not determine does not disturb the others: it counts as known."""
         matrix = information.dense()
         n = matrix.shape[0]
-        weakest = LEAST_SHARE * np.abs(np.diag(matrix))
+        weakest = LEAST_SHARE * information.complete_diagonal
         undetermined = np.zeros(n, bool)
         for start in range(0, n, linalg.BLOCK):
             linalg.factor_block(matrix, start, weakest, undetermined)

@@ -53,8 +53,10 @@ def screen(
     while kept.sum() >= _MIN_ANCHORS:
         slope = np.exp(np.median(log_ratio[kept]))
         difference = anchors.b_ref - slope * anchors.b
-        z_a, drifted_a = _judge(log_ratio, se_a / slopes, kept, threshold)
-        z_b, drifted_b = _judge(difference, slope * se_b, kept, threshold)
+        now_a, drifted_a = _judge(log_ratio, se_a / slopes, kept, threshold)
+        now_b, drifted_b = _judge(difference, slope * se_b, kept, threshold)
+        # Of those left out earlier the z that told against them stays.
+        z_a, z_b = np.where(kept, now_a, z_a), np.where(kept, now_b, z_b)
         if not (drifted_a | drifted_b).any():
             break
         for i in np.flatnonzero(drifted_a | drifted_b):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,10 @@ _SAMPLE_ITERATIONS = 40
 # Longest step of the common slope, latent mean and log SD.
 _SHARED_STEP = np.array([0.5, 1.0, 0.5])
 _HALVINGS = 12
+# Iterations for which an item may be out of range.
+_PATIENCE = 3
+# Iterations without progress after which a stage is given up: soon in single precision, since there is another stage.
+_IDLE = {np.float32: 4, np.float64: 50}
 # Rounding of the objective, relative to its size: a fall by less is none.
 _SLACK = {np.float32: 1e-7, np.float64: 1e-12}
 
@@ -67,7 +71,7 @@ class _Stage:
 @dataclass
 class _State:
     x: np.ndarray
-    curvature: Curvature
+    curvature: Curvature = field(default_factory=Curvature)
     iterations: int = 0
     evaluation: Evaluation | None = None
     max_change: float = np.inf
@@ -93,24 +97,23 @@ class Estimator:
         self._model, self._quadrature = model, quadrature
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._runaways, self._progress = runaways, progress
+        self._beyond = np.zeros(model.n_items, np.int64)
 
     def run(self) -> Fit:
-        state = _State(self._model.tied(self._model.start.copy()), Curvature())
-        n_persons = self._offsets.size - 1
-        persons = np.zeros((n_persons, 3))
+        state = _State(self._model.tied(self._model.start.copy()))
+        persons = np.zeros((self._offsets.size - 1, 3))
         for stage in self._stages():
-            if state.lost:
-                break
             objective = Objective(
                 self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge
             )
-            last = stage.precision is np.float64
-            self._climb(objective, state, stage, persons if last else None)
-            log.debug(
-                "%s, %d nodes, every %d. person: %d iterations, change %.2e, gradient %.2e",
-                stage.precision.__name__, stage.quadrature.points, stage.stride,
-                state.iterations, state.max_change, state.max_gradient,
-            )  # fmt: skip
+            if stage.stride > 1:
+                sample = _State(state.x)
+                self._climb(objective, sample, stage, None)
+                state.x = sample.x
+                continue
+            self._climb(objective, state, stage, persons if stage.precision is np.float64 else None)
+            if state.lost:
+                break
         assert state.evaluation is not None  # noqa: S101
         return Fit(
             state.evaluation, persons, objective, state.iterations, state.converged,
@@ -129,40 +132,58 @@ class Estimator:
         yield _Stage(np.float64, self._quadrature, self._tolerance)
 
     def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
-        """Iterate on one stage's objective until its tolerance is met."""
-        sampled = stage.stride > 1
-        if sampled:
-            state = _State(state.x, Curvature())
-        limit = _SAMPLE_ITERATIONS if sampled else self._max_iterations
+        """Iterate on one stage's objective until its tolerance is met, or it cannot be met in its precision."""
         slack = _SLACK[stage.precision]
-        now = objective(state.x, persons)
+        now = state.evaluation = objective(state.x, persons)
         state.iterations += 1
-        while True:
+        idle, shortest = 0, np.inf
+        while idle < _IDLE[stage.precision]:
             em_step = EmStep(self._model, now)
             step = state.curvature.direction(now.gradient, em_step)
-            state.max_change = float(np.abs(step).max())
-            state.max_gradient = _scaled_gradient(now, self._model)
-            state.converged = state.max_change <= stage.tolerance and state.max_gradient <= 100 * stage.tolerance
-            if self._progress and not sampled:
-                self._progress(state.iterations, now.loglik, state.max_change)
-            if state.converged or state.iterations >= limit:
+            if self._is_over(now, step, state, stage):
                 break
-            if not sampled and self._runaways(self._model, now.x).any():
-                state.lost = True
-                break
-            floor = now.value - slack * abs(now.value)
-            then = None
-            for candidate in self._candidates(objective, now, step, em_step, state.curvature):
-                then = objective(self._model.tied(now.x + candidate), persons)
-                state.iterations += 1
-                if then.value >= floor:
-                    break
-            else:
+            then = self._advance(objective, now, step, em_step, state, slack, persons)
+            if then is None:
                 break
             state.curvature.learn(now, then)
-            now = then
+            # Near the maximum the objective no longer rises visibly, while the steps still become shorter.
+            better = then.value - now.value > slack * abs(now.value) or state.max_change < 0.5 * shortest
+            idle, shortest = 0 if better else idle + 1, min(shortest, state.max_change)
+            now = state.evaluation = then
             state.x = now.x
-        state.evaluation = now
+        log.debug(
+            "%s, %d nodes, every %d. person: %d iterations, objective %.6f, change %.2e, gradient %.2e",
+            stage.precision.__name__, stage.quadrature.points, stage.stride,
+            state.iterations, now.value, state.max_change, state.max_gradient,
+        )  # fmt: skip
+
+    def _is_over(self, now: Evaluation, step: np.ndarray, state: _State, stage: _Stage) -> bool:
+        state.max_change = float(np.abs(step).max(initial=0.0))
+        state.max_gradient = _scaled_gradient(now, self._model)
+        state.converged = state.max_change <= stage.tolerance and state.max_gradient <= 100 * stage.tolerance
+        if stage.stride > 1:
+            return state.converged or state.iterations >= _SAMPLE_ITERATIONS
+        if self._progress:
+            self._progress(state.iterations, now.loglik, state.max_change)
+        state.lost = not state.converged and self._has_runaways(now.x)
+        return state.converged or state.lost or state.iterations >= self._max_iterations
+
+    def _advance(
+        self, objective: Objective, now: Evaluation, step: np.ndarray, em_step: EmStep, state: _State, slack: float,
+        persons: np.ndarray | None,
+    ) -> Evaluation | None:  # fmt: skip
+        """The first point tried where the objective is not lower; None if there is none."""
+        for candidate in self._candidates(objective, now, step, em_step, state.curvature):
+            then = objective(self._model.tied(now.x + candidate), persons)
+            state.iterations += 1
+            if then.value >= now.value - slack * abs(now.value):
+                return then
+        return None
+
+    def _has_runaways(self, x: np.ndarray) -> bool:
+        """Whether an item has been out of range for some iterations; a single long step may come back."""
+        self._beyond = np.where(self._runaways(self._model, x), self._beyond + 1, 0)
+        return bool(self._beyond.max(initial=0) >= _PATIENCE)
 
     def _candidates(
         self, objective: Objective, now: Evaluation, step: np.ndarray, em_step: EmStep, curvature: Curvature

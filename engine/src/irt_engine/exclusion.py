@@ -8,6 +8,7 @@ that are left).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,12 @@ class Exclusion:
     def drop_users(self, users: np.ndarray, reason: str) -> None:
         self.users[users] = False
         self.user_reasons |= dict.fromkeys(users.tolist(), reason)
+
+    def summary(self) -> str:
+        """How many items were excluded for which reason, in words."""
+        counts = Counter(self.item_reasons.values())
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        return f"{len(self.item_reasons)} of {self.items.size} items are excluded" + (f": {told}" if told else "")
 
     def to_contract(self, responses: Responses) -> dict[str, Any]:
         """The contract's `excluded`; counts are of all answers that came in."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irt_engine.errors import CalibrationError
 from irt_engine.estimation import Estimator, Fit, Progress
 from irt_engine.exclusion import Exclusion, apply_rules
 from irt_engine.model import Model, latent
@@ -19,8 +20,11 @@ from irt_engine.specification import specify
 log = logging.getLogger(__name__)
 
 # An item whose slope, per latent SD, or intercept passes these is on its way to infinity: its answers are all but a
-# step function of ability. One whose slope is closer to 0 than the last has no difficulty.
+# step function of ability. One whose slope is closer to 0 than the last has no difficulty. A slope that items share
+# counts for each of them.
 MAX_SLOPE, MAX_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
+# Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
+MAX_LOGIT_GUESSING = 9.0
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,44 @@ def fit_bank(
     :raise CalibrationError: too little is left.
     """
     quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
+    without_guessing: set[str] = set()
     while True:
         kept = apply_rules(responses, settings, exclusion)
-        model = specify(kept, settings, fixed)
+        model = specify(kept, settings, fixed, without_guessing)
+        _require_identified(model, exclusion)
         estimator = Estimator(
             kept.offsets, kept.codes, model, quadrature, tolerance, settings.max_iterations, runaways, progress
         )
         fit = estimator.run()
-        lost = runaways(model, fit.evaluation.x) | _flat(model, fit)
+        x = fit.evaluation.x
+        lost = runaways(model, x) | ((np.abs(x[:-1, 0]) < MIN_SLOPE) & (model.free[:-1, 0] | model.common))
         if not lost.any():
             return FittedBank(kept, model, fit)
         numbers = np.flatnonzero(exclusion.items)
         for j in np.flatnonzero(lost).tolist():
-            a, d, _ = fit.evaluation.x[j]
-            reason = "diverged" if abs(a) >= MIN_SLOPE else "no discrimination"
-            log.info("item %s %s: a %.4g, d %.4g after %d iterations", kept.item_ids[j], reason, a, d, fit.iterations)
-            exclusion.drop_item(int(numbers[j]), reason)
+            _set_aside(kept.item_ids[j], int(numbers[j]), x[j], exclusion, without_guessing)
+
+
+def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, without_guessing: set[str]) -> None:
+    """Hold the guessing of an item at 0 where it goes there and nothing else is wrong; else exclude the item."""
+    a, d, logit_c = x
+    log.info("item %s has no finite estimate: a %.4g, d %.4g, logit c %.4g", item_id, a, d, logit_c)
+    if logit_c < -MAX_LOGIT_GUESSING and abs(a) <= MAX_SLOPE and abs(d) <= MAX_INTERCEPT:
+        without_guessing.add(item_id)
+    else:
+        exclusion.drop_item(number, "diverged" if abs(a) >= MIN_SLOPE else "no discrimination")
+
+
+def _require_identified(model: Model, exclusion: Exclusion) -> None:
+    """:raise CalibrationError: there are more parameters than frequencies of response patterns could determine."""
+    n_items, n_parameters = model.n_items, model.n_parameters
+    if n_items == 0:
+        raise CalibrationError(f"no item is left to calibrate; {exclusion.summary()}")
+    if n_items < 30 and n_parameters > 2**n_items - 1:
+        raise CalibrationError(
+            f"the {2**n_items} response patterns of {n_items} items are too few to determine {n_parameters} parameters"
+            f"; {exclusion.summary()}"
+        )
 
 
 def runaways(model: Model, x: np.ndarray) -> np.ndarray:
@@ -68,8 +94,5 @@ def runaways(model: Model, x: np.ndarray) -> np.ndarray:
     _, sd = latent(x)
     steep = np.abs(x[:-1, 0]) * sd > MAX_SLOPE
     far = np.abs(x[:-1, 1]) > MAX_INTERCEPT
-    return (steep & model.free[:-1, 0]) | (far & model.free[:-1, 1])
-
-
-def _flat(model: Model, fit: Fit) -> np.ndarray:
-    return (np.abs(fit.evaluation.x[:-1, 0]) < MIN_SLOPE) & model.free[:-1, 0]
+    extreme = np.abs(x[:-1, 2]) > MAX_LOGIT_GUESSING
+    return ((steep | far) & model.free[:-1, 1]) | (extreme & model.free[:-1, 2])

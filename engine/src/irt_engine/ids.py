@@ -31,7 +31,7 @@ def encode(field: str, column: Any) -> Encoded:
         raise InputError(f"observations[{row}].{field}", None, "is missing")
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    values, indices = _text(field, array.dictionary), array.indices.to_numpy(zero_copy_only=False)
+    values, indices = _text(field, array.dictionary), numbers(array.indices.cast(pa.int32()), np.int32)
     used = np.bincount(indices, minlength=len(values)) > 0 if len(indices) else np.zeros(len(values), bool)
     return _sorted(field, values, used, indices)
 
@@ -60,16 +60,30 @@ def _text(field: str, values: pa.Array) -> pa.Array:
 
 
 def _sorted(field: str, values: pa.Array, used: np.ndarray, indices: np.ndarray) -> Encoded:
-    order = pc.array_sort_indices(values).to_numpy()
+    order = numbers(pc.array_sort_indices(values), np.uint64)
     order = order[used[order]]
-    ids = values.take(pa.array(order))
+    ids = take(values, order)
     if len(ids) and ids[0].as_py() == "":
         row = int(np.flatnonzero(indices == order[0])[0])
         raise InputError(f"observations[{row}].{field}", "", "must not be empty")
     # A dictionary may hold the same value twice.
     first = np.ones(len(ids), bool)
     if len(ids) > 1:
-        first[1:] = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+        differ = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
+        first[1:] = numbers(differ.cast(pa.uint8()), np.uint8)
     rank = np.zeros(len(values), np.int32)
     rank[order] = np.cumsum(first) - 1
-    return Encoded(ids.filter(pa.array(first)) if not first.all() else ids, rank[indices])
+    return Encoded(ids if first.all() else take(ids, np.flatnonzero(first)), rank[indices])
+
+
+def take(values: pa.Array, places: np.ndarray) -> pa.Array:
+    """The values at these places. (`pa.array` would import pandas, where it is installed, which takes a while.)"""
+    buffer = pa.py_buffer(np.ascontiguousarray(places, np.int64))
+    return values.take(pa.Array.from_buffers(pa.int64(), len(places), [None, buffer]))
+
+
+def numbers(array: pa.Array, kind: type) -> np.ndarray:
+    """A column of numbers of that kind, without nulls, as NumPy array. (`to_numpy` would import pandas as well.)"""
+    if not len(array):
+        return np.empty(0, kind)
+    return np.frombuffer(array.buffers()[1], kind)[array.offset : array.offset + len(array)]

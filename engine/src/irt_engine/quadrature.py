@@ -2,7 +2,9 @@
 
 Nodes z are equally spaced, with the standard normal density, divided by its sum, as weights. A free latent mean and
 standard deviation move the nodes, theta = mean + sd * z, and leave the weights: so the grid covers a wide latent
-distribution as well as a narrow one, where a grid that stays in place would cut off the tails.
+distribution as well as a narrow one, where a grid that stays in place would cut off the tails, and make the
+log-likelihood depend on that. Abilities, though, are estimated on the grid in place, as far as it covers the latent
+distribution: its ends are the range of abilities that the settings ask for.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from irt_engine.kernels.jit import padded
 
 # Log-weight of the nodes that only fill a row up to its length: their posterior is 0.
 _NEVER = -1e4
+# Latent SDs to both sides that a grid in place must cover.
+_COVERED = 4.0
 # Below this number of nodes a grid is not thinned out.
 _MIN_THINNED = 41
 
@@ -44,6 +48,20 @@ class Quadrature:
             return self
         half = (self.points + 1) // 2
         return Quadrature.normal(half, self.nodes[0], self.nodes[2 * (half - 1)])
+
+    @classmethod
+    def for_scores(cls, points: int, low: float, high: float, mean: float, sd: float) -> Quadrature:
+        """The grid for abilities ~ N(`mean`, `sd`^2): the one in place, if it covers mean +- 4 SD, else one that moves.
+
+        :return: nodes on the ability scale, and their log-weights.
+        """
+        moved = cls.normal(points, low, high)
+        if not low <= mean - _COVERED * sd < mean + _COVERED * sd <= high:
+            return cls(points, mean + sd * moved.nodes, moved.log_weights)
+        log_weights = np.full(moved.nodes.size, _NEVER)
+        log_density = -0.5 * ((moved.nodes[:points] - mean) / sd) ** 2
+        log_weights[:points] = log_density - np.log(np.exp(log_density).sum())
+        return cls(points, moved.nodes, log_weights)
 
     @property
     def weights(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from irt_engine.errors import InputError
-from irt_engine.ids import encode
+from irt_engine.ids import encode, numbers, take
 from irt_engine.kernels import rows
 from irt_engine.threads import run
 
@@ -79,7 +79,9 @@ class Responses:
             _require_columns(schema.names)
             # Ids that repeat are kept once, which for long ids is most of the memory.
             text = [name for name in COLUMNS[:2] if _is_text(schema.field(name).type)]
-            table = pq.read_table(path, columns=list(COLUMNS), read_dictionary=text)
+            # `read_table` would do the same, but import pandas first.
+            with pq.ParquetFile(path, read_dictionary=text) as file:
+                table = file.read(columns=list(COLUMNS))
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
@@ -110,7 +112,7 @@ class Responses:
         new_item = np.where(items, np.cumsum(items) - 1, -1)
         offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
         kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
-        return Responses(self.user_ids.take(pa.array(chosen)), kept, offsets, codes)
+        return Responses(take(self.user_ids, chosen), kept, offsets, codes)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -127,6 +129,8 @@ def _right(field: str, column: Any) -> np.ndarray:
     """The column as (n,) uint8; refuses what is not true, false, 1 or 0."""
     try:
         array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
+        # A list without elements has no type.
+        array = array if len(array) else pa.array([], pa.bool_())
     except (pa.ArrowException, TypeError, ValueError) as error:
         message = f"must be a column of true, false, 1 or 0: {error}"
         raise InputError(f"observations.{field}", _shortened(column), message) from None
@@ -137,9 +141,14 @@ def _right(field: str, column: Any) -> np.ndarray:
         raise InputError(f"observations[{row}].{field}", None, "is missing")
     if not (pa.types.is_boolean(array.type) or pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
         raise InputError(f"observations.{field}", str(array.type), "must be a column of true, false, 1 or 0")
-    values = array.to_numpy(zero_copy_only=False)
-    if values.dtype == bool:
-        return values.view(np.uint8)
+    if pa.types.is_boolean(array.type):
+        return numbers(array.cast(pa.uint8()), np.uint8)
+    integers = pa.types.is_integer(array.type)
+    values = (
+        numbers(array.cast(pa.int64(), safe=False), np.int64)
+        if integers
+        else numbers(array.cast(pa.float64()), np.float64)
+    )
     wrong = np.flatnonzero((values != 0) & (values != 1))
     if wrong.size:
         row = int(wrong[0])

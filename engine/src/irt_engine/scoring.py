@@ -98,17 +98,24 @@ def score(
     kept = apply_minimum(responses, settings, exclusion)
     a, b, c = np.array([given[item] for item in kept.item_ids]).reshape(-1, 3).T
     parameters = ItemParameters(a.copy(), -a * b, c.copy())
-    theta, se = _eap(kept, parameters, settings, latent)
-    abilities = Abilities(theta, se, modal_estimates(kept, parameters, settings, latent))
+    abilities = estimate_abilities(kept, parameters, settings, latent)
     timings = {"scores": time.perf_counter() - started}
     return Scores(kept, abilities, exclusion.to_contract(responses), timings)
+
+
+def estimate_abilities(
+    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
+) -> Abilities:
+    """EAP and the other estimates that the settings ask for, under N(mean, SD^2) given as `latent`."""
+    theta, se = _eap(responses, parameters, settings, latent)
+    return Abilities(theta, se, modal_estimates(responses, parameters, settings, latent))
 
 
 def _eap(
     responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
-    nodes = latent[0] + latent[1] * quadrature.nodes
+    quadrature = Quadrature.for_scores(settings.quadrature_points, settings.theta_min, settings.theta_max, *latent)
+    nodes = quadrature.nodes
     table = np.empty((2 * parameters.slope.size, nodes.size))
     run(
         tables.fill_log_probability, parameters.slope, parameters.intercept, parameters.guessing, nodes, table,
@@ -127,8 +134,8 @@ def modal_estimates(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """MAP and WLE with their SEs, of those that the settings ask for."""
     mean, sd = latent
-    low, high = (mean + sd * _REACH * end for end in (settings.theta_min, settings.theta_max))
-    grid = np.linspace(low, high, _INTERVALS + 1)
+    reach = max(sd, 1.0) * _REACH
+    grid = np.linspace(mean + reach * settings.theta_min, mean + reach * settings.theta_max, _INTERVALS + 1)
     found = {}
     for name in settings.scores:
         if name == "EAP":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from irt_engine.errors import CalibrationError
 from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.responses import Responses
 from irt_engine.settings import Anchor, Settings
@@ -15,10 +14,16 @@ from irt_engine.settings import Anchor, Settings
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
 _SPREAD = 1.16
 _START_GUESSING = 0.2
+# logit c of items held at c = 0.
+_NO_GUESSING = -30.0
 
 
-def specify(responses: Responses, settings: Settings, fixed: Mapping[str, Anchor]) -> Model:
+def specify(
+    responses: Responses, settings: Settings, fixed: Mapping[str, Anchor], without_guessing: Collection[str] = ()
+) -> Model:
     """The model of the items in `responses`, those in `fixed` held at their parameters.
+
+    3PL items in `without_guessing` are held at c = 0.
 
     Rasch items have slope 1, and then the variance of the latent distribution is free; 1PL items share a slope; with
     fixed items mean and variance of the latent distribution are free.
@@ -38,12 +43,12 @@ def specify(responses: Responses, settings: Settings, fixed: Mapping[str, Anchor
             free[j], common[j] = False, False
             guesses[j] = anchor.c is not None and anchor.c > 0.0
             start[j] = anchor.a, -anchor.a * anchor.b, _logit(anchor.c) if guesses[j] else 0.0
+        elif item in without_guessing:
+            free[j, 2], start[j, 2] = False, _NO_GUESSING
     free[-1, COMMON_SLOPE] = common.any()
     free[-1, LATENT_MEAN] = bool(fixed)
     free[-1, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())
-    model = Model(free, common, guesses, start, settings.priors)
-    _require_identified(model)
-    return model
+    return Model(free, common, guesses, start, settings.priors)
 
 
 def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.ndarray:
@@ -72,14 +77,3 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
 def _logit(share: float | None) -> float:
     share = min(max(share or 0.0, 1e-6), 1.0 - 1e-6)
     return float(np.log(share / (1.0 - share)))
-
-
-def _require_identified(model: Model) -> None:
-    """:raise CalibrationError: there are more parameters than frequencies of response patterns could determine."""
-    n_items, n_parameters = model.n_items, model.n_parameters
-    if n_items == 0:
-        raise CalibrationError("no item is left to calibrate")
-    if n_items < 30 and n_parameters > 2**n_items - 1:
-        raise CalibrationError(
-            f"{n_items} items have {2**n_items} response patterns, too few to determine {n_parameters} parameters"
-        )

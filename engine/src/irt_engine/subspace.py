@@ -22,12 +22,11 @@ from irt_engine.covariance import LEAST_SHARE, Covariance, DenseCovariance
 from irt_engine.information import Information
 from irt_engine.kernels import items
 
-_RANDOM_DIRECTIONS, _MOST_DIRECTIONS = 12, 64
-_ITERATIONS = 2
+_RANDOM_DIRECTIONS, _PROBES = 12, 4
 # Persons that the power iteration looks at, at least.
 _SAMPLE = 4000
-# Coupling of items by a direction, 0 to 1, below which it is no more than that of the sample's chance.
-_LEAST_COUPLING = 0.3
+# Share by which variances may be too small on average: that is an error of SEs of half as much.
+_MOST_LEFT_OVER = 0.02
 
 # Up to so many parameters the whole matrix is inverted, and beyond, up to more, where persons answer so large a share
 # of the items that many directions join them.
@@ -63,13 +62,18 @@ class SubspaceCovariance:
 
     @classmethod
     def of(cls, information: Information) -> SubspaceCovariance | None:
-        """None if the items are joined by more directions than this is made for."""
-        basis = _joining_directions(information)
-        if basis is None:
+        """None if more joins the items than the subspace holds."""
+        basis, sampled_blocks = _joining_directions(information)
+        vectors = np.concatenate([basis, _probes(information, sampled_blocks)], axis=1)
+        missing, missing_blocks = information.missing_times(vectors)
+        complete = information.complete_times(vectors)
+        local, lost = _inverse_blocks(information, missing_blocks)
+        # The part of the information that joins items, times the vectors.
+        joined = missing - information.blocks_times(missing_blocks, vectors)
+        if _left_over(information, local, vectors, complete - missing + joined, joined) > _MOST_LEFT_OVER:
             return None
-        missing, missing_blocks = information.missing_times(basis)
-        image = information.complete_times(basis) - missing
-        local, lost = _inverse_blocks(information.complete - missing_blocks, information.column[:-1] >= 0)
+        r = basis.shape[1]
+        basis, image = vectors[:, :r], (complete - missing)[:, :r]
         undetermined = np.zeros(information.size, bool)
         undetermined[information.column[:-1][lost]] = True
         basis[undetermined], image[undetermined] = 0.0, 0.0
@@ -118,10 +122,10 @@ class SubspaceCovariance:
         return np.where((places >= 0)[:, :, None], rows[places], 0.0)
 
 
-def _inverse_blocks(blocks: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverses (J, 3, 3) of symmetric `blocks` (J, 6), and which of the `free` (J, 3) they do not determine."""
-    n = blocks.shape[0]
-    blocks = np.ascontiguousarray(blocks)
+def _inverse_blocks(information: Information, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverses (J, 3, 3) of the items' blocks, given what is `missing` (J, 6), and the parameters not determined."""
+    blocks = information.complete - missing
+    n, free = blocks.shape[0], information.column[:-1] >= 0
     inverse = np.empty((n, 3, 3))
     for parameter in range(3):
         unit = np.zeros((n, 3))
@@ -130,7 +134,8 @@ def _inverse_blocks(blocks: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, n
         items.solve_items(blocks, free, unit, solution)
         inverse[:, :, parameter] = np.where(free[:, [parameter]], solution, 0.0)
     diagonal = np.einsum("jii->ji", inverse)
-    lost = free & ~((diagonal > 0.0) & (diagonal * blocks[:, [0, 2, 5]] < 1.0 / LEAST_SHARE))
+    complete = information.complete_diagonal[information.column[:-1]]
+    lost = free & ~((diagonal > 0.0) & (diagonal * complete < 1.0 / LEAST_SHARE))
     inverse[lost] = 0.0
     inverse.transpose(0, 2, 1)[lost] = 0.0
     return inverse, lost
@@ -144,35 +149,66 @@ def _inverse_shared(information: Information) -> np.ndarray:
     return result
 
 
-def _joining_directions(information: Information) -> np.ndarray | None:
-    """S (P, r), or None if more than the most directions join the items.
+def _joining_directions(information: Information) -> tuple[np.ndarray, np.ndarray]:
+    """S (P, r), and the blocks (J, 6) of items that are missing in the sample.
 
-    Power iteration with the part of the missing information that joins different items, in the metric of the complete
-    information: its eigenvalues are the shares of information that the items owe each other.
+    S is what the power iteration finds, started from what is known to join items, and random directions. It iterates
+    with the part of the missing information that joins different items, in the metric of the complete information: its
+    eigenvalues are the shares of information that the items owe each other.
     """
     stride = max(1, information.n_persons // _SAMPLE)
-    scale = 1.0 / np.sqrt(information.complete_diagonal)
-    n_random = _RANDOM_DIRECTIONS
-    while n_random <= _MOST_DIRECTIONS:
-        known = information.scale_directions() / scale[:, None]
-        basis = np.concatenate([known, _random(information.size, n_random)], axis=1)
-        for _ in range(_ITERATIONS):
-            basis = _orthonormal(basis)
-            image, blocks = information.missing_times(scale[:, None] * basis, stride)
-            image -= information.blocks_times(blocks, scale[:, None] * basis)
-            projected = np.einsum("pr,ps->rs", basis, scale[:, None] * image)
-            basis = scale[:, None] * image
-        if np.abs(np.linalg.eigvalsh(0.5 * (projected + projected.T))).min() < _LEAST_COUPLING:
-            shared = np.zeros((information.size, len(information.shared_complete)))
-            for k, (place, _) in enumerate(information.shared_complete):
-                shared[place, k] = 1.0
-            return scale[:, None] * _orthonormal(np.concatenate([shared, basis], 1))
-        n_random *= 2
-    return None
+    shared = np.zeros((information.size, len(information.shared_complete)))
+    for k, (place, _) in enumerate(information.shared_complete):
+        shared[place, k] = 1.0
+    scale = 1.0 / np.sqrt(information.complete_diagonal)[:, None]
+    coupled = scale * information.complete_times(scale * shared)
+    known = np.concatenate([shared, coupled, information.scale_directions() / scale], axis=1)
+    basis = np.concatenate([known, _random(information.size, _RANDOM_DIRECTIONS)], axis=1)
+    # Parameters of no item join all others closely, and more closely than a sample can tell.
+    for taken in (stride, 1 if shared.size else stride):
+        basis = scale * _orthonormal(basis)
+        image, blocks = information.missing_times(basis, taken)
+        basis = scale * (image - information.blocks_times(blocks, basis))
+    return scale * _orthonormal(np.concatenate([known, basis], axis=1)), blocks
+
+
+def _probes(information: Information, missing: np.ndarray) -> np.ndarray:
+    """Random vectors (P, k) with about the variances that the items' blocks give."""
+    inverse, _ = _inverse_blocks(information, missing)
+    places = information.column[:-1]
+    spread = np.zeros(information.size)
+    spread[places[places >= 0]] = np.sqrt(np.maximum(np.einsum("jii->ji", inverse), 0.0))[places >= 0]
+    return spread[:, None] * _random(information.size, _PROBES)
+
+
+def _left_over(
+    information: Information, inverse: np.ndarray, vectors: np.ndarray, local: np.ndarray, joined: np.ndarray
+) -> float:
+    """Share by which variances are too small on average, for want of what joins items outside of the subspace.
+
+    With R the rest of the information that joins items, the variances lack the diagonal of B^-1 R B^-1 R B^-1. It is
+    estimated as that of (B^-1 R z)^2 for random probes z with the variances of B^-1 (Hutchinson 1990).
+
+    :param inverse: (J, 3, 3), B^-1.
+    :param vectors: (P, r + k), S and the probes; `local` and `joined`: I's parts within and between items times these.
+    """
+    r = vectors.shape[1] - _PROBES
+    basis, probes = vectors[:, :r], vectors[:, r:]
+    core = np.linalg.inv(np.einsum("pr,ps->rs", basis, local[:, :r]))
+    along = np.einsum("rs,sk->rk", core, np.einsum("pr,pk->rk", local[:, :r], probes))
+    rest = joined[:, r:] - np.einsum("pr,rk->pk", joined[:, :r], along)
+    back = np.einsum("rs,sk->rk", core, np.einsum("pr,pk->rk", basis, rest))
+    rest -= np.einsum("pr,rk->pk", local[:, :r], back)
+    free = information.column[:-1] >= 0
+    rest = np.where(free[:, :, None], rest[information.column[:-1]], 0.0)
+    change = np.einsum("jim,jmk->jik", inverse, rest)
+    variance = np.einsum("jii->ji", inverse)
+    known = free & (variance > 0.0)
+    return float((change[known] ** 2 / variance[known][:, None]).mean())
 
 
 def _random(size: int, n: int) -> np.ndarray:
-    return np.random.default_rng(20100905).choice([-1.0, 1.0], size=(size, n)) / np.sqrt(size)
+    return np.random.default_rng(20100905).choice([-1.0, 1.0], size=(size, n))
 
 
 def _orthonormal(vectors: np.ndarray) -> np.ndarray:

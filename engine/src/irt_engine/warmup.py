@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from irt_engine.calibration import calibrate
+from irt_engine.exclusion import everyone
+from irt_engine.fitting import fit_bank
+from irt_engine.information import Information
 from irt_engine.responses import Responses
 from irt_engine.scoring import score
 from irt_engine.settings import Settings
+from irt_engine.subspace import SubspaceCovariance
 
 
 def warm_up() -> None:
@@ -25,12 +29,20 @@ def warm_up() -> None:
     columns = [f"u{u}" for u in user[chosen]], [f"i{i}" for i in item[chosen]], right[chosen]
     responses = Responses.from_columns(*columns)
     anchors = [{"item_id": f"i{i}", "params": {"a": 1.0, "b": 0.1 * i}} for i in range(1, n_items)]
+    # Starting values that are far off: from there the first steps are too long to be taken without an M-step.
+    seeds = [{"item_id": f"i{i}", "params": {"a": 6.0, "b": -3.0}, "fixed": False} for i in range(1, n_items)]
     request = {
         "model": "3PL",
         "item_models": {"i0": "1PL"},
-        "anchors": anchors,
         "linking": {"method": "mean_sigma", "drift_z": 1e6, "min_anchors": 1},
-        "options": {"max_iterations": 2, "scores": ["EAP", "MAP", "WLE"], "min_item_responses": 40},
+        "options": {"max_iterations": 3, "scores": ["EAP", "MAP", "WLE"], "min_item_responses": 40},
     }
-    calibrate(responses, Settings.from_contract(request))
+    calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))
     score(responses, [{"item_id": anchor["item_id"], "params": anchor["params"]} for anchor in anchors])
+    _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": {"max_iterations": 3}}))
+
+
+def _invert_as_a_large_bank(responses: Responses, settings: Settings) -> None:
+    bank = fit_bank(responses, settings, everyone(responses), {}, settings.tolerance, None)
+    offsets, codes = bank.responses.offsets, bank.responses.codes
+    SubspaceCovariance.of(Information(bank.fit.objective, bank.fit.evaluation, offsets, codes))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -26,9 +28,22 @@ def kernel(function: Function) -> Any:
     Where no folder for the cache can be written the kernel is compiled anew in every process.
     """
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
+        compiled = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:
         return numba.njit(**_OPTIONS)(function)
+    # numba compiles anew when the kernel's own file has changed; its parts are in others. The attribute is private:
+    # where a version of numba does without it, a change of a part needs the cache to be deleted by hand.
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = (file._source_stamp, _stamp())
+    return compiled
+
+
+@cache
+def _stamp() -> tuple[tuple[str, float, int], ...]:
+    """What tells that a file of kernels has changed: names, times and sizes."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
 
 
 def part(function: Function) -> Any:

@@ -76,32 +76,45 @@ def _root(low, high, codes, start, stop, slope, intercept, guessing, weighted, m
     return 0.5 * (low + high)
 
 
+@part
+def _criterion(theta, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
+    """What is maximised, up to a constant: the log-posterior, or, if `weighted`, logL + log(I) / 2."""
+    total = 0.0
+    for k in range(start, stop):
+        j = codes[k] >> 1
+        wrong = (1.0 - guessing[j]) / (1.0 + exp(slope[j] * theta + intercept[j]))
+        right = guessing[j] + (1.0 - guessing[j]) / (1.0 + exp(-(slope[j] * theta + intercept[j])))
+        total += math.log(max(right if codes[k] & 1 else wrong, 1e-300))
+    if not weighted:
+        return total - 0.5 * ((theta - mean) / sd) ** 2
+    return total + 0.5 * math.log(max(_test_information(theta, codes, start, stop, slope, intercept, guessing), 1e-300))
+
+
 @kernel
 def modal(part, parts, offsets, codes, slope, intercept, guessing, weighted, mean, sd, grid, result):
     """Estimate and SE of each person: mode of the posterior, or if `weighted` Warm's weighted likelihood estimate.
 
-    Of several solutions it is the one with the highest criterion, found on `grid` (ascending): the running integral of
-    the equation is the criterion up to a constant. Where it still rises or falls at an end of the grid, the estimate is
-    that end. `slope`, `intercept`, `guessing` (J,); `result` (N, 2), written. The SE is 1 / sqrt of minus the slope of
-    the equation at the estimate, or, where that is not positive, of the prior's or test's information.
+    Of several solutions, each between two points of `grid` (ascending), it is that with the highest posterior, or with
+    the highest likelihood times the root of the information. If there is none it is an end of the grid.
+    `slope`, `intercept`, `guessing` (J,); `result` (N, 2), written. The SE is 1 / sqrt of minus the slope of the
+    equation at the estimate, or, where that is not positive, of the test information.
     """
     n = offsets.size - 1
     for p in range(part * n // parts, (part + 1) * n // parts):
         start, stop = offsets[p], offsets[p + 1]
-        values = np.empty(grid.size)
-        for i in range(grid.size):
-            values[i] = _equation(grid[i], codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
-        criterion, highest, best = 0.0, -np.inf, -1
+        before = _equation(grid[0], codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+        theta = grid[-1] if before > 0.0 else grid[0]
+        highest = -np.inf
         for i in range(grid.size - 1):
-            if values[i] > 0.0 and values[i + 1] <= 0.0 and criterion + 0.25 * values[i] > highest:
-                highest, best = criterion + 0.25 * values[i], i
-            criterion += 0.5 * (values[i] + values[i + 1]) * (grid[i + 1] - grid[i])
-        if best >= 0:
-            theta = _root(
-                grid[best], grid[best + 1], codes, start, stop, slope, intercept, guessing, weighted, mean, sd
-            )
-        else:
-            theta = grid[-1] if values[-1] > 0.0 else grid[0]
+            after = _equation(grid[i + 1], codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+            if before > 0.0 >= after:
+                root = _root(
+                    grid[i], grid[i + 1], codes, start, stop, slope, intercept, guessing, weighted, mean, sd
+                )  # fmt: skip
+                value = _criterion(root, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
+                if value > highest:
+                    highest, theta = value, root
+            before = after
         curvature = (
             _equation(theta - _DIFFERENCE, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
             - _equation(theta + _DIFFERENCE, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)

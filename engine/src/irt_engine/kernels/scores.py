@@ -12,7 +12,7 @@ import numpy as np
 from irt_engine.kernels.expectation import add_answers, normalise
 from irt_engine.kernels.jit import LANES, part
 
-POLYNOMIALS = 8
+POLYNOMIALS = 16
 
 # Nodes with less of the posterior are left out.
 _NEGLIGIBLE = 1e-8
@@ -40,7 +40,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
     :param slope: the steepest of the items answered.
     :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
     :param work: (3, Q), scratch.
-    :param weighted: (16, Q), written between `first` and `end`: row k - 1 for polynomial k, row 8 + k - 1 the same
+    :param weighted: (2 K, Q), written between `first` and `end`: row k - 1 for polynomial k, row K + k - 1 the same
         times the node.
 
     Return how many polynomials are needed, and carried by the nodes.
@@ -102,7 +102,7 @@ def _combine(weights, scores, first, end, width, sums):
 
 @part
 def _append(sums, used, codes, start, stop, column, parameter, coefficients, columns, slots, n):
-    """Copy the sums (8, n) of those answers whose item's `parameter` is free; return the number of columns then."""
+    """Copy the sums (K, n) of those answers whose item's `parameter` is free; return the number of columns then."""
     for i in range(stop - start):
         place = column[codes[start + i] >> 1, parameter]
         slots[parameter, i] = n if place >= 0 else -1
@@ -125,9 +125,9 @@ def person_scores(
     :param column: (J, 3) int64, column of each item parameter; -1 not free, -2 (slopes) that of the common slope.
         Columns ascend by item within a parameter, those of a come before those of d, then c, then the shared ones.
     :param shared: (3,) int64, columns of common slope, latent mean and log SD, or -1.
-    :param posterior: (Q,), `work` (3, Q), `weighted` (16, Q), `scores` (Q, n + LANES), `sums` (8, n + LANES): scratch.
+    :param posterior: (Q,), `work` (3, Q), `weighted` (2 K, Q), `scores` (Q, n + LANES), `sums` (K, n + LANES): scratch.
     :param slots: (3, n) int64, written: where in `columns` each parameter of the item answered is, or -1.
-    :param coefficients: (8, m) and `columns` (m,), written.
+    :param coefficients: (K, m) and `columns` (m,), written.
 
     Return the number of columns, which ascend, and of polynomials, rounded up to a multiple of 4: the last may be 0.
     """
