@@ -1,0 +1,76 @@
+"""Results keep the schemas of contract/openapi.yaml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from conftest import draw
+
+from irt_engine import Settings, calibrate, score
+
+CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
+ANCHORS = [{"item_id": f"q{j:03d}", "params": {"a": 1.0 + 0.05 * j, "b": 0.3 * j - 1}} for j in range(6)]
+
+
+@pytest.fixture(scope="module")
+def schemas() -> dict:
+    return yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))["components"]["schemas"]
+
+
+def check(schemas: dict, name: str, instance: dict) -> None:
+    document = json.loads(json.dumps(instance, allow_nan=False))
+    root = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+    jsonschema.Draft202012Validator(root).validate(document)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"model": "Rasch", "options": {"run_id": "nightly"}},
+        {"model": "1PL", "anchors": ANCHORS},
+        {"model": "3PL", "anchors": ANCHORS, "linking": {"method": "haebara", "min_anchors": 3}},
+        {"anchors": ANCHORS, "linking": {"method": "fixed", "drift_z": 100}},
+        {"item_models": {"q003": "Rasch", "q004": "3PL"}, "options": {"scores": ["EAP", "MAP", "WLE"]}},
+    ],
+)
+def test_calibration(schemas, request_):
+    check(schemas, "CalibrationSettings", request_)
+    result = calibrate(draw(600, 12, seed=1, share=0.8), Settings.from_contract(request_)).to_contract()
+    check(schemas, "Calibration", result)
+    assert result["fit_meta"]["run_id"] == request_.get("options", {}).get("run_id")
+    ids = [row["item_id"] for row in result["item_params"]]
+    assert ids == sorted(ids)
+    users = [row["user_id"] for row in result["abilities"]]
+    assert users == sorted(users)
+    constants = result["fit_meta"]["model_spec"]["linking_constants"]
+    assert (constants is None) == ("anchors" not in request_)
+
+
+def test_scores(schemas):
+    items = [{"item_id": f"q{j:03d}", "params": {"a": 1.0, "b": 0.1 * j}} for j in range(12)]
+    settings = Settings.from_contract({"options": {"scores": ["EAP", "MAP", "WLE"]}})
+    result = score(draw(100, 12, seed=1), items, settings).to_contract()
+    check(schemas, "Scores", result)
+    assert set(result["abilities"][0]) == {"user_id", "theta", "se", "n_responses", "map", "se_map", "wle", "se_wle"}
+
+
+def test_anchors_are_told_from_other_items():
+    result = calibrate(
+        draw(600, 12, seed=1), Settings.from_contract({"anchors": ANCHORS, "linking": {"drift_z": 1e6}})
+    ).to_contract()
+    assert {row["item_id"]: row["anchor"] for row in result["item_params"]} == {
+        f"q{j:03d}": "used" if j < 6 else None for j in range(12)
+    }
+    spec = result["fit_meta"]["model_spec"]
+    assert (spec["n_anchors"], spec["linking_constants"]["n_anchors_used"]) == (6, 6)
+    assert spec["priors"] is None
+
+
+def test_the_default_prior_of_guessing_is_told():
+    result = calibrate(draw(600, 12, seed=1), Settings(model="3PL")).to_contract()
+    assert result["fit_meta"]["model_spec"]["priors"] == {"c": {"dist": "normal_logit", "mean": -1.39, "sd": 0.5}}

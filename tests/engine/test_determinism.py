@@ -1,0 +1,65 @@
+"""The same input gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw_columns
+
+from irt_engine import Responses, Settings, calibrate
+
+ANCHORS = [{"item_id": f"q{j:03d}", "params": {"a": 1.0 + 0.03 * j, "b": 0.1 * j - 1}} for j in range(15)]
+REQUESTS = [
+    {"model": "2PL", "anchors": ANCHORS},
+    {"model": "3PL", "options": {"scores": ["EAP", "MAP", "WLE"]}},
+    {"model": "Rasch", "anchors": ANCHORS, "linking": {"method": "fixed"}},
+]
+
+
+def digest(*, shuffled: bool = False) -> str:
+    columns = draw_columns(3000, 40, seed=14, share=0.6)
+    if shuffled:
+        order = np.random.default_rng(0).permutation(len(columns[0]))
+        columns = tuple([column[i] for i in order] for column in columns)
+    responses = Responses.from_columns(*columns)
+    results = [calibrate(responses, Settings.from_contract(request)).to_contract() for request in REQUESTS]
+    return hashlib.sha256(json.dumps(results).encode()).hexdigest()
+
+
+def digest_in_a_process(**environment: str) -> str:
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from test_determinism import digest; print(digest())"
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path} | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def here() -> str:
+    return digest()
+
+
+def test_whatever_the_order_of_the_rows(here):
+    assert digest(shuffled=True) == here
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_whatever_the_number_of_threads(here, threads):
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    assert digest_in_a_process(NUMBA_NUM_THREADS=threads, **limits) == here
+
+
+def test_whether_or_not_the_kernels_come_from_the_cache(here, tmp_path):
+    """Compiled by the process that runs them, then found by the next."""
+    assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
+    assert list(tmp_path.rglob("*.nbc"))
+    assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here

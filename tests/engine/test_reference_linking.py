@@ -1,0 +1,73 @@
+"""Linking constants: from given parameters, and after calibrations of our own."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from irt_engine.linking import AnchorParameters, link
+
+METHODS = {"mean_mean": 1e-9, "mean_sigma": 1e-9, "haebara": 1e-5, "stocking_lord": 1e-5}
+CASES = [("h_linking", "all_anchors"), ("h_linking_drift", "all_anchors"), ("h_linking_drift", "undrifted_anchors")]
+
+
+def anchor_parameters(reference, case: str, chosen: list[str]) -> AnchorParameters:
+    rows = [row for row in reference.table(case, "anchors.csv") if row["item_id"] in chosen]
+    a_ref, b_ref, a, b = (np.array([float(r[name]) for r in rows]) for name in ("a_ref", "b_ref", "a_new", "b_new"))
+    none = np.zeros(len(rows))
+    return AnchorParameters(a_ref, b_ref, none, a, b, none)
+
+
+@pytest.mark.parametrize(("case", "key"), CASES)
+@pytest.mark.parametrize("method", METHODS)
+def test_constants_from_given_parameters(reference, case, key, method):
+    expected = reference.expected(case)["results"][key]
+    line = link(method, anchor_parameters(reference, case, expected["anchors"]))
+    assert line.slope == pytest.approx(expected[method]["A"], abs=METHODS[method])
+    assert line.intercept == pytest.approx(expected[method]["B"], abs=METHODS[method])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("case", "calibrated", "key"),
+    [
+        ("h_linking", "g_fipc", "all_anchors"),
+        ("h_linking_drift", "g_fipc_drift", "undrifted_anchors"),
+    ],
+)
+def test_constants_after_calibration(reference, case, calibrated, key, method):
+    """Drift screening at its default keeps all good anchors and finds the three that drifted."""
+    expected = reference.expected(case)["results"][key]
+    request = {"anchors": reference.anchors(calibrated), "linking": {"method": method}}
+    result = reference.calibration(calibrated, json.dumps(request)).to_contract()
+    constants = result["fit_meta"]["model_spec"]["linking_constants"]
+    assert [row["item_id"] for row in constants["anchors"] if row["used"]] == expected["anchors"]
+    assert constants["slope"] == pytest.approx(expected[method]["A"], abs=3e-3)
+    assert constants["intercept"] == pytest.approx(expected[method]["B"], abs=3e-3)
+    roles = {row["item_id"]: row["anchor"] for row in result["item_params"]}
+    drifted = {row["item_id"] for row in constants["anchors"] if not row["used"]}
+    assert {item for item, role in roles.items() if role == "drifted"} == drifted
+    assert {item for item, role in roles.items() if role == "used"} == set(expected["anchors"])
+
+
+def test_new_items_on_the_reference_scale(reference):
+    expected = reference.expected("h_linking")["results"]["all_anchors"]["stocking_lord_transformed_new_items"]
+    request = {"anchors": reference.anchors("g_fipc"), "linking": {"method": "stocking_lord"}}
+    result = reference.calibration("g_fipc", json.dumps(request)).to_contract()
+    found = {row["item_id"]: row["params"] for row in result["item_params"]}
+    for row in expected:
+        assert found[row["item_id"]]["a"] == pytest.approx(row["a"], abs=3e-3)
+        assert found[row["item_id"]]["b"] == pytest.approx(row["b"], abs=3e-3)
+
+
+def test_drifted_anchors_are_reported_with_their_z(reference):
+    request = {"anchors": reference.anchors("g_fipc_drift"), "linking": {"method": "stocking_lord"}}
+    result = reference.calibration("g_fipc_drift", json.dumps(request)).to_contract()
+    rows = {row["item_id"]: row for row in result["fit_meta"]["model_spec"]["linking_constants"]["anchors"]}
+    truly = reference.expected("g_fipc_drift")["drifted_items"]
+    assert sorted(item for item, row in rows.items() if not row["used"]) == sorted(truly)
+    for item in truly:
+        assert abs(rows[item]["robust_z_b"]) > 10 > 2.7 > abs(rows[item]["robust_z_a"])
+        assert rows[item]["reason"] == f"robust z of b is {rows[item]['robust_z_b']:.2f}, beyond 2.7"

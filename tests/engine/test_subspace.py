@@ -1,0 +1,65 @@
+"""Standard errors of large banks, from the items' blocks and a subspace, against those of the whole inverse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import draw
+
+from irt_engine import Responses, Settings
+from irt_engine.covariance import DenseCovariance
+from irt_engine.exclusion import everyone
+from irt_engine.fitting import fit_bank
+from irt_engine.information import Information
+from irt_engine.settings import Anchor
+from irt_engine.subspace import SubspaceCovariance, invert
+
+
+def information_of(responses, settings=None, fixed=None) -> Information:
+    bank = fit_bank(responses, settings or Settings(), everyone(responses), fixed or {}, 1e-5, None)
+    return Information(bank.fit.objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes)
+
+
+ANCHORS = {f"q{j:03d}": Anchor(f"q{j:03d}", 1.0, 0.1 * j) for j in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "fixed"),
+    [
+        (Settings(), {}),
+        (Settings(model="Rasch"), {}),
+        (Settings(model="1PL"), {}),
+        (Settings(), ANCHORS),
+        (Settings(item_models={"q001": "1PL", "q002": "1PL", "q003": "3PL"}), {}),
+    ],
+    ids=["2PL", "Rasch", "1PL", "fixed", "mixed"],
+)
+def test_sparse_bank(settings, fixed):
+    information = information_of(draw(8000, 200, seed=2, share=0.15), settings, fixed)
+    dense, sparse = DenseCovariance.of(information), SubspaceCovariance.of(information)
+    expected, found = dense.blocks(information.places), sparse.blocks(information.places)
+    errors = np.sqrt(np.einsum("jii->ji", expected)), np.sqrt(np.einsum("jii->ji", found))
+    free = information.places >= 0
+    assert errors[1][free] == pytest.approx(errors[0][free], rel=0.01)
+    assert (errors[1][~free] == 0).all()
+    for place in information.column[-1]:
+        if place >= 0:
+            assert sparse.variance(int(place)) == pytest.approx(dense.variance(int(place)), rel=0.02)
+    vectors = information.scale_directions()
+    assert sparse.times(vectors) == pytest.approx(
+        dense.times(vectors), rel=0.05, abs=0.02 * abs(dense.times(vectors)).max()
+    )
+
+
+def test_banks_joined_by_too_many_directions_are_inverted_whole():
+    """Fifty blocks of items that nobody answered two of: each has an origin and a unit of its own."""
+    columns: tuple[list, list, list] = [], [], []
+    for block in range(50):
+        part = draw(100, 12, seed=block)
+        user = np.repeat(np.arange(part.n_users), np.diff(part.offsets))
+        columns[0].extend(f"b{block}u{u}" for u in user)
+        columns[1].extend(f"b{block:02d}i{i}" for i in part.codes >> 1)
+        columns[2].extend((part.codes & 1).tolist())
+    information = information_of(Responses.from_columns(*columns))
+    assert SubspaceCovariance.of(information) is None
+    assert isinstance(invert(information), DenseCovariance)
