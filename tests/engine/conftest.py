@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from irt_engine import Calibration, Responses, Settings, calibrate
+from tests.reference import cases
 
 HERE = Path(__file__).parent
-REFERENCE = HERE.parent / "reference"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,31 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Reference:
-    """Access to `tests/reference`."""
+    """The reference cases, calibrated here."""
+
+    table = staticmethod(cases.table)
+    expected = staticmethod(cases.expected)
+    anchors = staticmethod(cases.anchors)
 
     @staticmethod
     @cache
     def responses(case: str) -> Responses:
-        rows = Reference.table(case, next(path.name for path in (REFERENCE / case).glob("responses.csv*")))
-        columns = ([row[name] for row in rows] for name in ("user_id", "item_id"))
-        return Responses.from_columns(*columns, [int(row["is_correct"]) for row in rows])
-
-    @staticmethod
-    @cache
-    def expected(case: str) -> dict[str, Any]:
-        return json.loads((REFERENCE / case / "expected.json").read_text(encoding="utf-8"))
-
-    @staticmethod
-    @cache
-    def table(case: str, name: str) -> list[dict[str, str]]:
-        path = REFERENCE / case / name
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-
-    @staticmethod
-    def anchors(case: str) -> list[dict[str, Any]]:
-        rows = Reference.table(case, "anchors.csv")
-        return [{"item_id": r["item_id"], "params": {"a": float(r["a"]), "b": float(r["b"])}} for r in rows]
+        return Responses.from_columns(*cases.columns(case).values())
 
     @staticmethod
     @cache

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from irt_engine.linking import AnchorParameters, link
+from tests.reference import cases
 
 METHODS = {"mean_mean": 1e-9, "mean_sigma": 1e-9, "haebara": 1e-5, "stocking_lord": 1e-5}
 CASES = [("h_linking", "all_anchors"), ("h_linking_drift", "all_anchors"), ("h_linking_drift", "undrifted_anchors")]
@@ -30,26 +31,11 @@ def test_constants_from_given_parameters(reference, case, key, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("case", "calibrated", "key"),
-    [
-        ("h_linking", "g_fipc", "all_anchors"),
-        ("h_linking_drift", "g_fipc_drift", "undrifted_anchors"),
-    ],
-)
-def test_constants_after_calibration(reference, case, calibrated, key, method):
-    """Drift screening at its default keeps all good anchors and finds the three that drifted."""
-    expected = reference.expected(case)["results"][key]
+@pytest.mark.parametrize(("calibrated", "case", "key"), cases.LINKINGS)
+def test_constants_after_calibration(reference, calibrated, case, key, method):
     request = {"anchors": reference.anchors(calibrated), "linking": {"method": method}}
     result = reference.calibration(calibrated, json.dumps(request)).to_contract()
-    constants = result["fit_meta"]["model_spec"]["linking_constants"]
-    assert [row["item_id"] for row in constants["anchors"] if row["used"]] == expected["anchors"]
-    assert constants["slope"] == pytest.approx(expected[method]["A"], abs=3e-3)
-    assert constants["intercept"] == pytest.approx(expected[method]["B"], abs=3e-3)
-    roles = {row["item_id"]: row["anchor"] for row in result["item_params"]}
-    drifted = {row["item_id"] for row in constants["anchors"] if not row["used"]}
-    assert {item for item, role in roles.items() if role == "drifted"} == drifted
-    assert {item for item, role in roles.items() if role == "used"} == set(expected["anchors"])
+    cases.assert_is_linked(result, case, key, method)
 
 
 def test_new_items_on_the_reference_scale(reference):

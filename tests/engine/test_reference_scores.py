@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 
 from irt_engine import Settings, score
+from tests.reference import cases
 
 ALL = Settings.from_contract({"options": {"scores": ["EAP", "MAP", "WLE"]}})
-
-
-def given_items(reference, case: str) -> list[dict]:
-    rows = reference.table(case, "items.csv")
-    names = {"a": "a", "b": "b", "c": "g"} if "g" in rows[0] else {"a": "a", "b": "b"}
-    model = "3PL" if "c" in names else "2PL"
-    return [
-        {"item_id": row["item_id"], "model": model, "params": {k: float(row[v]) for k, v in names.items()}}
-        for row in rows
-    ]
 
 
 def column(rows: list[dict], name: str) -> np.ndarray:
@@ -29,7 +20,7 @@ def column(rows: list[dict], name: str) -> np.ndarray:
 @pytest.fixture(scope="module", params=["i_scoring_2pl", "i_scoring_3pl"])
 def scored(request, reference):
     case = request.param
-    found = score(reference.responses(case), given_items(reference, case), ALL).to_contract()["abilities"]
+    found = score(reference.responses(case), cases.scored_items(case), ALL).to_contract()["abilities"]
     expected = reference.expected(case)["scores"]
     assert [row["user_id"] for row in found] == [row["user_id"] for row in expected]
     assert [row["n_responses"] for row in found] == [row["n_responses"] for row in expected]
@@ -44,7 +35,7 @@ def test_eap(scored):
 
 def test_eap_under_another_prior(scored, reference):
     case, _, expected = scored
-    found = score(reference.responses(case), given_items(reference, case), latent=(0.5, 1.2)).abilities
+    found = score(reference.responses(case), cases.scored_items(case), latent=(0.5, 1.2)).abilities
     assert found.theta == pytest.approx(column(expected, "eap_prior_n05_v144"), abs=1e-4)
     assert found.se == pytest.approx(column(expected, "se_eap_prior_n05_v144"), abs=1e-4)
 

@@ -1,4 +1,4 @@
-"""The life of a job: submitted, watched, cancelled, fetched, forgotten."""
+"""The life of a job, as far as it takes a service of one's own: its processes, its limits, its files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import time
 
 import httpx
 import pytest
-from service_harness import assert_gone, wait_for
+from service_harness import assert_gone
+
+from contract.conformance.bodies import wait_for
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -22,28 +24,6 @@ def submit(client: httpx.Client, form: dict, **headers: str) -> str:
 
 def status(client: httpx.Client, url: str) -> str:
     return client.get(url).json()["status"]
-
-
-def test_from_submission_to_result(client, contract, lsat7):
-    response = client.post("/irt/calibrate", json={"observations": lsat7}, headers={"Prefer": "wait=5, Respond-Async"})
-    assert response.status_code == 202
-    assert response.headers["preference-applied"] == "respond-async"
-    assert int(response.headers["retry-after"]) >= 0
-    job = response.json()
-    contract.check("Job", job)
-    url = response.headers["location"]
-    assert url == f"/irt/jobs/{job['job_id']}"
-    done = wait_for(lambda: (found := client.get(url).json())["status"] == "succeeded" and found)
-    contract.check("Job", done)
-    assert done["result"] == f"{url}/result"
-    assert set(done["timings"]) >= {"check", "load", "write"}
-    assert done["submitted_at"] <= done["started_at"] <= done["finished_at"]
-    result = client.get(done["result"])
-    contract.check("Calibration", result.json())
-    assert result.content == client.post("/irt/calibrate", json={"observations": lsat7}).content
-    assert job["job_id"] in [listed["job_id"] for listed in client.get("/irt/jobs").json()["jobs"]]
-    assert client.delete(url).json() == done
-    assert client.get(done["result"]).content == result.content
 
 
 def test_progress_and_cancellation(start_service, contract, long_request):
@@ -134,6 +114,20 @@ def test_killed_worker_fails_its_job_and_nothing_else(start_service, contract, l
     client.delete(again)
 
 
+def test_killed_nursery_fails_what_runs_and_nothing_else(start_service, contract, long_request, lsat7):
+    """The process that workers are forked from; they end with it, and the next request has another."""
+    service = start_service()
+    client = service.client
+    url = submit(client, long_request)
+    wait_for(lambda: client.get(url).json()["progress"], 60)
+    processes = service.descendants()
+    service.nursery().kill()
+    failed = wait_for(lambda: (job := client.get(url).json())["status"] == "failed" and job)
+    assert failed["error"]["type"] == "urn:irt:problem:worker-died"
+    assert_gone(processes, 2)
+    assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
+
+
 def test_killed_worker_of_a_waiting_client(start_service, contract, long_request):
     service = start_service()
     answers = []
@@ -168,28 +162,3 @@ def test_client_that_leaves(start_service, long_request, key):
         assert job["status"] == "running"
         assert submit(client, long_request, **headers).endswith(job["job_id"])
         client.delete(f"/irt/jobs/{job['job_id']}")
-
-
-@pytest.mark.parametrize(
-    "job_id", ["unknown", "..", "%2e%2e", "%2e%2e%2fjobs", "%00", "%ff", "x" * 5000, "'; drop table", "%0a"]
-)
-def test_unknown_jobs(client, contract, job_id):
-    for method, suffix in (("GET", ""), ("DELETE", ""), ("GET", "/result")):
-        response = client.request(method, f"/irt/jobs/{job_id}{suffix}")
-        # A client resolves some of these itself, to paths that there are not.
-        assert response.status_code in (404, 405)
-        contract.problem(response, response.status_code, response.json()["type"].rpartition(":")[2])
-
-
-def test_unknown_paths_and_methods(client, contract):
-    for path in ("/", "/irt", "/irt/jobs/", "/irt/calibrate/", "/healthz/", "/docs", "/openapi.json"):
-        contract.problem(client.get(path), 404, "not-found")
-    for method, path in (
-        ("GET", "/irt/calibrate"),
-        ("DELETE", "/irt/jobs"),
-        ("PUT", "/irt/jobs/x"),
-        ("POST", "/healthz"),
-    ):
-        response = client.request(method, path)
-        contract.problem(response, 405, "method-not-allowed")
-        assert response.headers["allow"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 
 import psutil
 import pytest
-from service_harness import assert_gone, wait_for
+from service_harness import assert_gone
+
+from contract.conformance.bodies import wait_for
 
 HEADERS = {"Prefer": "respond-async", "Idempotency-Key": "night"}
 
@@ -17,15 +18,6 @@ def submit(client, form):
     response = client.post("/irt/calibrate", headers=HEADERS, **form)
     assert response.status_code == 202, response.text
     return response.headers["location"]
-
-
-@pytest.fixture(scope="session")
-def medium_request(long_request):
-    """The long request with an end."""
-    files = dict(long_request["files"])
-    settings = {"model": "3PL", "options": {"tolerance": 1e-300, "max_iterations": 200}}
-    files["request"] = (None, json.dumps(settings).encode(), "application/json")
-    return {"files": files}
 
 
 def test_killed_in_the_middle(start_service, medium_request, contract):
@@ -101,7 +93,7 @@ def test_graceful_end(start_service, contract, long_request, end):
     waiting = threading.Thread(target=lambda: answers.append(service.client.post("/irt/calibrate", **long_request)))
     waiting.start()
     wait_for(lambda: service.client.get("/healthz").json()["jobs"]["queued"])
-    workers = service.workers()
+    workers = service.descendants()
     service.process.send_signal(end)
     service.process.wait(10)
     assert_gone(workers, 1)
@@ -146,9 +138,11 @@ def test_interrupted_uploads_are_swept_away(start_service, lsat7):
     assert list(incoming.iterdir()) == []
 
 
-def test_worker_ends_with_a_service_that_is_stopped_hard(start_service):
-    """Also the spare, which has nothing to do."""
-    service = start_service("--spare-workers", "2")
+def test_everything_ends_with_a_service_that_is_stopped_hard(start_service, long_request):
+    service = start_service("--max-running", "2")
+    urls = [service.client.post("/irt/calibrate", headers={"Prefer": "respond-async"}, **long_request) for _ in "ab"]
+    assert [url.status_code for url in urls] == [202, 202]
     wait_for(lambda: len(service.workers()) == 2)
-    workers: list[psutil.Process] = service.kill()
-    assert_gone(workers, 5)
+    processes: list[psutil.Process] = service.kill()
+    assert len(processes) == 3
+    assert_gone(processes, 5)

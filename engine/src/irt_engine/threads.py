@@ -55,6 +55,14 @@ def _threads() -> ThreadPoolExecutor:
     return _pool
 
 
+def close() -> None:
+    """End the threads; the next kernel that needs some starts others. A process that forks should have one alone."""
+    global _pool
+    if _pool is not None:
+        _pool.shutdown()
+    _pool = None
+
+
 def _forget() -> None:
     """A forked process has the pool but not its threads."""
     global _pool

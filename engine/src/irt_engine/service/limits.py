@@ -23,7 +23,6 @@ class Limits:
     max_rows: int = 20_000_000
     max_job_seconds: float = 3600.0
     keep_results_seconds: float = 7 * 24 * 3600.0
-    spare_workers: int = 1
     body_idle_seconds: float = 60.0
     shutdown_grace_seconds: float = 5.0
 

@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("max_rows", _at_least(int, 1), "observations in a request; beyond, 413"),
         ("max_job_seconds", _at_least(float, 1), "a job that runs longer fails"),
         ("keep_results_seconds", _at_least(float, 0), "how long an ended job is kept"),
-        ("spare_workers", _at_least(int, 0), "processes kept ready for the next request"),
         ("body_idle_seconds", _at_least(float, 0), "a body that stops arriving for so long is given up: 408"),
         ("shutdown_grace_seconds", _at_least(float, 0), "time that running jobs get to finish at the end"),
     ):

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import BODY_FILE, CANCELLED, FAILED, QUEUED, RESPONSES_FILE, RUNNING, SUCCEEDED, Job, now
-from irt_engine.service.limits import MEBIBYTE, Limits
+from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RESPONSES_FILE, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
 from irt_engine.service.metrics import Metrics
 from irt_engine.service.problems import Problem, internal, problem_from, too_many_jobs, unavailable
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 3
 _PREPARING_AT_ONCE = 2
-_SMALL_BODY = MEBIBYTE
 
 
 @dataclass
@@ -43,18 +42,15 @@ class Run:
 class Preparation:
     """What a worker found in a submission, and that worker, which still holds the responses."""
 
-    def __init__(self, worker: Worker, workers: Workers, *, small: bool) -> None:
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.found: dict[str, Any] = {}
         self.given_up = False
-        self._workers = workers
-        self._small = small
         self._kept = False
 
     def keep(self) -> Worker:
         """Take the worker over."""
         self._kept = True
-        self._workers.refill()
         return self.worker
 
     def give_up(self) -> None:
@@ -62,12 +58,8 @@ class Preparation:
         self.worker.kill()
 
     async def close(self) -> None:
-        """Let the worker serve again, unless it has the memory of a big request."""
-        if self._kept:
-            return
-        if not self._small:
-            self.worker.kill()
-        await self._workers.give_back(self.worker)
+        if not self._kept:
+            await self.worker.end()
 
 
 class Runner:
@@ -117,13 +109,20 @@ class Runner:
         """
         async with self._preparing:
             self._check_open()
-            small = (folder / BODY_FILE).stat().st_size <= _SMALL_BODY
-            preparation = Preparation(await self._workers.take(), self._workers, small=small)
+            preparation = Preparation(await self._take())
             try:
                 await self._prepare(preparation, folder, kind, media)
                 yield preparation
             finally:
                 await preparation.close()
+
+    async def _take(self) -> Worker:
+        """:raise Problem: there is none to be had."""
+        try:
+            return await self._workers.take()
+        except WorkerDied as death:
+            self._check_open()
+            raise death.to_problem() from None
 
     async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
         timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.give_up)
@@ -202,13 +201,11 @@ class Runner:
             detail = f"The service ended {job.attempts} times while this job ran; it is not tried again."
             return _failure(Problem("worker-died", "The job could not be finished", 503, detail))
         await self._store.update(job, status=RUNNING, started_at=now(), attempts=job.attempts + 1)
-        if run.worker is None:
-            run.worker = await self._workers.take()
-            self._workers.refill()
-        if run.stopped:
-            return self._stopped(run)
         timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, run.stop, "too slow")
         try:
+            run.worker = run.worker or await self._workers.take()
+            if run.stopped:
+                return self._stopped(run)
             timings = await self._follow(run.worker, job)
         except WorkerDied as death:
             return self._stopped(run) if run.stopped else _failure(death.to_problem())

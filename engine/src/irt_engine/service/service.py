@@ -39,7 +39,7 @@ class Service:
         for job in unfinished:
             log.info("job %s is taken up again", job.id)
             self.runner.enqueue(job)
-        self.workers.refill()
+        await self.workers.start()
         sweeper = asyncio.create_task(self._sweep())
         try:
             yield

@@ -1,30 +1,27 @@
-"""The process in which one request is checked and calibrated; started by `workers.py`, never by hand.
+"""The process in which one request is checked and calibrated; `nursery.py` forks it.
 
-Commands arrive as JSON lines on the standard input, events leave as JSON lines on what was the standard output.
-When the input ends, the service is gone, and so is this process.
+Commands arrive and events leave as JSON lines on a socket. When it is closed, nobody waits for the work any longer, and
+the process ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import math
 import os
 import queue
-import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
-from irt_engine import Calibration, Responses, Scores, Settings, calibrate, warm_up
+from irt_engine import Calibration, Responses, Scores, Settings, calibrate
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
@@ -39,8 +36,6 @@ log = logging.getLogger("irt_engine.service.worker")
 _NICENESS = 10
 _OOM_SCORE = "500"
 _PROGRESS_SECONDS = 0.1
-_UNHURRIED_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
 
 # What looks a request through before it is accepted, by kind of job.
 _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -52,10 +47,8 @@ _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
 class Channel:
     """The way back to the service."""
 
-    def __init__(self) -> None:
-        # A library that prints must not end up between our lines: its standard output becomes the log.
-        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
+    def __init__(self, connection: socket.socket) -> None:
+        self._out = connection.makefile("w", encoding="utf-8")
 
     def send(self, event: str, **fields: Any) -> None:
         self._out.write(json.dumps({"event": event, **fields}) + "\n")
@@ -127,19 +120,13 @@ def _finite(figure: float) -> float | None:
     return float(figure) if math.isfinite(figure) else None
 
 
-def main(parent: int) -> None:
-    _tie_to(parent)
+def main(connection: socket.socket) -> None:
+    """Obey the commands on `connection` until it is closed."""
     _yield_to_others()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
-    channel = Channel()
-    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
+    channel = Channel(connection)
     work = Work(channel)
-    try:
-        _obey(work, channel, commands.get(timeout=_UNHURRIED_SECONDS))
-    except queue.Empty:
-        # Nobody waits: a spare is the faster for having loaded everything beforehand.
-        _warm_up()
+    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, commands), daemon=True).start()
     while True:
         _obey(work, channel, commands.get())
 
@@ -158,27 +145,10 @@ def _obey(work: Work, channel: Channel, command: dict[str, Any]) -> None:
         channel.send("problem", problem=problem.to_contract())
 
 
-def _warm_up() -> None:
-    warm_up()
-    # The first Arrow array made of Python values imports pandas, where that is installed.
-    Observations(["u"], ["i"], np.zeros(1, dtype=np.int8)).to_arrow()
-
-
-def _listen(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
+def _listen(connection: socket.socket, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in connection.makefile(encoding="utf-8"):
         commands.put(json.loads(line))
     os._exit(1)
-
-
-def _tie_to(parent: int) -> None:
-    """End with the service, even when it is killed in the middle of a long kernel."""
-    # The service decides when we end; a Ctrl-C or a stop of the whole process group is meant for it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _yield_to_others() -> None:
@@ -208,7 +178,3 @@ def _write_result(path: Path, result: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,15 +1,16 @@
-"""The service's end of its worker processes: starting them, speaking with one, ending it."""
+"""The service's end of its worker processes: having them forked, speaking with one, ending it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ import irt_engine
 from irt_engine.service.cpus import usable_cpus
 from irt_engine.service.limits import MEBIBYTE, TOKEN_VARIABLE, Limits
 from irt_engine.service.problems import Problem, problem_from_contract
-
-log = logging.getLogger(__name__)
 
 _LAST_EVENTS = frozenset({"prepared", "done", "problem"})
 
@@ -41,23 +40,22 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One process."""
+    """One process.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("a worker is spoken with through pipes")
-        self._process = process
-        self._commands = process.stdin
-        self._events = process.stdout
-        self.idle = True
+    :param kill: has it ended; `ended` gets its exit status.
+    """
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    def __init__(
+        self, pid: int, events: asyncio.StreamReader, commands: asyncio.StreamWriter, ended: asyncio.Future[int],
+        kill: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self.pid = pid
+        self._events, self._commands = events, commands
+        self._ended, self._kill = ended, kill
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return not self._ended.done()
 
     async def ask(self, **command: Any) -> AsyncIterator[dict[str, Any]]:
         """Send a command and yield the events that it brings; the last is `prepared` or `done`.
@@ -65,94 +63,137 @@ class Worker:
         :raise Problem: when the worker refuses or fails.
         :raise WorkerDied: when it ends, killed or crashed.
         """
-        self.idle = False
         with contextlib.suppress(ConnectionError):
             self._commands.write(json.dumps(command).encode() + b"\n")
             await self._commands.drain()
-        while line := await self._events.readline():
+        while line := await self._line():
             event = json.loads(line)
-            self.idle = event["event"] in _LAST_EVENTS
             if event["event"] == "problem":
                 raise problem_from_contract(event["problem"])
             yield event
-            if self.idle:
+            if event["event"] in _LAST_EVENTS:
                 return
-        raise WorkerDied(await self._process.wait())
+        raise WorkerDied(await asyncio.shield(self._ended))
+
+    async def _line(self) -> bytes:
+        with contextlib.suppress(ConnectionError):
+            return await self._events.readline()
+        return b""
 
     def kill(self) -> None:
         """End the process at once; it holds nothing that must be put in order."""
-        self.idle = False
         if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._kill(self.pid)
 
     async def end(self) -> None:
         self.kill()
-        await self._process.wait()
+        await asyncio.shield(self._ended)
+        self._commands.close()
 
 
 class Workers:
-    """Starts workers, and keeps a few that have loaded their kernels ready for the next request."""
+    """Has workers forked by a nursery, of which there is one; another is started when it dies."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._spares: list[Worker] = []
-        self._all: set[Worker] = set()
-        self._filling: asyncio.Task[None] | None = None
-        self._closed = False
+        self._nursery: Nursery | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start the nursery, so that it is ready when the first request comes."""
+        async with self._starting:
+            if self._nursery is None or not self._nursery.alive:
+                self._nursery = await Nursery.start(self._environment())
 
     async def take(self) -> Worker:
-        """A worker that waits for a command; `refill` or `give_back` must follow."""
-        while self._spares:
-            spare = self._spares.pop(0)
-            if spare.alive:
-                return spare
-        return await self._start()
+        """A new worker.
 
-    async def give_back(self, worker: Worker) -> None:
-        """Keep a worker that has calibrated nothing for the next request, if there is need of one."""
-        if worker.alive and worker.idle and len(self._spares) < self._limits.spare_workers:
-            self._spares.append(worker)
-        else:
-            await worker.end()
-            self.refill()
-
-    def refill(self) -> None:
-        """Start spares in the background up to their number."""
-        if not self._closed and (self._filling is None or self._filling.done()):
-            self._filling = asyncio.create_task(self._fill())
+        :raise WorkerDied: the nursery was killed this moment.
+        """
+        await self.start()
+        if self._nursery is None:
+            raise WorkerDied(-signal.SIGKILL)
+        return await self._nursery.fork()
 
     async def close(self) -> None:
-        self._closed = True
-        if self._filling:
-            self._filling.cancel()
-            await asyncio.gather(self._filling, return_exceptions=True)
-        await asyncio.gather(*(worker.end() for worker in self._all))
-
-    async def _fill(self) -> None:
-        while len(self._spares) < self._limits.spare_workers:
-            self._spares.append(await self._start())
-
-    async def _start(self) -> Worker:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "irt_engine.service.worker",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=self._environment(),
-            limit=MEBIBYTE,
-        )
-        worker = Worker(process)
-        self._all = {other for other in self._all if other.alive} | {worker}
-        return worker
+        if self._nursery:
+            await self._nursery.end()
 
     def _environment(self) -> dict[str, str]:
-        """Ours, without the token, and so that the worker imports the same package from wherever it was found."""
+        """Ours, without the token, and so that the nursery imports the same package from wherever it was found."""
         package = str(Path(irt_engine.__file__).parents[1])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = max(1, usable_cpus() // self._limits.max_running)
         env = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
-        defaults = {"NUMBA_NUM_THREADS": str(threads)}
+        # A process of ours has one thread when it forks; macOS cannot know.
+        defaults = {"NUMBA_NUM_THREADS": str(threads), "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
         return defaults | env | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+
+
+class Nursery:
+    """The service's end of `nursery.py`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, commands: socket.socket) -> None:
+        self._process, self._commands = process, commands
+        self._ended: dict[int, asyncio.Future[int]] = {}
+        self._forked: deque[asyncio.Future[int]] = deque()
+        self._watching = asyncio.create_task(self._watch())
+
+    @classmethod
+    async def start(cls, environment: Mapping[str, str]) -> Nursery:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "irt_engine.service.nursery", str(os.getpid()),
+                stdin=theirs, stdout=asyncio.subprocess.PIPE, env=environment,
+            )  # fmt: skip
+        return cls(process, ours)
+
+    @property
+    def alive(self) -> bool:
+        return not self._watching.done()
+
+    async def fork(self) -> Worker:
+        """:raise WorkerDied: the nursery itself died."""
+        forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._forked.append(forked)
+        ours, theirs = socket.socketpair()
+        with theirs, contextlib.suppress(ConnectionError):
+            socket.send_fds(self._commands, [b'{"fork": 1}\n'], [theirs.fileno()])
+        events, commands = await asyncio.open_connection(sock=ours, limit=MEBIBYTE)
+        pid = await forked
+        return Worker(pid, events, commands, self._ended[pid], self._kill)
+
+    async def end(self) -> None:
+        """End it with all workers."""
+        self._commands.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._watching
+
+    def _kill(self, pid: int) -> None:
+        with contextlib.suppress(OSError):
+            self._commands.sendall(json.dumps({"kill": pid}).encode() + b"\n")
+
+    async def _watch(self) -> None:
+        """Take in who was forked and who ended, until the nursery itself ends, and its workers with it."""
+        reports = self._process.stdout
+        while reports and (line := await reports.readline()):
+            report = json.loads(line)
+            if "forked" in report:
+                self._ended[report["forked"]] = asyncio.get_running_loop().create_future()
+                _settle(self._forked.popleft(), report["forked"])
+            else:
+                _settle(self._ended.pop(report["exited"]), report["status"])
+        status = await self._process.wait()
+        for ended in self._ended.values():
+            _settle(ended, status)
+        for forked in self._forked:
+            if not forked.done():
+                forked.set_exception(WorkerDied(status))
+
+
+def _settle(future: asyncio.Future[int], value: int) -> None:
+    # Whoever waited may have been cancelled.
+    if not future.done():
+        future.set_result(value)

@@ -6,7 +6,8 @@ import json
 
 import pyarrow as pa
 import pytest
-from service_harness import multipart
+
+from contract.conformance.bodies import multipart
 
 ROWS = [
     {"user_id": "u1", "item_id": "q1", "is_correct": True},
@@ -125,7 +126,7 @@ def test_duplicate_answers_are_refused_with_their_count(client, contract, prefer
     assert "2" in problem["detail"]
 
 
-def test_wrong_values_in_parquet(client, contract):
+def test_wrong_values_in_parquet(client, contract, parquet):
     ids = {"user_id": ["u1", "u2"], "item_id": ["q1", "q1"]}
     for column in (pa.array([1, 2]), pa.array([True, None]), pa.array(["yes", "no"]), pa.array([0.5, 1.0])):
         form = multipart({}, pa.table({**ids, "is_correct": column}))

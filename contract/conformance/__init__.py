@@ -1,0 +1,1 @@
+"""Tests that every calibration service must pass; `./irt conformance URL` runs them."""

@@ -1,0 +1,89 @@
+"""The reference cases: what a service calibrates and scores equals R mirt's results, at the stated tolerances."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.reference import cases
+
+
+def calibrated(client: httpx.Client, health: dict[str, Any], case: str, request: dict[str, Any]) -> dict[str, Any]:
+    columns = cases.columns(case)
+    if len(columns["user_id"]) > health["limits"]["rows"]:
+        pytest.skip(f"the service takes {health['limits']['rows']} rows; this case has {len(columns['user_id'])}")
+    if (model := request.get("model", "2PL")) not in health["models"]:
+        pytest.skip(f"the service does not fit {model}, and says so in /healthz")
+    response = client.post("/irt/calibrate", json={"observations": columns, **request})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+@pytest.mark.parametrize("fit", cases.FITS, ids=str)
+def test_fit_with_a_fixed_latent_distribution(client, health, fit):
+    cases.assert_is_fit(calibrated(client, health, fit.case, json.loads(fit.request)), fit)
+
+
+@pytest.mark.parametrize("case", cases.RASCH)
+def test_rasch_with_a_free_variance(client, health, case):
+    cases.assert_is_rasch(calibrated(client, health, case, {"model": "Rasch"}), case)
+
+
+@pytest.mark.parametrize(("case", "fit", "drift_z"), cases.FIXED_ANCHORS)
+def test_fixed_anchors_with_a_free_latent_distribution(client, health, case, fit, drift_z):
+    request = {"anchors": cases.anchors(case), "linking": {"method": "fixed", "drift_z": drift_z}}
+    cases.assert_has_fixed_anchors(calibrated(client, health, case, request), case, fit)
+
+
+@pytest.mark.parametrize("method", cases.METHODS)
+@pytest.mark.parametrize(("calibrated_case", "case", "anchors"), cases.LINKINGS)
+def test_linking(client, health, calibrated_case, case, anchors, method):
+    request = {"anchors": cases.anchors(calibrated_case), "linking": {"method": method}}
+    cases.assert_is_linked(calibrated(client, health, calibrated_case, request), case, anchors, method)
+
+
+@pytest.mark.parametrize(
+    ("case", "model", "file"),
+    [
+        ("b_sat12", "2PL", "expected_scores_2PL.csv"),
+        ("d_2pl_sparse", "2PL", "expected_scores.csv"),
+        ("e_rasch_1pl_sparse", "Rasch", "expected_scores_rasch.csv"),
+        ("e_rasch_1pl_sparse", "1PL", "expected_scores_1pl.csv"),
+    ],
+)
+def test_abilities_after_calibration(client, health, case, model, file):
+    rows = calibrated(client, health, case, {"model": model})["abilities"]
+    wanted = cases.table(case, file)
+    assert [row["user_id"] for row in rows] == [row["user_id"] for row in wanted]
+    for name, theirs in (("theta", "eap"), ("se", "se_eap")):
+        assert [row[name] for row in rows] == pytest.approx([float(row[theirs]) for row in wanted], abs=2e-3)
+
+
+@pytest.mark.parametrize("case", ["i_scoring_2pl", "i_scoring_3pl"])
+def test_scores_with_given_parameters(client, case):
+    """WLE is Warm's (1989), which mirt's is for the 2PL alone."""
+    request = {
+        "observations": cases.columns(case), "items": cases.scored_items(case),
+        "options": {"scores": ["EAP", "MAP", "WLE"]},
+    }  # fmt: skip
+    response = client.post("/irt/score", json=request)
+    assert response.status_code == 200, response.text
+    rows, wanted = response.json()["abilities"], cases.expected(case)["scores"]
+    assert [row["user_id"] for row in rows] == [row["user_id"] for row in wanted]
+    for name, theirs in (
+        ("theta", "eap"), ("se", "se_eap"), ("map", "map_exact"), ("se_map", "se_map_exact"), ("wle", "wle_warm_exact"),
+    ):  # fmt: skip
+        assert [row[name] for row in rows] == pytest.approx([row[theirs] for row in wanted], abs=1e-4)
+
+
+def test_scores_under_another_prior(client):
+    case = "i_scoring_2pl"
+    request = {
+        "observations": cases.columns(case), "items": cases.scored_items(case), "latent": {"mean": 0.5, "sd": 1.2}
+    }  # fmt: skip
+    rows, wanted = client.post("/irt/score", json=request).json()["abilities"], cases.expected(case)["scores"]
+    for name, theirs in (("theta", "eap_prior_n05_v144"), ("se", "se_eap_prior_n05_v144")):
+        assert [row[name] for row in rows] == pytest.approx([row[theirs] for row in wanted], abs=1e-4)

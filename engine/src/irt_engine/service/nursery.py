@@ -1,0 +1,137 @@
+"""The process that workers are forked from: it has loaded all that a calibration needs, and calibrates nothing itself.
+
+So each calibration has a process of its own, and none waits for interpreter, packages and kernels to be loaded. It is
+started by `workers.py`, never by hand. Commands arrive as JSON lines on the standard input, a Unix socket: `fork` with
+one end of a socket pair, by which the service speaks with the new worker, or `kill` with the worker's number. What was
+the standard output tells who was forked, and who ended with which status. When the input ends, the service is gone,
+and so are this process and all workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, TextIO
+
+import numpy as np
+
+from irt_engine import threads, warm_up
+from irt_engine.service import worker
+from irt_engine.service.observations import Observations
+
+_UNHURRIED_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+_COMMAND_BYTES = 4096
+
+
+class Nursery:
+    """Forks, reaps and reports. It has one thread, so that a fork never copies a lock that another one holds."""
+
+    def __init__(self, commands: socket.socket, reports: TextIO) -> None:
+        self._commands, self._reports = commands, reports
+        self._alive: set[int] = set()
+        self._wakeup, wakened = socket.socketpair()
+        for end in (self._wakeup, wakened):
+            end.setblocking(False)
+        self._wakened = wakened
+        signal.set_wakeup_fd(wakened.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        """Obey until the service is gone."""
+        warm = False
+        while True:
+            ready, _, _ = select.select([self._commands, self._wakeup], [], [], None if warm else _UNHURRIED_SECONDS)
+            if not ready:
+                # Nobody waits.
+                _warm_up()
+                warm = True
+            if self._wakeup in ready:
+                with contextlib.suppress(BlockingIOError):
+                    self._wakeup.recv(_COMMAND_BYTES)
+                self._reap()
+            if self._commands in ready:
+                text, descriptors, _, _ = socket.recv_fds(self._commands, _COMMAND_BYTES, 8)
+                if not text:
+                    os._exit(1)
+                for line in text.splitlines():
+                    self._obey(json.loads(line), descriptors)
+
+    def _obey(self, command: dict[str, Any], descriptors: list[int]) -> None:
+        pid = command.get("kill")
+        if pid is None:
+            self._fork(descriptors.pop(0))
+        # One that was reaped is no longer ours, and its number may be another's.
+        elif pid in self._alive:
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, descriptor: int) -> None:
+        us = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._become_worker(us, descriptor)
+            finally:
+                os._exit(1)
+        os.close(descriptor)
+        self._alive.add(pid)
+        self._report(forked=pid)
+
+    def _become_worker(self, parent: int, descriptor: int) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for ours in (self._commands, self._wakeup, self._wakened, self._reports):
+            ours.close()
+        tie_to(parent)
+        worker.main(socket.socket(fileno=descriptor))
+
+    def _reap(self) -> None:
+        while self._alive:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._alive.discard(pid)
+            self._report(exited=pid, status=os.waitstatus_to_exitcode(status))
+
+    def _report(self, **report: int) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._reports.write(json.dumps(report) + "\n")
+            self._reports.flush()
+
+
+def tie_to(parent: int) -> None:
+    """End with the parent, even when it is killed while we are in the middle of a long kernel."""
+    # The service decides when we end; a Ctrl-C or a stop of the whole process group is meant for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _warm_up() -> None:
+    warm_up()
+    # The first Arrow array made of Python values imports pandas, where that is installed.
+    Observations(["u"], ["i"], np.zeros(1, dtype=np.int8)).to_arrow()
+    threads.close()
+
+
+def main(parent: int) -> None:
+    tie_to(parent)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
+    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # A library that prints must not end up between our lines: its standard output becomes the log.
+    os.dup2(2, 1)
+    Nursery(socket.socket(fileno=os.dup(0)), reports).serve()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
