@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import draw_columns
 
 from irt_engine import CalibrationError, Responses, Settings, calibrate, score
+from tests.engine.drawing import draw_columns
 
 MODELS = ["Rasch", "1PL", "2PL", "3PL"]
 Columns = tuple[list[str], list[str], list[int]]

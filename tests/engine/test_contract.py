@@ -8,9 +8,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from conftest import draw
 
 from irt_engine import Settings, calibrate, score
+from tests.engine.drawing import draw
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
 ANCHORS = [{"item_id": f"q{j:03d}", "params": {"a": 1.0 + 0.05 * j, "b": 0.3 * j - 1}} for j in range(6)]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_columns
 
 from irt_engine import Responses, Settings, calibrate
+from tests.engine.drawing import draw_columns
 
 ANCHORS = [{"item_id": f"q{j:03d}", "params": {"a": 1.0 + 0.03 * j, "b": 0.1 * j - 1}} for j in range(15)]
 REQUESTS = [
@@ -34,7 +34,7 @@ def digest(*, shuffled: bool = False) -> str:
 
 
 def digest_in_a_process(**environment: str) -> str:
-    code = "import sys; sys.path[:0] = sys.argv[1:]; from test_determinism import digest; print(digest())"
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from tests.engine.test_determinism import digest; print(digest())"
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
     path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(

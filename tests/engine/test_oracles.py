@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from conftest import draw
 
 from irt_engine import Responses, Settings, calibrate
 from irt_engine.covariance import DenseCovariance
@@ -21,6 +20,7 @@ from irt_engine.priors import Prior, Priors
 from irt_engine.quadrature import Quadrature
 from irt_engine.settings import Anchor
 from irt_engine.specification import specify
+from tests.engine.drawing import draw
 
 QUADRATURE = Quadrature.normal(61, -6.0, 6.0)
 ANCHORS = {f"q{j:03d}": Anchor(f"q{j:03d}", 1.0 + 0.1 * j, 0.3 * j - 0.5, 0.15 if j == 1 else None) for j in range(3)}

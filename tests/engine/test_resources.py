@@ -7,10 +7,10 @@ import sys
 
 import numba
 import pytest
-from conftest import draw
 
 import irt_engine.kernels as kernels
 from irt_engine import Responses, Settings, calibrate, simulate, warm_up
+from tests.engine.drawing import draw
 
 PEAK = """
 import gc, sys

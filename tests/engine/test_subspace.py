@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import draw
 
 from irt_engine import Responses, Settings
 from irt_engine.covariance import DenseCovariance
@@ -13,6 +12,7 @@ from irt_engine.fitting import fit_bank
 from irt_engine.information import Information
 from irt_engine.settings import Anchor
 from irt_engine.subspace import SubspaceCovariance, invert
+from tests.engine.drawing import draw
 
 
 def information_of(responses, settings=None, fixed=None) -> Information:

@@ -99,10 +99,12 @@ class Estimator:
         self._runaways, self._progress = runaways, progress
         self._beyond = np.zeros(model.n_items, np.int64)
 
-    def run(self) -> Fit:
-        state = _State(self._model.tied(self._model.start.copy()))
+    def run(self, near: np.ndarray | None = None) -> Fit:
+        """Estimate; from `near` (J + 1, 3), where that is known to be near the maximum, and else from the start."""
+        x = self._model.start if near is None else np.where(self._model.free, near, self._model.start)
+        state = _State(self._model.tied(x.copy()))
         persons = np.zeros((self._offsets.size - 1, 3))
-        for stage in self._stages():
+        for stage in self._stages(near is None):
             objective = Objective(
                 self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge
             )
@@ -120,7 +122,13 @@ class Estimator:
             state.max_change, state.max_gradient,
         )  # fmt: skip
 
-    def _stages(self) -> Iterator[_Stage]:
+    def _stages(self, from_afar: bool) -> Iterator[_Stage]:
+        if from_afar:
+            yield from self._first_stages()
+        yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance))
+        yield _Stage(np.float64, self._quadrature, self._tolerance)
+
+    def _first_stages(self) -> Iterator[_Stage]:
         thin = self._quadrature.thinned()
         n_persons, n_answers = self._offsets.size - 1, int(self._offsets[-1])
         stride = min(n_persons // _SAMPLE_PERSONS, n_answers // (self._model.n_items * _SAMPLE_ANSWERS))
@@ -128,8 +136,6 @@ class Estimator:
             yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
         if thin is not self._quadrature:
             yield _Stage(np.float32, thin, 1e-3)
-        yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance))
-        yield _Stage(np.float64, self._quadrature, self._tolerance)
 
     def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
         """Iterate on one stage's objective until its tolerance is met, or it cannot be met in its precision."""

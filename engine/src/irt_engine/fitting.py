@@ -50,6 +50,7 @@ def fit_bank(
     """
     quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
     without_guessing: set[str] = set()
+    near: np.ndarray | None = None
     while True:
         kept = apply_rules(responses, settings, exclusion)
         model = specify(kept, settings, fixed, without_guessing)
@@ -57,14 +58,18 @@ def fit_bank(
         estimator = Estimator(
             kept.offsets, kept.codes, model, quadrature, tolerance, settings.max_iterations, runaways, progress
         )
-        fit = estimator.run()
+        fit = estimator.run(near)
         x = fit.evaluation.x
         lost = runaways(model, x) | ((np.abs(x[:-1, 0]) < MIN_SLOPE) & (model.free[:-1, 0] | model.common))
         if not lost.any():
             return FittedBank(kept, model, fit)
         numbers = np.flatnonzero(exclusion.items)
+        excluded = len(exclusion.item_reasons)
         for j in np.flatnonzero(lost).tolist():
             _set_aside(kept.item_ids[j], int(numbers[j]), x[j], exclusion, without_guessing)
+        # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated
+        # as if it had never been there.
+        near = x if len(exclusion.item_reasons) == excluded else None
 
 
 def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, without_guessing: set[str]) -> None:

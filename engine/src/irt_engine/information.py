@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from irt_engine.kernels import information, items, tables
+from irt_engine.memory import scattered_zeros
 from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, latent
 from irt_engine.objective import Evaluation, Objective, group_starts
 from irt_engine.threads import run
@@ -80,7 +81,7 @@ class Information:
         x, model = self._evaluation.x, self.model
         nodes, quadrature = self._objective.nodes(x), self._objective.quadrature
         shape = (2 * model.n_items, nodes.size)
-        table, by_intercept, by_guessing = np.empty(shape), np.empty(shape), np.empty(shape)
+        table, by_intercept, by_guessing = (scattered_zeros(shape, np.float64) for _ in range(3))
         run(tables.fill_log_probability, *model.items(x), nodes, table, work=10.0 * table.size)
         run(tables.fill_scores, *model.items(x), nodes, by_intercept, by_guessing, work=10.0 * table.size)
         own = self.column[:-1].copy()

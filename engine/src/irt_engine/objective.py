@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.kernels import expectation, items, tables
+from irt_engine.memory import scattered_zeros
 from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
 from irt_engine.priors import LogDensity
 from irt_engine.quadrature import Quadrature
@@ -66,9 +67,9 @@ class Objective:
         n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (12 * rows * size)))
         self._starts = group_starts(offsets, n_groups)
         self.n_persons = int(sum(-(-int(n) // stride) for n in np.diff(self._starts)))
-        self._table = np.zeros((rows, size), precision)
+        self._table = scattered_zeros((rows, size), precision)
         self._log_weights = quadrature.log_weights.astype(precision)
-        self._part = np.zeros((n_groups, rows, size), precision)
+        self._part = scattered_zeros((n_groups, rows, size), precision)
         self._group_counts = np.zeros((n_groups, rows, size))
         self._group_loglik = np.zeros(n_groups)
 

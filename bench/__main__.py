@@ -1,0 +1,37 @@
+"""`./irt bench`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="irt bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="NAME")
+    engine = commands.add_parser("engine", help="the engine against its peers: seconds, memory, ratios")
+    engine.add_argument("--cases", help="some of the cases, separated by commas (default: all; --cases help)")
+    engine.add_argument("--engines", help="some of the engines, separated by commas (default: all; --engines help)")
+    engine.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds a peer may take for a case")
+    engine.add_argument("--repeat", type=int, default=5, metavar="N", help="fits of short cases, of which the median")
+    engine.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    recovery = commands.add_parser("recovery", help="whether confidence intervals cover the truth they should")
+    recovery.add_argument("--replications", type=int, default=200, metavar="N", help="default: %(default)s")
+    recovery.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.command == "engine":
+            from bench import engine as measured
+
+            return measured.run(arguments)
+        from bench import recovery as simulated
+
+        return simulated.run(arguments.replications, arguments.seed)
+    except KeyboardInterrupt:
+        print("\nirt bench: ended", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
