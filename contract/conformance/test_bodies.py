@@ -89,6 +89,11 @@ def test_unknown_kinds_of_body(client, contract, headers):
     assert "gzip" in told.get("accept-encoding", "") or "application/json" in told["accept-post"]
 
 
+def test_kind_of_body_is_refused_before_the_key(client, contract):
+    headers = {"Content-Type": "text/plain", "Idempotency-Key": "not a key"}
+    contract.problem(post(client, content=b"{}", headers=headers), 415, "unsupported-media-type")
+
+
 @pytest.mark.parametrize(
     "content",
     [

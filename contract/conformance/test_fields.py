@@ -72,6 +72,9 @@ def test_wrong_observations(client, contract, observations, fields, preference):
         ({"anchors": [{"item_id": "q1"}]}, "anchors[0]"),
         ({"anchors": [{"item_id": "q1", "params": {"a": "1", "b": 0}}]}, "anchors[0].params.a"),
         ({"anchors": [{"item_id": "q1", "params": {"a": 1e999, "b": 0}}]}, "anchors[0].params.a"),
+        ({"anchors": [{"item_id": "q1", "params": {"a": 10**400, "b": 0}}]}, "anchors[0].params.a"),
+        ({"anchors": [{"item_id": "q1", "params": {"a": 1, "b": 1e200}}]}, "anchors[0].params.b"),
+        ({"anchors": [{"item_id": 2**70, "params": {"a": 1, "b": 0}}]}, "anchors[0].item_id"),
         ({"linking": {"method": "magic"}}, "linking.method"),
         ({"linking": "none"}, "linking"),
         ({"options": {"quadrature": 61}}, "options.quadrature"),
@@ -82,6 +85,7 @@ def test_wrong_observations(client, contract, observations, fields, preference):
         ({"options": {"tolerance": -1}}, "options.tolerance"),
         ({"options": {"scores": ["best"]}}, "options.scores"),
         ({"options": {"priors": {"a": {"dist": "cauchy"}}}}, "options.priors.a"),
+        ({"options": {"priors": {"b": {"dist": "normal", "mean": 0, "sd": 1e-300}}}}, "options.priors.b.sd"),
         ({"options": []}, "options"),
     ],
 )
@@ -108,6 +112,8 @@ def test_wrong_settings(client, contract, settings, field, preference):
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": "x", "b": 0}}]}, "items[0].params.a"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "model": "2PL"}, "model"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "latent": {"sd": 0}}, "latent.sd"),
+        ({"items": [{"item_id": "q1", "params": {"a": 1, "b": 0}}], "latent": {"sd": 1e308}}, "latent.sd"),
+        ({"items": [{"item_id": "q1", "params": {"a": 1e200, "b": 0}}]}, "items[0].params.a"),
         ({"items": [{"item_id": "q1", "model": "2PL", "params": {"a": 1, "b": 0}}], "options": {"x": 1}}, "options.x"),
     ],
 )

@@ -173,9 +173,7 @@ def test_separated_persons_do_not_stop_the_calibration():
     user, item = np.divmod(np.arange(right.size), 8)
     columns = [f"u{u:03d}" for u in user], [f"q{i}" for i in item], right.ravel().astype(int).tolist()
     for model in MODELS:
-        with pytest.raises(
-            CalibrationError, match="8 of 8 items are excluded: 8 diverged|items are too few to determine"
-        ):
+        with pytest.raises(CalibrationError, match="items have no finite estimate|items are too few to determine"):
             result_of(columns, model=model)
 
 

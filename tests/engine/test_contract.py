@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
-from irt_engine import Settings, calibrate, score
+from irt_engine import CalibrationError, Settings, calibrate, score
+from irt_engine.linking import AnchorParameters, link
 from tests.engine.drawing import draw
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
@@ -74,3 +76,52 @@ def test_anchors_are_told_from_other_items():
 def test_the_default_prior_of_guessing_is_told():
     result = calibrate(draw(600, 12, seed=1), Settings(model="3PL")).to_contract()
     assert result["fit_meta"]["model_spec"]["priors"] == {"c": {"dist": "normal_logit", "mean": -1.39, "sd": 0.5}}
+
+
+def test_an_anchor_held_with_guessing_is_a_3pl_item(schemas):
+    anchors = [{**ANCHORS[0], "params": {"a": 1.0, "b": -1.0, "c": 0.2}}, *ANCHORS[1:]]
+    request = {"model": "2PL", "anchors": anchors, "linking": {"method": "fixed", "drift_z": 100}}
+    result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
+    check(schemas, "Calibration", result)
+    assert {row["model"]: sorted(row["params"]) for row in result["item_params"]} == {
+        "2PL": ["a", "b"],
+        "3PL": ["a", "b", "c"],
+    }
+
+
+@pytest.mark.parametrize("method", ["mean_mean", "fixed"])
+def test_anchors_without_answers_are_listed(schemas, method):
+    absent = [{"item_id": item, "params": {"a": 1.0, "b": 0.0}} for item in ("q0000", "zz")]
+    seed = {"item_id": "seed", "params": {"a": 1.0, "b": 0.0}, "fixed": False}
+    request = {"anchors": [*absent, *ANCHORS, seed], "linking": {"method": method, "drift_z": 100}}
+    result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
+    check(schemas, "Calibration", result)
+    spec = result["fit_meta"]["model_spec"]
+    listed = spec["linking_constants"]["anchors"]
+    ids = [anchor["item_id"] for anchor in listed]
+    assert ids == sorted(ids) and len(ids) == 8
+    assert (spec["n_anchors"], spec["linking_constants"]["n_anchors_used"]) == (8, 6)
+    assert [anchor for anchor in listed if not anchor["used"]] == [
+        {
+            "item_id": item,
+            "used": False,
+            "robust_z_a": None,
+            "robust_z_b": None,
+            "reason": "not among the calibrated items",
+        }
+        for item in ("q0000", "zz")
+    ]
+
+
+def test_anchors_that_are_flat_do_not_link():
+    anchors = [{"item_id": "q000", "params": {"a": 1e-300, "b": 0.0}}]
+    request = {"anchors": anchors, "linking": {"method": "mean_mean", "min_anchors": 1}}
+    with pytest.raises(CalibrationError, match=r"over 1 anchors gave slope .*e\+"):
+        calibrate(draw(600, 12, seed=1), Settings.from_contract(request))
+
+
+@pytest.mark.parametrize("method", ["stocking_lord", "haebara"])
+def test_curves_that_are_steps_do_not_link(method):
+    anchors = AnchorParameters(*(np.array([value]) for value in (1e6, 0.05, 0.0, 1.0, 0.0, 0.0)))
+    with pytest.raises(CalibrationError, match=r"over 1 anchors .*(a from 1e\+06|slope)"):
+        link(method, anchors)

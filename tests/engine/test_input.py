@@ -12,6 +12,7 @@ import pytest
 
 from irt_engine import InputError, Responses, Settings, calibrate, score, simulate
 from irt_engine.priors import Prior, Priors
+from irt_engine.service.scoring import ScoreRequest
 
 USERS, ITEMS, RIGHT = ["b", "a", "a", "10"], ["2", "1", "2", "1"], [1, 0, 1, 1]
 
@@ -114,6 +115,12 @@ def test_missing_columns_and_files_that_are_no_parquet(tmp_path):
         Responses.from_table(pa.table({"user_id": ["a"], "is_correct": [1]}))
     assert caught.value.field == "observations.item_id"
     (tmp_path / "x.parquet").write_text("no")
+    twice = pa.table([["a"], ["a"], ["1"], [1]], names=["user_id", "user_id", "item_id", "is_correct"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    for read in (lambda: Responses.from_table(twice), lambda: Responses.from_parquet(tmp_path / "twice.parquet")):
+        with pytest.raises(InputError, match="more than once") as caught:
+            read()
+        assert caught.value.field == "observations.user_id"
     with pytest.raises(InputError, match="not a Parquet file"):
         Responses.from_parquet(tmp_path / "x.parquet")
     with pytest.raises(FileNotFoundError):
@@ -126,6 +133,9 @@ def test_errors_travel_between_processes():
     )
     assert pickle.loads(pickle.dumps(error)).errors == error.errors
 
+
+# No float is as large, and no 64 bits hold it.
+HUGE = 10**400
 
 FULL = {
     "model": "3PL",
@@ -213,6 +223,21 @@ def test_defaults_are_the_contracts():
         ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": 0, "d": 0}}]}, "anchors[0].params.d"),
         ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": 0}, "fixed": 1}]}, "anchors[0].fixed"),
         ({"anchors": [FULL["anchors"][0]] * 2}, "anchors[1].item_id"),
+        ({"anchors": [{"item_id": 2**64, "params": {"a": 1, "b": 0}}]}, "anchors[0].item_id"),
+        ({"anchors": [{"item_id": -(2**63) - 1, "params": {"a": 1, "b": 0}}]}, "anchors[0].item_id"),
+        ({"anchors": [{"item_id": "1", "params": {"a": 1001, "b": 0}}]}, "anchors[0].params.a"),
+        ({"anchors": [{"item_id": "1", "params": {"a": -1e200, "b": 0}, "fixed": False}]}, "anchors[0].params.a"),
+        ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": -1e200}}]}, "anchors[0].params.b"),
+        ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": HUGE}}]}, "anchors[0].params.b"),
+        ({"options": {"priors": {"a": {"dist": "normal", "mean": 1001, "sd": 1}}}}, "options.priors.a.mean"),
+        ({"options": {"priors": {"a": {"dist": "lognormal", "mean": 0, "sd": 1e-300}}}}, "options.priors.a.sd"),
+        ({"options": {"priors": {"b": {"dist": "normal", "mean": 0, "sd": 1e300}}}}, "options.priors.b.sd"),
+        ({"options": {"priors": {"c": {"dist": "beta", "alpha": 1e306, "beta": 1}}}}, "options.priors.c.alpha"),
+        ({"options": {"tolerance": HUGE}}, "options.tolerance"),
+        ({"options": {"theta_min": -HUGE}}, "options.theta_min"),
+        ({"options": {"max_iterations": HUGE}}, "options.max_iterations"),
+        ({"linking": {"drift_z": HUGE}}, "linking.drift_z"),
+        ({"linking": {"min_anchors": HUGE}}, "linking.min_anchors"),
     ],
 )
 def test_a_wrong_setting_is_named(request_, field):
@@ -232,6 +257,22 @@ def test_all_wrong_settings_are_named_at_once():
     assert sorted(found) == sorted(expected)
 
 
+@pytest.mark.parametrize("id_", [2**64 - 1, -(2**63)])
+def test_ids_may_have_64_bits(id_):
+    anchors = [{"item_id": id_, "params": {"a": 1, "b": 0}}]
+    assert Settings.from_contract({"anchors": anchors}).anchors[0].item_id == str(id_)
+
+
+@pytest.mark.parametrize(
+    "latent", [{"sd": 1e308}, {"sd": 1e-7}, {"sd": HUGE}, {"sd": 0}, {"mean": 1001}, {"mean": -HUGE}]
+)
+def test_a_latent_prior_beyond_all_bounds_is_named(latent):
+    [name] = latent
+    with pytest.raises(InputError) as caught:
+        ScoreRequest.from_contract({"items": [{"item_id": "1", "params": {"a": 1, "b": 0}}], "latent": latent})
+    assert (caught.value.field, caught.value.value) == (f"latent.{name}", latent[name])
+
+
 @pytest.mark.parametrize(
     ("items", "field"),
     [
@@ -239,6 +280,9 @@ def test_all_wrong_settings_are_named_at_once():
         ([{"item_id": "1", "model": "2PL", "params": {"a": 1, "b": 0, "c": 0.2}}], "items[0].params.c"),
         ([{"item_id": "1", "params": {"a": 1, "b": 0}}] * 2, "items[1].item_id"),
         ([{"item_id": "1", "model": "x", "params": {"a": 1, "b": 0}}], "items[0].model"),
+        ([{"item_id": "1", "params": {"a": 1e200, "b": 0}}], "items[0].params.a"),
+        ([{"item_id": "1", "params": {"a": 1, "b": HUGE}}], "items[0].params.b"),
+        ([{"item_id": 2**64, "params": {"a": 1, "b": 0}}], "items[0].item_id"),
     ],
 )
 def test_wrong_items_to_score_with_are_named(items, field):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
+import subprocess
 import threading
+from typing import Any
 
 import psutil
 import pytest
-from service_harness import assert_gone
+from service_harness import ServiceProcess, assert_gone
 
 from contract.conformance.bodies import wait_for
+from irt_engine.service.jobs import RESPONSES_FILE, Job
+from irt_engine.service.limits import Limits
+from irt_engine.service.metrics import Metrics
+from irt_engine.service.runner import Runner
+from irt_engine.service.store import JobStore
+from irt_engine.service.workers import Workers
 
 HEADERS = {"Prefer": "respond-async", "Idempotency-Key": "night"}
 
@@ -120,12 +130,99 @@ def test_broken_record_does_not_keep_the_service_from_starting(start_service, ls
     wait_for(lambda: service.client.get(url).json()["status"] == "succeeded")
     service.stop()
     jobs = service.folder / "state" / "jobs"
-    for name, text in (("cut", '{"id": "cut", "ki'), ("other", '{"some": "thing"}'), ("list", "[]")):
+    good = json.loads((jobs / url.rpartition("/")[2] / "job.json").read_text())
+    odd = {
+        "cut": '{"id": "cut", "ki',
+        "other": '{"some": "thing"}',
+        "list": "[]",
+        "elsewhere": json.dumps(good),
+    }
+    for name, value in (
+        ("submitted_at", None),
+        ("submitted_at", "yesterday"),
+        ("finished_at", "yesterday"),
+        ("status", "unknown"),
+        ("status", []),
+        ("kind", "unknown"),
+        ("attempts", None),
+        ("timings", None),
+        ("ended", None),
+    ):
+        folder = f"{name}-{value}"
+        odd[folder] = json.dumps({**good, "id": folder, name: value})
+    for name, text in odd.items():
         (jobs / name).mkdir()
         (jobs / name / "job.json").write_text(text)
     (jobs / "empty").mkdir()
+    (jobs / "file").write_text("")
     service.start()
     assert [job["status"] for job in service.client.get("/irt/jobs").json()["jobs"]] == ["succeeded"]
+    assert service.log().count("is left alone") == len(odd) + 2
+    assert {path.name for path in jobs.iterdir()} >= odd.keys()
+
+
+@pytest.mark.parametrize("status", ["running", "queued"])
+def test_result_that_came_before_its_record(start_service, contract, lsat7, status):
+    """A service that ends between the two: the job is done, whatever its record says."""
+    service = start_service()
+    url = submit(service.client, {"json": {"observations": lsat7}})
+    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded")
+    result = service.client.get(f"{url}/result").content
+    service.kill()
+    folder = service.folder / "state" / "jobs" / url.rpartition("/")[2]
+    record = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**record, "status": status, "finished_at": None}))
+    (folder / "responses.parquet").write_bytes(b"left behind")
+    service.start()
+    job = service.client.get(url).json()
+    contract.check("Job", job)
+    assert job["status"] == "succeeded" and job["finished_at"]
+    assert service.client.get(f"{url}/result").content == result
+    assert submit(service.client, {"json": {"observations": lsat7}}) == url
+    assert not (folder / "responses.parquet").exists()
+
+
+def test_record_is_written_before_the_responses_go(tmp_path):
+    """Whenever the service ends, the job can be run again or has its end on record."""
+
+    class Store(JobStore):
+        async def update(self, job: Job, **changes: Any) -> None:
+            seen.append((job.folder / RESPONSES_FILE).exists())
+            await super().update(job, **changes)
+
+    async def finish() -> Job:
+        store, limits = Store(tmp_path / "state"), Limits()
+        folder = store.new_folder("j")
+        (folder / RESPONSES_FILE).touch()
+        job = await store.add(Job("j", "calibrate", folder, "f", 1))
+        runner = Runner(store, Workers(limits), limits, Metrics())
+        runner._queue.append((job, None))
+        await runner.cancel(job)
+        store.close()
+        return job
+
+    seen: list[bool] = []
+    job = asyncio.run(finish())
+    assert seen == [True]
+    assert not (job.folder / RESPONSES_FILE).exists()
+    assert json.loads((job.folder / "job.json").read_text())["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("name", ["incoming", "jobs"])
+def test_state_that_is_not_a_folder(tmp_path, name):
+    service = ServiceProcess(tmp_path)
+    state = tmp_path / "state"
+    state.mkdir()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    if name == "incoming":
+        (state / name).symlink_to(tmp_path / "precious")
+    else:
+        (state / name).touch()
+    done = subprocess.run(service.command, env=service.environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert str(state / name) in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "precious" / "file").exists()
 
 
 def test_interrupted_uploads_are_swept_away(start_service, lsat7):

@@ -93,6 +93,9 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     _add_responses(parser)
     add = parser.add_argument
     add("--items", type=Path, required=True, metavar="FILE", help=f"a result of `calibrate`, or {_ITEMS}")
+    default = "that of the calibration, where its result is given, else"
+    add("--latent-mean", type=float, metavar="X", help=f"mean of the prior of ability (default: {default} 0)")
+    add("--latent-sd", type=float, metavar="X", help=f"standard deviation of that prior (default: {default} 1)")
     add("--quadrature-points", type=int, metavar="N", help="nodes of the ability distribution (default: 61)")
     add("--theta-min", type=float, metavar="X", help="lowest node (default: -6)")
     add("--theta-max", type=float, metavar="X", help="highest node (default: 6)")

@@ -41,11 +41,25 @@ def calibrate_file(arguments: argparse.Namespace) -> int:
 def score_file(arguments: argparse.Namespace) -> int:
     settings = Settings.from_contract({"options": _options(arguments)})
     items = _item_rows("items", arguments.items)
-    scores = score(Responses.from_parquet(arguments.responses), items, settings)
+    latent = _latent_of(arguments)
+    scores = score(Responses.from_parquet(arguments.responses), items, settings, latent=latent)
     _write(scores.to_contract(), arguments.out)
     excluded = len(scores.excluded["users"])
     print(f"irt-engine: scored {scores.responses.n_users} users, {excluded} excluded", file=sys.stderr)
     return 0
+
+
+def _latent_of(arguments: argparse.Namespace) -> tuple[float, float]:
+    """Mean and SD of the prior: as given, else those of the calibration that the items are the result of, else 0, 1."""
+    mean, sd = 0.0, 1.0
+    result = _json("items", arguments.items) if arguments.items.suffix.lower() != ".csv" else None
+    if isinstance(result, dict):
+        spec = result["fit_meta"]["model_spec"]
+        line = spec["linking_constants"] or {"slope": 1.0, "intercept": 0.0}
+        mean = line["slope"] * spec["latent"]["mean"] + line["intercept"]
+        sd = line["slope"] * spec["latent"]["sd"]
+    given = (arguments.latent_mean, arguments.latent_sd)
+    return tuple(value if other is None else other for value, other in zip((mean, sd), given, strict=True))
 
 
 def simulate_file(arguments: argparse.Namespace) -> int:

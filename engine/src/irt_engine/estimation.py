@@ -48,6 +48,7 @@ class Fit:
     :ivar iterations: E-steps over all persons.
     :ivar max_change: longest further step of any parameter (a, d, logit c, latent mean, log of latent SD).
     :ivar max_gradient: largest derivative of the log-posterior by a parameter, times its complete-data SE.
+    :ivar lost: (J,) bool, items whose estimates ran away.
     """
 
     evaluation: Evaluation
@@ -57,6 +58,7 @@ class Fit:
     converged: bool
     max_change: float
     max_gradient: float
+    lost: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Estimator:
     """One estimation.
 
     :param offsets: (N + 1,) and `codes` (n,): the answers by person.
-    :param runaways: tells which items, (J,) bool, have left the range of sensible estimates; then it ends early.
+    :param runaways: tells which items, (J,) bool, have left the range of sensible estimates. Where some stay there it
+        ends early: but only on all nodes in double precision, since fewer cannot integrate a steep item.
     :param tolerance: the estimation has converged when no parameter would change by more and no derivative, in units
         of 1 / SE, exceeds 100 times as much.
     """
@@ -114,13 +117,22 @@ class Estimator:
                 state.x = sample.x
                 continue
             self._climb(objective, state, stage, persons if stage.precision is np.float64 else None)
-            if state.lost:
-                break
+            if state.lost and stage.precision is np.float32:
+                self._start_again(state)
         assert state.evaluation is not None  # noqa: S101
         return Fit(
             state.evaluation, persons, objective, state.iterations, state.converged,
-            state.max_change, state.max_gradient,
+            state.max_change, state.max_gradient, self._beyond >= (_PATIENCE if state.lost else 1),
         )  # fmt: skip
+
+    def _start_again(self, state: _State) -> None:
+        """Put the items that ran away back to their starting values, for the next stage to judge them."""
+        gone = np.flatnonzero(self._beyond)
+        state.x = state.x.copy()
+        state.x[gone] = self._model.start[gone]
+        self._model.tied(state.x)
+        self._beyond[:] = 0
+        state.curvature.forget()
 
     def _stages(self, from_afar: bool) -> Iterator[_Stage]:
         if from_afar:
@@ -171,7 +183,8 @@ class Estimator:
             return state.converged or state.iterations >= _SAMPLE_ITERATIONS
         if self._progress:
             self._progress(state.iterations, now.loglik, state.max_change)
-        state.lost = not state.converged and self._has_runaways(now.x)
+        has_runaways = self._has_runaways(now.x)
+        state.lost = has_runaways and not state.converged
         return state.converged or state.lost or state.iterations >= self._max_iterations
 
     def _advance(

@@ -10,6 +10,10 @@ from typing import Any
 from irt_engine.errors import InputError
 
 _MAX_LISTED = 100
+# Counts beyond are a mistake, and the numerics hold them in 64 bits.
+_MAX_INTEGER = 10**9
+# Ids are those of the columns of `observations`, which hold integers of 64 bits, signed or not.
+_ID_RANGE = (-(2**63), 2**64 - 1)
 
 
 @dataclass
@@ -92,10 +96,14 @@ class Fields:
         return value if isinstance(value, str) else None
 
     def identity(self, name: str) -> str:
-        """An id: a string that is not empty, or an integer, which becomes its decimal string."""
+        """An id: a string that is not empty, or an integer of 64 bits, which becomes its decimal string."""
         value = self.values.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
+            low, high = _ID_RANGE
+            if low <= value <= high:
+                return str(value)
+            self.refuse(name, value, f"must be a string, or an integer from {low} to {high}")
+            return ""
         if not isinstance(value, str) or not value:
             self.refuse(name, value, "must be a string that is not empty, or an integer")
             return ""
@@ -107,11 +115,10 @@ class Fields:
             self.refuse(name, value, "must be true or false")
         return bool(value)
 
-    def integer(self, name: str, default: int, low: int, high: float = math.inf) -> int:
+    def integer(self, name: str, default: int, low: int, high: int = _MAX_INTEGER) -> int:
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            limit = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-            self.refuse(name, value, f"must be an integer {limit}")
+            self.refuse(name, value, f"must be an integer from {low} to {high}")
             return default
         return value
 
@@ -135,13 +142,22 @@ class Fields:
         if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
             self.refuse(name, value, "is missing" if value is None else message)
             return default if default is not None else math.nan
+        number = _float(value)
         within = (
-            math.isfinite(value)
-            and (low is None or value >= low)
-            and (high is None or value <= high)
-            and (above is None or value > above)
-            and (below is None or value < below)
+            math.isfinite(number)
+            and (low is None or number >= low)
+            and (high is None or number <= high)
+            and (above is None or number > above)
+            and (below is None or number < below)
         )
         if not within:
             self.refuse(name, value, message)
+        return number
+
+
+def _float(value: int | float) -> float:
+    """An integer may be longer than any float."""
+    try:
         return float(value)
+    except OverflowError:
+        return math.inf

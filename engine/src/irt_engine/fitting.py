@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 # step function of ability. One whose slope is closer to 0 than the last has no difficulty. A slope that items share
 # counts for each of them.
 MAX_SLOPE, MAX_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
+# Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
+# leave the items out would take answers from the others, of which then more diverge, down to a handful.
+_MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
 # Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
 MAX_LOGIT_GUESSING = 9.0
 
@@ -60,13 +63,14 @@ def fit_bank(
         )
         fit = estimator.run(near)
         x = fit.evaluation.x
-        lost = runaways(model, x) | ((np.abs(x[:-1, 0]) < MIN_SLOPE) & (model.free[:-1, 0] | model.common))
+        lost = fit.lost | ((np.abs(x[:-1, 0]) < MIN_SLOPE) & (model.free[:-1, 0] | model.common))
         if not lost.any():
             return FittedBank(kept, model, fit)
         numbers = np.flatnonzero(exclusion.items)
         excluded = len(exclusion.item_reasons)
         for j in np.flatnonzero(lost).tolist():
             _set_aside(kept.item_ids[j], int(numbers[j]), x[j], exclusion, without_guessing)
+        _require_enough_answers(responses, exclusion)
         # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated
         # as if it had never been there.
         near = x if len(exclusion.item_reasons) == excluded else None
@@ -80,6 +84,20 @@ def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, w
         without_guessing.add(item_id)
     else:
         exclusion.drop_item(number, "diverged" if abs(a) >= MIN_SLOPE else "no discrimination")
+
+
+def _require_enough_answers(responses: Responses, exclusion: Exclusion) -> None:
+    """:raise CalibrationError: too many items have no finite estimate."""
+    reasons = list(exclusion.item_reasons.values())
+    lost = reasons.count("diverged") + reasons.count("no discrimination")
+    candidates = lost + int(exclusion.items.sum())
+    if lost > max(_MOST_LOST, _MOST_LOST_SHARE * candidates):
+        answers, _ = responses.item_counts()
+        raise CalibrationError(
+            f"{lost} of {candidates} items have no finite estimate: answers, {np.median(answers):g} per item in the "
+            "median, do not determine slopes of their own. Use 1PL or Rasch, a larger options.min_item_responses, or a "
+            f"prior on a, such as lognormal with mean 0 and sd 0.5; {exclusion.summary()}"
+        )
 
 
 def _require_identified(model: Model, exclusion: Exclusion) -> None:

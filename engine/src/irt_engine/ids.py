@@ -26,6 +26,9 @@ def encode(field: str, column: Any) -> Encoded:
     :raise InputError: another type, a null or an empty id.
     """
     array = _arrow(field, column)
+    if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
+        # A null that is among the values is as missing as one among the indices.
+        array = array.dictionary_decode()
     if array.null_count:
         row = pc.index(pc.is_null(array), True).as_py()
         raise InputError(f"observations[{row}].{field}", None, "is missing")

@@ -20,7 +20,8 @@ _GROUP_BYTES = 256 * 2**20
 # Elementary steps per answer, roughly.
 _WORK = 1000.0
 # What a polynomial may add to the covariance of the scores and be left out: with 1e-5 SEs are right to 0.1 %.
-_FINE, _COARSE, _FEW_ANSWERS = 1e-8, 1e-5, 200_000
+# With guessing nearly all of the complete information is missing along some directions, and nothing may be left out.
+_FINE, _COARSE, _FEW_ANSWERS, _FINEST = 1e-8, 1e-5, 200_000, 1e-12
 # Entries of a symmetric block of an item: (aa, ad, dd, ac, dc, cc).
 _ENTRIES = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
 
@@ -91,6 +92,8 @@ class Information:
             by_guessing = by_guessing[:0]
         _, sd = latent(x)
         negligible = _FINE if self._codes.size <= _FEW_ANSWERS else _COARSE
+        if model.guesses.any():
+            negligible = _FINEST
         return (
             table, slope, nodes, quadrature.nodes, quadrature.log_weights, sd, by_intercept, by_guessing,
             negligible, own, self.column[-1],

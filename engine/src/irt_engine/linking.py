@@ -23,6 +23,8 @@ _NODES = np.linspace(-4.0, 4.0, 41)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
 _ITERATIONS = 100
 _PRECISION = 1e-12
+# What is beyond is no scale; its square, and that of what is on it, might be infinite.
+_MAX_SLOPE = 1e12
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,33 @@ def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> 
 
     :param one_slope: the new calibration fixes all slopes at 1 (Rasch). Its unit is the logit and not the spread of
         the abilities, so A is that of mean_mean, whatever the method, and the method determines B alone.
-    :raise CalibrationError: no line with a positive slope fits.
+    :raise CalibrationError: no line with a positive slope fits, or the curves do not determine one.
     """
     line = _mean_sigma(anchors) if method == "mean_sigma" and not one_slope else _mean_mean(anchors)
     if method in ("haebara", "stocking_lord"):
-        line = _Curves(method, anchors, one_slope).solve(line)
-    if not (np.isfinite([line.slope, line.intercept]).all() and line.slope > 0):
+        line = _by_curves(method, anchors, one_slope, line)
+    if not (np.isfinite([line.slope, line.intercept]).all() and 0.0 < line.slope <= _MAX_SLOPE):
         raise CalibrationError(
             f"linking by {method} over {anchors.a.size} anchors gave slope {line.slope:g} and intercept "
-            f"{line.intercept:g}; the slope must be positive"
+            f"{line.intercept:g}; the slope must be positive, and at most {_MAX_SLOPE:g}"
         )
     return line
+
+
+def _by_curves(method: str, anchors: AnchorParameters, one_slope: bool, start: Line) -> Line:
+    try:
+        # Far from an anchor's difficulty its curve overflows to 0, which it is.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _Curves(method, anchors, one_slope).solve(start)
+    except np.linalg.LinAlgError as error:
+        # Curves that are steps, or flat where the nodes are, stay as they are under small changes of the line.
+        told = f"a from {anchors.a_ref.min():g} to {anchors.a_ref.max():g}, now {anchors.a.min():g} to "
+        told += f"{anchors.a.max():g}; b from {anchors.b_ref.min():g} to {anchors.b_ref.max():g}, now "
+        told += f"{anchors.b.min():g} to {anchors.b.max():g}"
+        raise CalibrationError(
+            f"linking by {method} over {anchors.a.size} anchors does not determine the line near slope "
+            f"{start.slope:g}, intercept {start.intercept:g} ({error}); the anchors have {told}"
+        ) from None
 
 
 def _mean_mean(anchors: AnchorParameters) -> Line:
@@ -131,6 +149,8 @@ class _Curves:
             hessian = derivatives.gauss_newton[free]
         step = np.zeros(2)
         step[self._free] = -np.linalg.lstsq(hessian, derivatives.gradient[self._free], rcond=1e-12)[0]
+        if not np.isfinite(step).all():
+            raise np.linalg.LinAlgError("a step without end")
         return step
 
     def _line(self, point: np.ndarray, derivatives: _Derivatives) -> Line:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_LEAST_SLOPE = 1e-12
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -81,8 +82,10 @@ def _add_slope(total: LogDensity, prior: Prior, slope: np.ndarray, chosen: np.nd
         z = (a - mean) / sd
         value, first, second = -0.5 * z**2, -z / sd, np.full(a.size, -1.0 / sd**2)
     else:
+        # A step may try a slope of 0 or less, of which the density is 0; it is not taken then.
+        outside, a = a <= 0.0, np.maximum(a, _LEAST_SLOPE)
         z = (np.log(a) - mean) / sd
-        value = -0.5 * z**2 - np.log(a)
+        value = np.where(outside, -np.inf, -0.5 * z**2 - np.log(a))
         first = -(1.0 + z / sd) / a
         second = (1.0 + z / sd - 1.0 / sd**2) / a**2
     total.value[chosen] += value - math.log(sd) - _LOG_SQRT_2PI

@@ -17,8 +17,8 @@ from irt_engine.kernels.jit import padded
 
 # Log-weight of the nodes that only fill a row up to its length: their posterior is 0.
 _NEVER = -1e4
-# Latent SDs to both sides that a grid in place must cover.
-_COVERED = 4.0
+# Latent SDs to both sides that a grid in place must cover, and the spacings of its nodes that an SD must have.
+_COVERED, _SPACINGS = 4.0, 1.5
 # Below this number of nodes a grid is not thinned out.
 _MIN_THINNED = 41
 
@@ -51,12 +51,15 @@ class Quadrature:
 
     @classmethod
     def for_scores(cls, points: int, low: float, high: float, mean: float, sd: float) -> Quadrature:
-        """The grid for abilities ~ N(`mean`, `sd`^2): the one in place, if it covers mean +- 4 SD, else one that moves.
+        """The grid for abilities ~ N(`mean`, `sd`^2): the one in place, else one that moves.
+
+        In place it must cover mean +- 4 SD and be fine enough for the SD.
 
         :return: nodes on the ability scale, and their log-weights.
         """
         moved = cls.normal(points, low, high)
-        if not low <= mean - _COVERED * sd < mean + _COVERED * sd <= high:
+        covers = low <= mean - _COVERED * sd and mean + _COVERED * sd <= high
+        if not covers or sd < _SPACINGS * (high - low) / (points - 1):
             return cls(points, mean + sd * moved.nodes, moved.log_weights)
         log_weights = np.full(moved.nodes.size, _NEVER)
         log_density = -0.5 * ((moved.nodes[:points] - mean) / sd) ** 2

@@ -62,7 +62,7 @@ class Responses:
     def from_table(cls, table: Any) -> Responses:
         """Build from an Arrow table or a pandas frame with the columns user_id, item_id and is_correct.
 
-        :raise InputError: a column is missing, or as `from_columns`.
+        :raise InputError: a column is missing or there twice, or as `from_columns`.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         _require_columns(names)
@@ -121,8 +121,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _require_columns(names: list[str]) -> None:
     for name in COLUMNS:
-        if name not in names:
-            raise InputError(f"observations.{name}", list(names), "the column is missing")
+        if names.count(name) != 1:
+            message = "is there more than once" if name in names else "is missing"
+            raise InputError(f"observations.{name}", list(names), f"the column {message}")
 
 
 def _right(field: str, column: Any) -> np.ndarray:

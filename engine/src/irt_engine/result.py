@@ -68,7 +68,8 @@ class Calibration:
             rows.append(
                 {
                     "item_id": item_id,
-                    "model": self.settings.model_of(item_id),
+                    # An anchor that is held with its guessing is a 3PL item, whatever the others are.
+                    "model": "3PL" if "c" in names else self.settings.model_of(item_id),
                     "params": dict(zip(names, self.items.values[j].tolist(), strict=False)),
                     "se": {name: _or_none(se) for name, se in zip(names, self.items.errors[j], strict=False)},
                     "n_responses": int(answers[j]),
@@ -118,23 +119,23 @@ class Calibration:
         anchoring = self.anchoring
         if anchoring is None:
             return None
-        line, screening = anchoring.line, anchoring.screening
+        line = anchoring.line
         return {
             "slope": line.slope if line else 1.0,
             "intercept": line.intercept if line else 0.0,
             "method": anchoring.method,
             "n_anchors_used": anchoring.n_used,
-            "anchors": [
-                {
-                    "item_id": anchor.item_id,
-                    "used": bool(screening.kept[i]),
-                    "robust_z_a": float(screening.z_a[i]),
-                    "robust_z_b": float(screening.z_b[i]),
-                    "reason": screening.reasons[i],
-                }
-                for i, anchor in enumerate(anchoring.anchors)
-            ],
+            "anchors": sorted(
+                [*_screened_anchors(anchoring), *self._absent_anchors(anchoring)], key=lambda row: row["item_id"]
+            ),
         }
+
+    def _absent_anchors(self, anchoring: Anchoring) -> list[dict[str, Any]]:
+        """Anchors without answers, or whose item was excluded: whoever gave them finds every one of them again."""
+        present = {anchor.item_id for anchor in anchoring.anchors}
+        absent = [anchor.item_id for anchor in self.settings.anchors if anchor.fixed and anchor.item_id not in present]
+        rest = {"used": False, "robust_z_a": None, "robust_z_b": None, "reason": "not among the calibrated items"}
+        return [{"item_id": item_id, **rest} for item_id in absent]
 
     def _metrics(self) -> dict[str, Any]:
         deviance, n = -2.0 * self.loglik, self.n_parameters
@@ -149,6 +150,20 @@ class Calibration:
             "max_gradient": _or_none(self.max_gradient),
             "marginal_reliability": self.reliability,
         }
+
+
+def _screened_anchors(anchoring: Anchoring) -> list[dict[str, Any]]:
+    screening = anchoring.screening
+    return [
+        {
+            "item_id": anchor.item_id,
+            "used": bool(screening.kept[i]),
+            "robust_z_a": _or_none(screening.z_a[i]),
+            "robust_z_b": _or_none(screening.z_b[i]),
+            "reason": screening.reasons[i],
+        }
+        for i, anchor in enumerate(anchoring.anchors)
+    ]
 
 
 def _or_none(value: float) -> float | None:

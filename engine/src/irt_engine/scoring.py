@@ -21,7 +21,7 @@ from irt_engine.fields import Fields
 from irt_engine.kernels import persons, tables
 from irt_engine.quadrature import Quadrature
 from irt_engine.responses import Responses
-from irt_engine.settings import MODELS, Settings
+from irt_engine.settings import MAX_DIFFICULTY, MAX_SLOPE, MODELS, Settings
 from irt_engine.threads import run
 
 # How far beyond the range of the grid a mode is looked for, and how many intervals are looked at.
@@ -161,7 +161,10 @@ def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, f
             params.refuse("c", c, f"a {model} item has no guessing")
         if item_id in given:
             entry.refuse("item_id", item_id, "is given more than once")
-        given[item_id] = (params.number("a", None), params.number("b", None), c)
+        a = params.number("a", None, low=-MAX_SLOPE, high=MAX_SLOPE)
+        if a == 0.0:
+            params.refuse("a", a, "must not be 0: such an item tells nothing of ability")
+        given[item_id] = (a, params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY), c)
     top.raise_if_any()
     return given
 

@@ -16,6 +16,9 @@ SCORES = ("EAP", "MAP", "WLE")
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
 # Beyond these a grid is no longer a grid, or its tables no longer fit in memory.
 _MIN_POINTS, _MAX_POINTS = 5, 2001
+# No bank has such items or beliefs; what is beyond overflows sooner or later, in one formula or another.
+MAX_SLOPE, MAX_DIFFICULTY = 1000.0, 10_000.0
+_MAX_PRIOR_MEAN, _MIN_PRIOR_SD, _MAX_PRIOR_SD, _MAX_BETA = 1000.0, 1e-3, 1e4, 1e6
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,11 @@ def _anchors(top: Fields) -> tuple[Anchor, ...]:
         item_id = entry.identity("item_id")
         params = entry.object("params", ("a", "b", "c"), required=True)
         fixed = entry.boolean("fixed", True)
-        above = 0.0 if fixed else None
+        slope = {"above": 0.0} if fixed else {"low": -MAX_SLOPE}
         anchor = Anchor(
             item_id,
-            params.number("a", None, above=above),
-            params.number("b", None),
+            params.number("a", None, high=MAX_SLOPE, **slope),
+            params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY),
             params.number("c", None, low=0.0, below=1.0, required=False),
             fixed,
         )
@@ -147,8 +150,9 @@ def _priors(options: Fields) -> Priors:
 
 def _prior(priors: Fields, name: str, kinds: tuple[str, ...]) -> Prior:
     dist = Fields(priors.path(name), priors.mapping(name), priors.errors).choice("dist", kinds, None)
-    beta = dist == "beta"
-    names = ("alpha", "beta") if beta else ("mean", "sd")
-    entry = priors.object(name, ("dist", *names))
-    first = entry.number(names[0], None, above=0.0 if beta else None)
-    return Prior(dist, first, entry.number(names[1], None, above=0.0))
+    if dist == "beta":
+        entry = priors.object(name, ("dist", "alpha", "beta"))
+        return Prior(dist, *(entry.number(shape, None, above=0.0, high=_MAX_BETA) for shape in ("alpha", "beta")))
+    entry = priors.object(name, ("dist", "mean", "sd"))
+    mean = entry.number("mean", None, low=-_MAX_PRIOR_MEAN, high=_MAX_PRIOR_MEAN)
+    return Prior(dist, mean, entry.number("sd", None, low=_MIN_PRIOR_SD, high=_MAX_PRIOR_SD))

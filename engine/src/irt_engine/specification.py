@@ -14,6 +14,8 @@ from irt_engine.settings import Anchor, Settings
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
 _SPREAD = 1.16
 _START_GUESSING = 0.2
+# A seed is only where the estimation starts. From farther away it might not come back.
+_SEED_SLOPES, _SEED_INTERCEPT = (0.1, 4.0), 6.0
 # logit c of items held at c = 0.
 _NO_GUESSING = -30.0
 
@@ -65,13 +67,36 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
     for j, item in enumerate(responses.item_ids):
         if item in seeds:
             seed = seeds[item]
-            slope = seed.a if models[j] in ("2PL", "3PL") else 1.0
-            start[j, :2] = slope, -slope * seed.b
+            slope = _within(seed.a, *_SEED_SLOPES) if models[j] in ("2PL", "3PL") else 1.0
+            start[j, :2] = slope, np.clip(-slope * seed.b, -_SEED_INTERCEPT, _SEED_INTERCEPT)
             if guesses[j] and seed.c:
                 start[j, 2] = _logit(seed.c)
     if settings.priors.a is not None and settings.priors.a.dist == "lognormal":
         start[:-1, 0] = np.maximum(start[:-1, 0], 0.05)
+    elif settings.priors.b is not None:
+        # Such a prior has no way from a slope above 0 to one below: at 0 the difficulty is infinite.
+        unseeded = np.array([item not in seeds for item in responses.item_ids])
+        turned = unseeded & (models != "Rasch") & (models != "1PL") & _is_reversed(responses)
+        start[:-1, :1][turned] *= -1.0
     return start
+
+
+def _is_reversed(responses: Responses) -> np.ndarray:
+    """Items (J,) that are right less often for those who are right elsewhere more often."""
+    lengths = np.diff(responses.offsets)
+    user = np.repeat(np.arange(lengths.size), lengths)
+    right, item = (responses.codes & 1).astype(float), responses.codes >> 1
+    total = np.bincount(user, right, lengths.size)
+    rest = (total[user] - right) / np.maximum(lengths[user] - 1, 1)
+    n = responses.n_items
+    answers, sums = np.bincount(item, minlength=n), np.bincount(item, right, n)
+    together = np.bincount(item, right * rest, n)
+    return together < sums * np.bincount(item, rest, n) / np.maximum(answers, 1)
+
+
+def _within(value: float, low: float, high: float) -> float:
+    """`value` with its absolute value brought within limits."""
+    return float(np.copysign(np.clip(abs(value), low, high), value))
 
 
 def _logit(share: float | None) -> float:

@@ -223,4 +223,4 @@ def _orthonormal(vectors: np.ndarray) -> np.ndarray:
         norm = np.sqrt((rest**2).sum())
         if norm > 1e-8 * max(length, 1e-300):
             found.append(rest / norm)
-    return np.stack(found, axis=1)
+    return np.stack(found, axis=1) if found else np.zeros((vectors.shape[0], 0))

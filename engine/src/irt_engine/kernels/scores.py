@@ -2,7 +2,9 @@
 
 Scores are smooth functions of ability. Their covariance under a posterior is the sum of products of their coefficients
 in the polynomials that are orthonormal under it, the constant left out. A few polynomials hold all of it: what the k-th
-adds falls like (slope * posterior SD / 2) ** (2 k) / k!.
+adds falls like (s / 2) ** (2 k) / k! with s = slope * posterior SD, until the poles of the logistic function, at +-i pi
+from the item's difficulty in units of 1 / slope, let it fall no faster than exp(-2 pi sqrt(2 k + 1) / s) (the Hermite
+coefficients of a function with a pole at that distance; Boyd 1984).
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ import numpy as np
 from irt_engine.kernels.expectation import add_answers, normalise
 from irt_engine.kernels.jit import LANES, part
 
-POLYNOMIALS = 16
+POLYNOMIALS = 32
 
 # Nodes with less of the posterior are left out.
 _NEGLIGIBLE = 1e-8
+# Up to this degree the recurrence alone keeps the polynomials orthogonal.
+_STABLE = 5
 # Nodes and polynomials are taken so many at a time.
 _STRIDE = 4
 
@@ -39,7 +43,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
 
     :param slope: the steepest of the items answered.
     :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
-    :param work: (3, Q), scratch.
+    :param work: (3 + K, Q), scratch.
     :param weighted: (2 K, Q), written between `first` and `end`: row k - 1 for polynomial k, row K + k - 1 the same
         times the node.
 
@@ -49,7 +53,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
     for q in range(first, end):
         before[q], here[q] = 0.0, 1.0
     norm = 0.0
-    reach = 0.0
+    spread = 0.0
     term = 1.0
     for k in range(POLYNOMIALS):
         centre = 0.0
@@ -58,19 +62,41 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
         square = 0.0
         for q in range(first, end):
             after[q] = (nodes[q] - centre) * here[q] - norm * before[q]
+        if k >= _STABLE:
+            _orthogonalise(after, posterior, work[3 : 3 + k], first, end)
+        for q in range(first, end):
             square += posterior[q] * after[q] * after[q]
         norm = np.sqrt(square)
         if k == 0:
-            reach = (0.5 * slope * norm) ** 2
-        term *= reach / (k + 1)
-        if not norm > 1e-9 or (k > 2 and term < negligible):
+            spread = slope * norm
+        term *= (0.5 * spread) ** 2 / (k + 1)
+        pole = np.exp(-2.0 * np.pi * np.sqrt(2.0 * k + 1.0) / max(spread, 1e-3))
+        # So small only where the nodes are used up.
+        if not norm > 1e-4 * spread / slope or (k > 2 and term < negligible and pole < negligible):
             return k
         for q in range(first, end):
             before[q] = here[q]
             here[q] = after[q] / norm
+            work[3 + k, q] = here[q]
             weighted[k, q] = posterior[q] * here[q]
             weighted[POLYNOMIALS + k, q] = weighted[k, q] * nodes[q]
     return POLYNOMIALS
+
+
+@part
+def _orthogonalise(vector, posterior, others, first, end):
+    """Take out of `vector` (Q,) its parts along the constant and `others` (k, Q), which rounding brings in."""
+    constant = 0.0
+    for q in range(first, end):
+        constant += posterior[q] * vector[q]
+    for q in range(first, end):
+        vector[q] -= constant
+    for k in range(others.shape[0]):
+        along = 0.0
+        for q in range(first, end):
+            along += posterior[q] * others[k, q] * vector[q]
+        for q in range(first, end):
+            vector[q] -= along * others[k, q]
 
 
 @part
@@ -125,7 +151,8 @@ def person_scores(
     :param column: (J, 3) int64, column of each item parameter; -1 not free, -2 (slopes) that of the common slope.
         Columns ascend by item within a parameter, those of a come before those of d, then c, then the shared ones.
     :param shared: (3,) int64, columns of common slope, latent mean and log SD, or -1.
-    :param posterior: (Q,), `work` (3, Q), `weighted` (2 K, Q), `scores` (Q, n + LANES), `sums` (K, n + LANES): scratch.
+    :param posterior: (Q,), `work` (3 + K, Q), `weighted` (2 K, Q), `scores` (Q, n + LANES), `sums` (K, n + LANES):
+        scratch.
     :param slots: (3, n) int64, written: where in `columns` each parameter of the item answered is, or -1.
     :param coefficients: (K, m) and `columns` (m,), written.
 

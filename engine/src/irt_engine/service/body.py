@@ -5,28 +5,38 @@ The event loop does no more than count bytes and hand them on: unpacking and par
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from irt_engine.service.jobs import BODY_FILE
 from irt_engine.service.limits import MEBIBYTE, Limits
-from irt_engine.service.problems import body_too_large, invalid_field, timed_out
+from irt_engine.service.problems import body_too_large, invalid_field, timed_out, unavailable
 
 
-async def receive(request: Request, folder: Path, limits: Limits) -> Path:
-    """Write the body, as it arrives, to a file in `folder`.
+async def receive(request: Request, folder: Path, limits: Limits, closing: asyncio.Event) -> Path:
+    """Write the body, as it arrives, to a file in `folder`, for as long as the service is not `closing`.
 
-    :raise Problem: 413 as soon as it is known to be too large, 408 when nothing arrives for a while.
+    :raise Problem: 413 as soon as it is known to be too large, 408 when nothing arrives for a while or not all of it in
+        its time, 503 when the service ends before.
     :raise ClientDisconnect: when the client left before the end.
     """
     _check_announced_length(request, limits)
     path = folder / BODY_FILE
-    async with await anyio.open_file(path, "wb", buffering=0) as file:
-        async for block in _blocks(request, limits):
-            await file.write(block)
+    ending = asyncio.create_task(closing.wait())
+    try:
+        async with await anyio.open_file(path, "wb", buffering=0) as file:
+            async for block in _blocks(_Arrival(request, limits, ending), limits):
+                await _write_all(file, block)
+    finally:
+        ending.cancel()
     return path
 
 
@@ -41,11 +51,22 @@ def _check_announced_length(request: Request, limits: Limits) -> None:
         raise body_too_large(limits.max_body_bytes)
 
 
-async def _blocks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+class _File(Protocol):
+    async def write(self, block: memoryview) -> int: ...
+
+
+async def _write_all(file: _File, block: bytes) -> None:
+    """A disk that fills up takes a part of a block, and says why only when it is given the rest."""
+    left = memoryview(block)
+    while left:
+        left = left[await file.write(left) :]
+
+
+async def _blocks(arrival: _Arrival, limits: Limits) -> AsyncIterator[bytes]:
     """The body in blocks of about a mebibyte: one visit to a thread for each, instead of one per packet."""
     gathered = bytearray()
     total = 0
-    async for chunk in _chunks(request, limits):
+    async for chunk in arrival.chunks():
         total += len(chunk)
         if total > limits.max_body_bytes:
             raise body_too_large(limits.max_body_bytes)
@@ -56,14 +77,37 @@ async def _blocks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     yield bytes(gathered)
 
 
-async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        with anyio.move_on_after(limits.body_idle_seconds) as idle:
-            message = await request.receive()
-        if idle.cancelled_caught:
-            raise timed_out(f"Nothing was received for {limits.body_idle_seconds:g} seconds.")
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
+@dataclass
+class _Arrival:
+    """A body that arrives; `ending` is done when the service ends."""
+
+    request: Request
+    limits: Limits
+    ending: asyncio.Task[bool]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        gives_up = time.monotonic() + self.limits.max_body_seconds
+        more = True
+        while more:
+            message = await self._next(gives_up - time.monotonic())
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
+
+    async def _next(self, left: float) -> Message:
+        """What arrives within the seconds that are `left`."""
+        receiving = asyncio.ensure_future(self.request.receive())
+        try:
+            patience = max(min(left, self.limits.body_idle_seconds), 0.0)
+            await asyncio.wait({receiving, self.ending}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            # Something is always there of a body that comes in drops.
+            if receiving.done() and left > 0.0:
+                return receiving.result()
+        finally:
+            receiving.cancel()
+        if self.ending.done():
+            raise unavailable("The service is shutting down.")
+        if left <= self.limits.body_idle_seconds:
+            raise timed_out(f"The body took longer than {self.limits.max_body_seconds:g} seconds.")
+        raise timed_out(f"Nothing was received for {self.limits.body_idle_seconds:g} seconds.")

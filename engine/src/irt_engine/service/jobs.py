@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
+KINDS = ("calibrate", "score")
 STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
@@ -22,10 +23,34 @@ RECORD_FILE = "job.json"
 
 # What lives in memory alone.
 _VOLATILE = frozenset({"folder", "ended", "kept"})
+_FIELD_TYPES: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (str, ("id", "kind", "fingerprint", "status", "submitted_at")),
+    (int, ("n_observations", "attempts")),
+    (str | None, ("idempotency_key", "started_at", "finished_at")),
+    (dict, ("timings",)),
+    (dict | None, ("progress", "error")),
+)
 
 
 def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _written(datetime.now(timezone.utc))
+
+
+def timestamp(seconds: float) -> str:
+    """A moment, given in seconds since 1970, as records and the contract have it."""
+    return _written(datetime.fromtimestamp(seconds, timezone.utc))
+
+
+def moment(written: str) -> float:
+    """The seconds of a `timestamp`.
+
+    :raise ValueError: when it is none.
+    """
+    return datetime.fromisoformat(written.replace("Z", "+00:00")).replace(tzinfo=timezone.utc).timestamp()
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def new_id() -> str:
@@ -83,8 +108,25 @@ class Job:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], folder: Path) -> Job:
-        """:raise TypeError: when the record is not one of a job."""
+        """:raise TypeError, ValueError: when the record is not one of this folder's job."""
+        if not isinstance(record, dict) or _VOLATILE & set(record):
+            raise TypeError("it is not that of a job")
         job = cls(folder=folder, **record)
+        job._check(folder.name)
         if job.is_terminal:
             job.ended.set()
         return job
+
+    def _check(self, name: str) -> None:
+        """:raise TypeError, ValueError: when a field of the record is of a kind that no service writes."""
+        for kind, names in _FIELD_TYPES:
+            for field_name in names:
+                if not isinstance(getattr(self, field_name), kind):
+                    raise TypeError(f"its {field_name} is not of the type it should be")
+        if self.id != name:
+            raise ValueError(f"its id is {self.id!r}")
+        if self.kind not in KINDS or self.status not in STATUSES:
+            raise ValueError(f"there is no {self.kind!r} that is {self.status!r}")
+        for written in (self.submitted_at, self.started_at, self.finished_at):
+            if written is not None:
+                moment(written)

@@ -24,6 +24,7 @@ class Limits:
     max_job_seconds: float = 3600.0
     keep_results_seconds: float = 7 * 24 * 3600.0
     body_idle_seconds: float = 60.0
+    max_body_seconds: float = 600.0
     shutdown_grace_seconds: float = 5.0
 
     @property

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("max_job_seconds", _at_least(float, 1), "a job that runs longer fails"),
         ("keep_results_seconds", _at_least(float, 0), "how long an ended job is kept"),
         ("body_idle_seconds", _at_least(float, 0), "a body that stops arriving for so long is given up: 408"),
+        ("max_body_seconds", _at_least(float, 0), "a body that takes longer to arrive is given up: 408"),
         ("shutdown_grace_seconds", _at_least(float, 0), "time that running jobs get to finish at the end"),
     ):
         option = "--" + name.replace("_", "-")
@@ -38,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
     # Only who serves needs a web server: the other commands run where none is installed.
     from irt_engine.service.server import CannotStart, serve
-    from irt_engine.service.store import StateInUse
+    from irt_engine.service.store import StateUnusable
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         serve(args, Limits(**{name: getattr(args, name) for name in Limits.__dataclass_fields__}))
-    except (CannotStart, StateInUse) as reason:
+    except (CannotStart, StateUnusable) as reason:
         print(f"irt-engine serve: {reason}", file=sys.stderr)
         return 1
     return 0

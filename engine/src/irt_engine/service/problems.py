@@ -19,6 +19,7 @@ _RETRY_SECONDS = "5"
 _EXHAUSTED = {
     errno.ENOSPC: "space",
     errno.EDQUOT: "space",
+    errno.EFBIG: "space",
     errno.ENOMEM: "memory",
     errno.EAGAIN: "processes",
     errno.EMFILE: "open files",

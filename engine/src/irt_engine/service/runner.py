@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RESPONSES_FILE, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job, now
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
 from irt_engine.service.metrics import Metrics
 from irt_engine.service.problems import Problem, internal, problem_from, too_many_jobs, unavailable
-from irt_engine.service.store import JobStore
+from irt_engine.service.store import JobStore, discard_responses
 from irt_engine.service.workers import Worker, WorkerDied, Workers
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,13 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = 0
         self._preparing = asyncio.Semaphore(_PREPARING_AT_ONCE)
-        self.stopping = False
+        self._preparations: set[Preparation] = set()
+        # For those who must not wait for a client while the service ends.
+        self.closing = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        return self.closing.is_set()
 
     @property
     def running(self) -> int:
@@ -110,19 +116,30 @@ class Runner:
         async with self._preparing:
             self._check_open()
             preparation = Preparation(await self._take())
+            self._preparations.add(preparation)
             try:
                 await self._prepare(preparation, folder, kind, media)
                 yield preparation
             finally:
+                self._preparations.discard(preparation)
                 await preparation.close()
 
     async def _take(self) -> Worker:
-        """:raise Problem: there is none to be had."""
+        """:raise Problem: there is none to be had, or the service ends before; the first one is a while in coming."""
+        taking = asyncio.ensure_future(self._workers.take())
+        ending = asyncio.ensure_future(self.closing.wait())
         try:
-            return await self._workers.take()
+            await asyncio.wait({taking, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                worker = taking.result()
+            self._check_open()
+            return worker
         except WorkerDied as death:
             self._check_open()
             raise death.to_problem() from None
+        finally:
+            taking.cancel()
+            ending.cancel()
 
     async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
         timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.give_up)
@@ -157,9 +174,11 @@ class Runner:
 
     async def stop(self) -> None:
         """Take nothing new; let what runs finish within the grace, then put it back for the next start."""
-        self.stopping = True
+        self.closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._limits.shutdown_grace_seconds)
+        for preparation in self._preparations:
+            preparation.give_up()
         for run in self._runs.values():
             run.stop("service")
         await asyncio.gather(*self._tasks)
@@ -244,8 +263,10 @@ class Runner:
             await self._store.update(job, status=status, **changes)
             job.ended.set()
             return
-        await asyncio.to_thread((job.folder / RESPONSES_FILE).unlink, missing_ok=True)
         await self._store.update(job, status=status, finished_at=now(), **changes)
+        # Not before the record is written: after a crash in between, the job would run again without its responses.
+        await asyncio.to_thread(discard_responses, job.folder)
+        job.ended.set()
         self._metrics.job_ended(job)
         log.info("job %s %s, %s", job.id, status, job.timings)
 

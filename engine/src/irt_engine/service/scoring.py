@@ -9,6 +9,9 @@ from typing import Any
 from irt_engine import InputError, Responses, Scores, Settings, score
 from irt_engine.fields import Fields
 
+# Beyond these a grid around the mean has no two numbers that differ, or its squares are infinite.
+_MAX_MEAN, _MIN_SD, _MAX_SD = 1000.0, 1e-6, 1e4
+
 
 @dataclass(frozen=True)
 class ScoreRequest:
@@ -26,7 +29,8 @@ class ScoreRequest:
         """
         top = Fields.of("", request, ("items", "latent", "options"))
         latent = top.object("latent", ("mean", "sd"))
-        prior = latent.number("mean", 0.0), latent.number("sd", 1.0, above=0.0)
+        mean = latent.number("mean", 0.0, low=-_MAX_MEAN, high=_MAX_MEAN)
+        prior = mean, latent.number("sd", 1.0, low=_MIN_SD, high=_MAX_SD)
         top.raise_if_any()
         items = request.get("items")
         if not isinstance(items, list) or not items:

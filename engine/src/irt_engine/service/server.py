@@ -44,6 +44,8 @@ def serve(args: argparse.Namespace, limits: Limits) -> None:
             # Ours names no secrets and knows the routes.
             access_log=False,
             server_header=False,
+            # uvicorn does not limit the time that headers take (its keep-alive limit starts after an answer). Half-sent
+            # ones hold a connection, but no place among the jobs; where strangers connect, a proxy has to end them.
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
         # uvicorn raises the signal that ended it once more when all is done.

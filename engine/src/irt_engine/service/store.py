@@ -6,6 +6,7 @@ A folder is filled under `incoming/` and becomes a job by one rename, so that a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -13,23 +14,38 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RECORD_FILE, RUNNING, Job
+from irt_engine.service.jobs import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RECORD_FILE,
+    RESPONSES_FILE,
+    SUCCEEDED,
+    Job,
+    moment,
+    timestamp,
+)
 
 log = logging.getLogger(__name__)
 
 
-class StateInUse(RuntimeError):
-    """Another service works in this state folder."""
+class StateUnusable(RuntimeError):
+    """A service cannot work in this state folder."""
+
+
+class StateInUse(StateUnusable):
+    """Another service works in it."""
 
 
 class JobStore:
     """All jobs that a service knows: in memory for reading, on disk to survive its end.
 
     Its methods are called from the event loop alone; what touches the disk happens in a thread.
+
+    :raise StateUnusable: when the folder cannot be used; `StateInUse` when another service does.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -38,18 +54,16 @@ class JobStore:
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, Job] = {}
         self._commit = asyncio.Lock()
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _create(state_dir, self._incoming, self._kept)
         self._lock = _locked(state_dir / "lock")
 
     def load(self) -> list[Job]:
         """Read what an earlier service left; return the jobs that it had not finished, the oldest first."""
-        shutil.rmtree(self._incoming, ignore_errors=True)
-        self._incoming.mkdir(mode=0o700)
-        self._kept.mkdir(mode=0o700, exist_ok=True)
+        for left in self._incoming.iterdir():
+            shutil.rmtree(left, ignore_errors=True)
         found = [job for folder in self._kept.iterdir() if (job := _read(folder))]
         for job in sorted(found, key=lambda job: job.submitted_at):
-            if job.status == RUNNING:
-                job.status, job.progress = QUEUED, None
+            _take_up(job)
             self._index(job)
         return [job for job in self._jobs.values() if not job.is_terminal]
 
@@ -90,8 +104,6 @@ class JobStore:
                 log.exception("job %s: its record cannot be written", job.id)
         for name, value in changes.items():
             setattr(job, name, value)
-        if job.is_terminal:
-            job.ended.set()
 
     async def remove_expired(self, keep_seconds: float, clock: Callable[[], float]) -> int:
         """Remove the jobs that ended more than `keep_seconds` ago; return how many."""
@@ -113,11 +125,42 @@ class JobStore:
             self._keys[job.idempotency_key] = job
 
 
+def discard_responses(folder: Path) -> None:
+    """Remove what only a job that has not ended needs; if it cannot be removed now, it goes with the job."""
+    with contextlib.suppress(OSError):
+        (folder / RESPONSES_FILE).unlink(missing_ok=True)
+
+
+def _take_up(job: Job) -> None:
+    """Put a job into the state in which the next service finds it."""
+    if not job.is_terminal:
+        try:
+            written = job.result_path.stat().st_mtime
+        except OSError:
+            job.status, job.progress = QUEUED, None
+            return
+        # A result is written elsewhere and renamed: where it is, it is whole, and only the record came too late.
+        job.status, job.finished_at = SUCCEEDED, timestamp(written)
+        job.ended.set()
+    discard_responses(job.folder)
+
+
+def _create(state_dir: Path, incoming: Path, kept: Path) -> None:
+    """:raise StateUnusable: naming what is in the way."""
+    # `incoming` is emptied at each start: what a link leads to is not ours to empty.
+    if incoming.is_symlink():
+        raise StateUnusable(f"{incoming} is a symbolic link; remove it")
+    for folder in (state_dir, incoming, kept):
+        try:
+            folder.mkdir(parents=folder is state_dir, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StateUnusable(f"{folder} cannot be used as a folder: {error.strerror}") from None
+
+
 def _age(job: Job, at: float) -> float:
     if job.finished_at is None or not job.is_terminal:
         return 0.0
-    finished = datetime.fromisoformat(job.finished_at.replace("Z", "+00:00"))
-    return at - finished.replace(tzinfo=timezone.utc).timestamp()
+    return at - moment(job.finished_at)
 
 
 def _locked(path: Path) -> int:

@@ -32,11 +32,12 @@ async def submit(request: Request, kind: str) -> Response:
 
     :raise Problem: whatever is wrong with the request, the room for it, or the outcome.
     """
+    media = Media.from_headers(request.headers)
     key = idempotency_key(request.headers)
     if prefers_async(request.headers):
-        return _accepted(await _accept(request, kind, key, kept=True))
+        return _accepted(await _accept(request, kind, media, key, kept=True))
     # A client that gave a key can come back for its job; without one, the job is nobody's once it leaves.
-    job = await _accept(request, kind, key, kept=key is not None)
+    job = await _accept(request, kind, media, key, kept=key is not None)
     return await _result(request, job)
 
 
@@ -56,15 +57,14 @@ def prefers_async(headers: Headers) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
-async def _accept(request: Request, kind: str, key: str | None, *, kept: bool) -> Job:
+async def _accept(request: Request, kind: str, media: Media, key: str | None, *, kept: bool) -> Job:
     service: Service = request.app.state.service
-    media = Media.from_headers(request.headers)
     with service.runner.place(always=service.store.by_key(key) is not None):
         job_id = new_id()
         folder = service.store.new_folder(job_id)
         job = None
         try:
-            await receive(request, folder, service.limits)
+            await receive(request, folder, service.limits, service.runner.closing)
             job = await _enqueue(service, job_id, folder, kind, media, key, kept)
         finally:
             if job is None or job.id != job_id:
