@@ -19,12 +19,18 @@ def main(argv: list[str] | None = None) -> int:
     recovery = commands.add_parser("recovery", help="whether confidence intervals cover the truth they should")
     recovery.add_argument("--replications", type=int, default=200, metavar="N", help="default: %(default)s")
     recovery.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
+    services = commands.add_parser("services", help="the engine's service and the R service on the same answers")
+    services.add_argument("--cases", default="0.5M", help="cases of `bench engine` (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "engine":
             from bench import engine as measured
 
             return measured.run(arguments)
+        if arguments.command == "services":
+            from bench import services as compared
+
+            return compared.run(arguments.cases)
         from bench import recovery as simulated
 
         return simulated.run(arguments.replications, arguments.seed)

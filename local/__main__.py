@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import requests
 
-from local.home import default_home
-from local.stack import engine_env
+from local.home import Home, default_home
+from local.stack import SERVICES, engine_env
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,8 +19,16 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="run the nightly calibration once, on embedded defaults")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the summary to FILE as well")
+    demo.add_argument(
+        "--service", choices=SERVICES, default="engine", help="which service calibrates (default: engine)"
+    )
     up = commands.add_parser("up", help="run Airflow, the database and the service until Ctrl-C")
     up.add_argument("--port", type=int, help="the UI's port (default 8080, or a free one)")
+    up.add_argument("--service", choices=SERVICES, default="engine", help="which service calibrates (default: engine)")
+    r_service = commands.add_parser("r-service", help="run the R service alone until Ctrl-C; token: IRT_SERVICE_TOKEN")
+    r_service.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    r_service.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    r_service.add_argument("--state-dir", type=Path, metavar="DIR", help="where jobs are kept (default: .irt/service)")
     commands.add_parser("status", help="the morning check")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
@@ -47,11 +55,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "demo":
         from local import demo
 
-        return demo.run(home, json_file=arguments.json)
+        return demo.run(home, json_file=arguments.json, service=arguments.service)
     if arguments.command == "up":
         from local import up
 
-        return up.run(home, port=arguments.port)
+        return up.run(home, port=arguments.port, service=arguments.service)
+    if arguments.command == "r-service":
+        return _serve_r(home, arguments)
     if arguments.command == "status":
         from local import status
 
@@ -65,6 +75,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
     irt_engine.warm_up()
     return 0
+
+
+def _serve_r(home: Home, arguments: argparse.Namespace) -> int:
+    """Become the R service."""
+    from local import r_service
+
+    token = os.environ.get("IRT_SERVICE_TOKEN", "").strip()
+    if not token:
+        raise RuntimeError("set IRT_SERVICE_TOKEN to the bearer token that clients will send")
+    r_service.install(home)
+    state = arguments.state_dir or home.service / "r-jobs"
+    command = r_service.command(
+        home, host=arguments.host, port=arguments.port, state=state, port_file=None, token=token
+    )  # fmt: skip
+    os.execvpe(command.arguments[0], command.arguments, os.environ | command.env)  # noqa: S606
 
 
 if __name__ == "__main__":

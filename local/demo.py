@@ -19,16 +19,19 @@ _RUN_SECONDS = 600
 _PREFIX = "demo__"
 
 
-def run(home: Home, *, json_file: Path | None = None, say: Callable[[str], None] = print) -> int:
+def run(
+    home: Home, *, json_file: Path | None = None, service: str = "engine", say: Callable[[str], None] = print
+) -> int:
     """Run the demo.
 
+    :param service: which calibration service, of `stack.SERVICES`.
     :return: the exit code: 0 when every task did well.
     :raise StackError: when something does not start, or the database holds real answers.
     """
     began = time.monotonic()
     if json_file and not json_file.absolute().parent.is_dir():
         raise StackError(f"--json {json_file}: there is no folder {json_file.absolute().parent}")
-    with running_stack(home, say) as stack:
+    with running_stack(home, say, service) as stack:
         load_data(stack)
         started = time.monotonic()
         api = stack.start_airflow()

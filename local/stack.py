@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import requests
 
+from local import r_service
 from local.airflow_api import AirflowApi
 from local.home import DATABASE_CONNECTION, ROOT, SERVICE_CONNECTION, Home, airflow_settings
 from local.postgres import DATABASE, METADATA, EmbeddedPostgres
@@ -23,6 +24,8 @@ from local.processes import Command, Supervisor, wait_until
 from local.schema import apply_schema
 
 DAG_ID = "irt_calibration_nightly"
+# The calibration services that run here: the Python engine's, and that in R.
+SERVICES = ("engine", "r")
 _COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -67,16 +70,18 @@ class Stack:
             with self.database() as connection:
                 connection.execute("select 1")
 
-    def start_service(self) -> None:
-        """The calibration service on loopback, unless the connection `r_irt` names another."""
+    def start_service(self, kind: str = "engine") -> None:
+        """The calibration service on loopback, unless the connection `r_irt` names another.
+
+        :param kind: one of `SERVICES`.
+        """
         if os.environ.get(SERVICE_CONNECTION):
             return
         port_file = self.home.service / "port"
         port_file.unlink(missing_ok=True)
-        arguments = [sys.executable, "-m", "irt_engine.cli", "serve", "--host", "127.0.0.1", "--port", "0"]
-        arguments += ["--port-file", str(port_file), "--state-dir", str(self.home.service / "jobs")]
-        token = {"IRT_ENGINE_TOKEN": self.home.secrets()["service_token"]}
-        self.supervisor.start(Command("service", arguments, env=engine_env(self.home) | token))
+        start = r_service.command if kind == "r" else engine_service
+        token, state = self.home.secrets()["service_token"], self.home.service / f"{kind}-jobs"
+        self.supervisor.start(start(self.home, host="127.0.0.1", port=0, state=state, port_file=port_file, token=token))
         wait_until(port_file.exists, seconds=60, what="the calibration service", check=self.check)
         self.service_address = f"http://127.0.0.1:{port_file.read_text().strip()}"
         wait_until(self._service_answers, seconds=60, what="the calibration service", check=self.check)
@@ -172,6 +177,13 @@ def database_conninfo(postgres: EmbeddedPostgres) -> str:
     return ArrowPostgresHook(postgres_conn_id=CONNECTION).conninfo()
 
 
+def engine_service(home: Home, *, host: str, port: int, state: Path, port_file: Path, token: str) -> Command:
+    """How the engine's service is started; the token is in the environment alone."""
+    arguments = [sys.executable, "-m", "irt_engine.cli", "serve", "--host", host, "--port", str(port)]
+    arguments += ["--port-file", str(port_file), "--state-dir", str(state)]
+    return Command("service", arguments, env=engine_env(home) | {"IRT_ENGINE_TOKEN": token})
+
+
 def engine_env(home: Home) -> dict[str, str]:
     """Where the engine keeps its compiled kernels."""
     return {"NUMBA_CACHE_DIR": str(home.kernel_cache)}
@@ -204,9 +216,14 @@ def only_one(home: Home) -> Iterator[None]:
 
 
 @contextmanager
-def running_stack(home: Home, say: Callable[[str], None] = print) -> Iterator[Stack]:
-    """PostgreSQL and the calibration service; Airflow is started by the caller. All ends with the block."""
+def running_stack(home: Home, say: Callable[[str], None] = print, service: str = "engine") -> Iterator[Stack]:
+    """PostgreSQL and the calibration service; Airflow is started by the caller. All ends with the block.
+
+    :param service: which one, of `SERVICES`.
+    """
     home.make()
+    if service == "r":
+        r_service.install(home, say=say)
     with only_one(home):
         for log in home.logs.glob("*.log"):
             log.unlink()
@@ -216,6 +233,6 @@ def running_stack(home: Home, say: Callable[[str], None] = print) -> Iterator[St
             stack.start_postgres()
             say(f"PostgreSQL runs ({time.monotonic() - began:.1f} s)")
             began = time.monotonic()
-            stack.start_service()
+            stack.start_service(service)
             say(f"The calibration service runs ({time.monotonic() - began:.1f} s)")
             yield stack

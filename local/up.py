@@ -9,12 +9,12 @@ from local.home import Home
 from local.stack import DAG_ID, running_stack
 
 
-def run(home: Home, *, port: int | None = None, say: Callable[[str], None] = print) -> int:
+def run(home: Home, *, port: int | None = None, service: str = "engine", say: Callable[[str], None] = print) -> int:
     """Run until interrupted.
 
     :raise StackError: when a part does not start, or ends.
     """
-    with running_stack(home, say) as stack:
+    with running_stack(home, say, service) as stack:
         api = stack.start_airflow(port, scheduled=True)
         api.pause(DAG_ID, False)
         say("Airflow runs\n")

@@ -1,0 +1,197 @@
+"""The two calibration services on the same answers: seconds from the request to the result, memory, and differences."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from bench.cases import CASES, Case, write
+from local import r_service
+from local.home import default_home
+from local.stack import engine_service
+
+_START_SECONDS, _JOB_SECONDS = 60.0, 900.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str
+    seconds: float
+    peak_bytes: int
+    result: dict[str, Any]
+    timings: dict[str, float]
+
+
+def run(names: str) -> int:
+    home, console = default_home(), Console(width=max(120, Console().width))
+    r_service.install(home)
+    state = home.path / "bench"
+    for name in names.split(","):
+        case = CASES[name.strip()]
+        columns = _columns(write(case, state / "data"))
+        outcomes = [_measure("irt-engine", None, columns, case)]
+        outcomes += [_measure(f"R, {engine}", engine, columns, case) for engine in _r_engines(home)]
+        console.print(_table(case, outcomes))
+    return 0
+
+
+def _columns(folder: Path) -> dict[str, list[Any]]:
+    table = pq.read_table(folder / "responses.parquet")
+    return {name: table[name].to_pylist() for name in ("user_id", "item_id", "is_correct")}
+
+
+def _r_engines(home: Any) -> list[str]:
+    """Those that are installed."""
+    expression = "cat(Filter(function(p) nzchar(system.file(package = p)), c('OpenMx', 'mirt')))"
+    environment = os.environ | r_service.environment(home)
+    command = ["Rscript", "--vanilla", "-e", expression]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return [name.lower() for name in told.stdout.split()]
+
+
+def _measure(name: str, engine: str | None, columns: dict[str, list[Any]], case: Case) -> Outcome:
+    with _service(engine) as (client, process):
+        _calibrate(client, {key: values[:3000] for key, values in columns.items()}, "Rasch")
+        peak = _Peak(process)
+        started = time.perf_counter()
+        result, timings = _calibrate(client, columns, case.model)
+        seconds = time.perf_counter() - started
+        return Outcome(name, seconds, peak.end(), result, timings)
+
+
+def _calibrate(
+    client: httpx.Client, columns: dict[str, list[Any]], model: str
+) -> tuple[dict[str, Any], dict[str, float]]:
+    request = {"observations": columns, "model": model}
+    submitted = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
+    submitted.raise_for_status()
+    url, deadline = submitted.headers["location"], time.monotonic() + _JOB_SECONDS
+    while (job := client.get(url).json())["status"] in ("queued", "running"):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"irt bench: the job has not ended after {_JOB_SECONDS:.0f} s")
+        time.sleep(0.05)
+    if job["status"] != "succeeded":
+        raise SystemExit(f"irt bench: the job {job['status']}: {job['error']}")
+    return client.get(job["result"]).json(), job["timings"]
+
+
+@contextmanager
+def _service(engine: str | None) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """The engine's service, or that in R with an engine."""
+    home, token = default_home(), secrets.token_urlsafe(16)
+    with tempfile.TemporaryDirectory() as folder:
+        port_file = Path(folder) / "port"
+        start = engine_service if engine is None else r_service.command
+        command = start(home, host="127.0.0.1", port=0, state=Path(folder) / "state", port_file=port_file, token=token)
+        environment = os.environ | command.env | ({} if engine is None else {"IRT_ENGINE": engine})
+        process = subprocess.Popen(command.arguments, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            address = f"http://127.0.0.1:{_port(port_file)}"
+            headers = {"Authorization": f"Bearer {token}"}
+            with httpx.Client(base_url=address, headers=headers, timeout=120, trust_env=False) as client:
+                yield client, psutil.Process(process.pid)
+        finally:
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            process.wait(20)
+            _, left = psutil.wait_procs(children, timeout=10)
+            for child in left:
+                child.kill()
+
+
+def _port(port_file: Path) -> int:
+    deadline = time.monotonic() + _START_SECONDS
+    while not port_file.exists() or not (text := port_file.read_text().strip()):
+        if time.monotonic() > deadline:
+            raise SystemExit("irt bench: the service did not start")
+        time.sleep(0.05)
+    return int(text)
+
+
+class _Peak:
+    """The highest memory of a process and its children together, looked at ten times a second."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process, self._highest, self._over = process, 0, threading.Event()
+        self._watching = threading.Thread(target=self._watch)
+        self._watching.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            self._highest = max(self._highest, sum(map(_resident, [self._process, *self._children()])))
+
+    def _children(self) -> list[psutil.Process]:
+        return self._process.children(recursive=True)
+
+    def end(self) -> int:
+        self._over.set()
+        self._watching.join()
+        return self._highest
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        # Pages that a fork shares count once.
+        return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def _table(case: Case, outcomes: list[Outcome]) -> Table:
+    table = Table(title=f"[bold]{case.name}[/bold]: {case}", title_justify="left", box=None, pad_edge=False)
+    heads = (
+        "service",
+        "request to result, s",
+        "ratio",
+        "fit, s",
+        "peak, MB",
+        "log-likelihood",
+        "Δ a",
+        "Δ b",
+        "Δ SE b, %",
+        "Δ θ",
+    )
+    for head in heads:
+        table.add_column(head, justify="left" if head == "service" else "right")
+    first = outcomes[0]
+    for outcome in outcomes:
+        differences = [""] * 4 if outcome is first else [
+            f"{_apart(outcome, first, 'params', 'a'):.1e}", f"{_apart(outcome, first, 'params', 'b'):.1e}",
+            f"{100 * _apart(outcome, first, 'se', 'b', relative=True):.2f}", f"{_theta_apart(outcome, first):.1e}",
+        ]  # fmt: skip
+        engine = outcome.result["fit_meta"]["model_spec"]["engine"]
+        table.add_row(
+            f"{outcome.name} {engine['version']}", f"{outcome.seconds:.2f}", f"× {outcome.seconds / first.seconds:.1f}",
+            f"{outcome.timings['fit']:.2f}", f"{outcome.peak_bytes / 1e6:,.0f}",
+            f"{outcome.result['fit_meta']['metrics']['loglik']:,.5f}", *differences,
+        )  # fmt: skip
+    return table
+
+
+def _apart(one: Outcome, other: Outcome, group: str, name: str, *, relative: bool = False) -> float:
+    values = [np.array([row[group][name] or 0.0 for row in o.result["item_params"]]) for o in (one, other)]
+    difference = np.abs(values[0] - values[1])
+    return float((difference / np.maximum(values[1], 1e-9) if relative else difference).max())
+
+
+def _theta_apart(one: Outcome, other: Outcome) -> float:
+    return max(
+        abs(x["theta"] - y["theta"]) for x, y in zip(one.result["abilities"], other.result["abilities"], strict=True)
+    )

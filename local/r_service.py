@@ -1,0 +1,109 @@
+"""The R service on this machine: its packages, its own package, and how it is started."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from local.home import ROOT, Home
+from local.processes import Command
+
+PACKAGE = ROOT / "services" / "r-irt-plumber"
+# What it needs of the distribution's packages; the first are enough to serve, the others test it.
+_SERVE = (
+    "r-base-core", "r-cran-callr", "r-cran-httpuv", "r-cran-jsonlite", "r-cran-later", "r-cran-matrix",
+    "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx", "r-cran-promises", "r-cran-rpf",
+    # The plain BLAS that R comes with makes standard errors ten times as slow.
+    "libopenblas0-pthread",
+)  # fmt: skip
+_TEST = ("r-cran-lintr", "r-cran-testthat")
+_R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
+
+
+class RMissing(RuntimeError):
+    """R or a package of it is missing and could not be installed; the message says what to do."""
+
+
+def library(home: Home) -> Path:
+    """Where this project's own R package is installed."""
+    return home.path / "r-library"
+
+
+def environment(home: Home) -> dict[str, str]:
+    paths = [str(library(home)), *filter(None, [os.environ.get("R_LIBS")])]
+    return {"R_LIBS": os.pathsep.join(paths)}
+
+
+def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = print) -> None:
+    """Install R, the packages and this project's own, as far as they are missing.
+
+    :raise RMissing: without root or apt-get something is missing.
+    """
+    wanted = _SERVE + _TEST if tests else _SERVE
+    if missing := _missing(wanted):
+        _apt_install(wanted, missing, say)
+        if missing := _missing(wanted):
+            raise RMissing(f"the R service needs {', '.join(missing)}, and apt-get did not bring them")
+    stamp = _stamp()
+    done = library(home) / "stamp"
+    if done.exists() and done.read_text() == stamp:
+        return
+    library(home).mkdir(parents=True, exist_ok=True)
+    command = ["R", "CMD", "INSTALL", "--no-docs", f"--library={library(home)}", str(PACKAGE)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        raise RMissing(f"the R package could not be installed:\n{built.stderr[-2000:]}")
+    done.write_text(stamp)
+
+
+def command(home: Home, *, host: str, port: int, state: Path, port_file: Path | None, token: str) -> Command:
+    """How the service is started; the token is in the environment alone."""
+    file = "NULL" if port_file is None else f"'{port_file}'"
+    expression = f"irtplumber::serve('{host}', {port}L, '{state}', {file})"
+    settings = environment(home) | {"IRT_SERVICE_TOKEN": token}
+    return Command("r-service", ["Rscript", "--vanilla", "-e", expression], env=settings)
+
+
+def _missing(packages: tuple[str, ...]) -> list[str]:
+    """Those of the distribution's packages whose R package is not there, wherever it may have come from."""
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return list(packages)
+    names = {package: _r_name(package) for package in packages if package.startswith("r-")}
+    told = subprocess.run(
+        [rscript, "--vanilla", "-e", "cat(rownames(installed.packages()), sep = '\\n')"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    there = set(told.split())
+    return [package for package, name in names.items() if name not in there]
+
+
+def _r_name(package: str) -> str:
+    name = package.removeprefix("r-cran-").removeprefix("r-")
+    return _R_NAMES.get(name, name)
+
+
+def _apt_install(packages: tuple[str, ...], missing: list[str], say: Callable[[str], None]) -> None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise RMissing(
+            f"the R service needs {', '.join(missing)}; on Debian or Ubuntu: sudo apt-get install {' '.join(packages)}"
+        )
+    say("irt: installing R and its packages (once; about 600 MB)")
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        done = subprocess.run(["apt-get", *arguments], env=quiet, capture_output=True, text=True)
+        if done.returncode:
+            raise RMissing(f"apt-get {arguments[0]} failed:\n{done.stderr[-2000:]}")
+
+
+def _stamp() -> str:
+    """What tells that the package has changed."""
+    digest = hashlib.sha256()
+    files = [PACKAGE / "DESCRIPTION", PACKAGE / "NAMESPACE", *sorted((PACKAGE / "R").glob("*.R"))]
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()

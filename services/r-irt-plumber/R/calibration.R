@@ -1,0 +1,78 @@
+# To tell which anchors drifted, estimates need not be better than this.
+screening_tolerance <- 1e-4
+
+#' Calibrate a bank: item parameters with standard errors, abilities and fit, on the scale of the anchors
+#'
+#' @param responses As `new_responses` returns it; `settings` as `read_settings`; `engine` as `choose_engine`.
+#' @param progress Called with the number of iterations, the log-likelihood and the longest further step of a parameter,
+#'   from time to time.
+#' @return The contract's `Calibration`, for `to_json`. Attribute `timings`: seconds by phase.
+#' @section Errors: `irt_calibration_failed` where too few items, answers or anchors are left; `irt_invalid_request`
+#'   for priors that the engine cannot estimate with.
+#' @export
+calibrate_bank <- function(responses, settings, engine = choose_engine(), progress = NULL) {
+  require_priors(engine, settings)
+  clock <- new_clock()
+  exclusion <- everyone(responses)
+  found <- estimate_bank(responses, settings, exclusion, engine, progress, clock)
+  bank <- found$bank
+  x <- bank$fit$evaluation$x
+  line <- found$anchoring$line
+  items <- timed(clock, "standard_errors", {
+    item_estimates(bank$model, x, found$covariance, line, found$anchoring$rows)
+  })
+  abilities <- timed(clock, "scores", bank_abilities(bank, settings))
+  fit <- timed(clock, "item_fit", item_fit(bank, abilities$theta))
+  latent <- latent_estimates(x, found$covariance)
+  reliability <- marginal_reliability(abilities$se, latent$sd)
+  if (!is.null(line)) abilities <- moved_abilities(abilities, line$slope, line$intercept)
+  result <- list(
+    item_params = item_rows_of(bank, settings, items, fit, found$anchoring),
+    abilities = ability_rows(bank$responses, abilities),
+    excluded = excluded(exclusion, responses),
+    fit_meta = list(
+      run_id = settings$run_id,
+      model_spec = model_spec(bank, settings, latent, found$anchoring, engine),
+      metrics = fit_metrics(bank, reliability)
+    )
+  )
+  structure(result, timings = as.list(clock$seconds))
+}
+
+#' Estimate the bank and link it; with the method `fixed` estimate freely first, to see which anchors drifted
+#'
+#' @return List of `bank`, `covariance` and `anchoring` (`NULL` without linking).
+#' @noRd
+estimate_bank <- function(responses, settings, exclusion, engine, progress, clock) {
+  method <- settings$linking$method
+  if (method != "none") require_anchors(settings, responses$item_ids)
+  held <- settings$anchors[0, ]
+  anchoring <- NULL
+  if (method == "fixed") {
+    screening <- settings
+    screening$tolerance <- max(settings$tolerance, screening_tolerance)
+    free <- fit_with_covariance(responses, screening, exclusion, held, engine, NULL, clock)
+    anchoring <- anchor_bank(settings, free$bank, free$covariance)
+    held <- anchoring$held
+  }
+  found <- fit_with_covariance(responses, settings, exclusion, held, engine, progress, clock)
+  if (!method %in% c("none", "fixed")) {
+    anchoring <- timed(clock, "linking", anchor_bank(settings, found$bank, found$covariance))
+  }
+  c(found, list(anchoring = anchoring))
+}
+
+fit_with_covariance <- function(responses, settings, exclusion, held, engine, progress, clock) {
+  bank <- timed(clock, "fit", fit_bank(responses, settings, exclusion, held, engine, progress))
+  covariance <- timed(clock, "standard_errors", {
+    covariance_of(observed_information(bank$objective, bank$fit$evaluation))
+  })
+  list(bank = bank, covariance = covariance)
+}
+
+bank_abilities <- function(bank, settings) {
+  x <- bank$fit$evaluation$x
+  items <- item_rows(x)
+  parameters <- list(slope = items[, 1], intercept = items[, 2], guessing = guessing_of(bank$model, x))
+  estimate_abilities(bank$responses, parameters, settings, c(latent_mean(x), latent_sd(x)))
+}

@@ -1,0 +1,31 @@
+#' Refuse a request
+#'
+#' @param errors List of `list(field, value, message)`, all that was found wrong; `field` is a path such as
+#'   `anchors[3].params.a`.
+#' @return Does not return: a condition of class `irt_invalid_request` that carries `errors`.
+#' @export
+stop_invalid <- function(errors) {
+  first <- errors[[1]]
+  stop_classed("irt_invalid_request", paste0(first$field, ": ", first$message), errors = errors)
+}
+
+#' Refuse what an engine cannot do
+#'
+#' It is never approximated by something else. Parameters and class as for `stop_invalid`.
+#' @export
+stop_unsupported <- function(field, value, message) {
+  stop_invalid(list(list(field = field, value = value, message = message)))
+}
+
+#' End a calibration that the data do not allow
+#'
+#' @param message One string, with the numbers.
+#' @return Does not return: a condition of class `irt_calibration_failed`.
+#' @export
+stop_calibration <- function(message) {
+  stop_classed("irt_calibration_failed", message)
+}
+
+stop_classed <- function(class, message, ...) {
+  stop(structure(class = c(class, "error", "condition"), list(message = message, call = NULL, ...)))
+}

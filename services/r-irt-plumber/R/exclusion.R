@@ -1,0 +1,106 @@
+#' Which items and persons take part, by rules that hold before anything is estimated
+#'
+#' Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (no
+#' finite difficulty fits); after an estimation also "diverged" and "no discrimination" (see `fit_bank`). For persons:
+#' "too few responses" (fewer than `min_user_responses` in all) and "no usable responses" (none, or fewer than that, to
+#' the items that are left).
+#'
+#' @return `everyone`: an environment, since all steps of a calibration add to it, of `items` (J) and `users` (N),
+#'   logical, and `item_reasons` and `user_reasons`, as long, `NA` for those that take part.
+#' @noRd
+everyone <- function(responses) {
+  exclusion <- new.env(parent = emptyenv())
+  exclusion$items <- rep(TRUE, n_items(responses))
+  exclusion$users <- rep(TRUE, n_users(responses))
+  exclusion$item_reasons <- rep(NA_character_, n_items(responses))
+  exclusion$user_reasons <- rep(NA_character_, n_users(responses))
+  exclusion
+}
+
+drop_items <- function(exclusion, numbers, reasons) {
+  exclusion$items[numbers] <- FALSE
+  exclusion$item_reasons[numbers] <- reasons
+}
+
+drop_users <- function(exclusion, users, reason) {
+  exclusion$users[users] <- FALSE
+  exclusion$user_reasons[users] <- reason
+}
+
+#' @return `apply_rules`: the answers that are left, after rules were applied again and again, since each exclusion
+#'   leaves others with fewer answers.
+#' @noRd
+apply_rules <- function(responses, settings, exclusion) {
+  drop_short_users(responses, settings, exclusion)
+  repeat {
+    kept <- select_responses(responses, exclusion$users, exclusion$items)
+    if (drop_hopeless_items(kept, settings, exclusion)) next
+    few <- short_of_answers(responses, settings, exclusion)
+    if (!any(few)) return(kept)
+    drop_users(exclusion, few, "no usable responses")
+  }
+}
+
+#' @return `apply_minimum`: the answers that are left when persons with too few, in all or to the items that are left,
+#'   are excluded.
+#' @noRd
+apply_minimum <- function(responses, settings, exclusion) {
+  drop_short_users(responses, settings, exclusion)
+  drop_users(exclusion, short_of_answers(responses, settings, exclusion), "no usable responses")
+  select_responses(responses, exclusion$users, exclusion$items)
+}
+
+drop_short_users <- function(responses, settings, exclusion) {
+  few <- exclusion$users & user_counts(responses) < settings$min_user_responses
+  drop_users(exclusion, few, "too few responses")
+}
+
+short_of_answers <- function(responses, settings, exclusion) {
+  if (all(exclusion$items)) return(rep(FALSE, n_users(responses)))
+  counts <- tabulate(responses$user[exclusion$items[responses$item]], n_users(responses))
+  exclusion$users & counts < settings$min_user_responses
+}
+
+drop_hopeless_items <- function(kept, settings, exclusion) {
+  counts <- item_counts(kept)
+  reasons <- rep(NA_character_, n_items(kept))
+  reasons[counts$right == 0] <- "all incorrect"
+  reasons[counts$right == counts$answers] <- "all correct"
+  reasons[counts$answers < settings$min_item_responses] <- "too few responses"
+  lost <- !is.na(reasons)
+  drop_items(exclusion, which(exclusion$items)[lost], reasons[lost])
+  any(lost)
+}
+
+#' @return `exclusion_summary`: how many items were excluded for which reason, in words.
+#' @noRd
+exclusion_summary <- function(exclusion) {
+  counts <- table(exclusion$item_reasons)
+  counts <- counts[order(names(counts), method = "radix")]
+  told <- paste(counts, names(counts), collapse = ", ")
+  sprintf(
+    "%d of %d items are excluded%s",
+    sum(counts), length(exclusion$items), if (length(counts)) paste0(": ", told) else ""
+  )
+}
+
+#' @return `excluded`: the contract's `excluded`; counts are of all answers that came in.
+#' @noRd
+excluded <- function(exclusion, responses) {
+  items <- which(!is.na(exclusion$item_reasons))
+  users <- which(!is.na(exclusion$user_reasons))
+  counts <- item_counts(responses)
+  list(
+    items = data.frame(
+      item_id = responses$item_ids[items],
+      reason = exclusion$item_reasons[items],
+      n_responses = counts$answers[items],
+      p_correct = counts$right[items] / counts$answers[items]
+    ),
+    users = data.frame(
+      user_id = responses$user_ids[users],
+      reason = exclusion$user_reasons[users],
+      n_responses = user_counts(responses)[users]
+    )
+  )
+}

@@ -1,0 +1,150 @@
+# What a polynomial may add to the covariance of the scores, as a share of the complete-data information, and be the
+# last: for standard errors, and for a matrix that need only point uphill.
+fine_share <- 1e-7
+coarse_share <- 1e-3
+most_polynomials <- 60
+
+#' Observed information of the estimates, I = I_complete - I_missing (Louis 1982)
+#'
+#' I_complete is minus the Hessian of the expected complete-data log-likelihood and log-prior; I_missing the posterior
+#' covariance of the complete-data scores. The complete data are answers and z, where theta = mean + sd z.
+#'
+#' The covariance of two functions of z under a user's posterior is the sum of the products of their coefficients in
+#' polynomials that are orthonormal under it. The functions are smooth where the posterior is, so that a few
+#' polynomials do; they are added until the last one adds next to nothing.
+#'
+#' @param share See `fine_share`.
+#' @return List of `matrix` (P x P), `column` ((J + 1) x 3: number of each free parameter, 0 for others) and `scale`
+#'   (P: complete-data information of each parameter alone).
+#' @noRd
+observed_information <- function(objective, evaluation, share = fine_share) {
+  model <- objective$model
+  column <- parameter_columns(model$free)
+  nodes <- nodes_at(objective, evaluation$x)
+  found <- curves_of(model, evaluation$x, nodes)
+  functions <- score_functions(objective, evaluation$x, found, nodes, raw_parameters(model, column), column)
+  table <- log_probabilities(found)
+  scale <- numeric(n_parameters(model))
+  scale[column[model$free]] <- evaluation$scale[model$free]
+  information <- complete_matrix(objective, evaluation, found, nodes, column)
+  for (block in objective$blocks) {
+    posterior <- posterior_of(block, table, objective$grid$log_weights)$posterior
+    least <- share * scale * length(block$users) / objective$n_users
+    information <- information - missing_information(block, posterior, functions, least)
+  }
+  list(matrix = information, column = column, scale = scale)
+}
+
+#' @return `parameter_columns`: numbers of the free parameters: a of all items, then d, then logit c, then the last row.
+#' @noRd
+parameter_columns <- function(free) {
+  order <- rbind(cbind(c(item_rows(row(free))), c(item_rows(col(free)))), cbind(nrow(free), 1:3))
+  order <- order[free[order], , drop = FALSE]
+  column <- matrix(0L, nrow(free), 3)
+  column[order] <- seq_len(nrow(order))
+  column
+}
+
+#' The parameters of items that have a score: the free ones, and the slopes that are tied to the common one
+#'
+#' @return Data frame of `item`, `kind` (1 to 3: a, d, logit c) and `column` in the information matrix.
+#' @noRd
+raw_parameters <- function(model, column) {
+  places <- places_of(model, column)
+  at <- which(places > 0, arr.ind = TRUE)
+  data.frame(item = at[, 1], kind = at[, 2], column = places[at])
+}
+
+#' @return `places_of`: columns of each item's a, d and logit c, J x 3, 0 where it is not estimated; of 1PL items a is
+#'   the common slope.
+#' @noRd
+places_of <- function(model, column) {
+  places <- item_rows(column)
+  places[model$common, 1] <- column[nrow(column), 1]
+  places
+}
+
+#' Scores of the parameters as functions of z
+#'
+#' @return List of `raw` (R parameters), their scores for a `wrong` answer and what a right one has in `added` to it,
+#'   Q x R; `bent`, those whose addition is no polynomial of degree 0 or 1 (items with guessing); `shift`, the scores
+#'   of the latent mean for a right and a wrong answer, J x Q; `stretch`, what makes them those of the log of the latent
+#'   SD, Q; `latent`, the columns of these two, 0 where they are not free; `nodes` z.
+#' @noRd
+score_functions <- function(objective, x, found, nodes, raw, column) {
+  scores <- item_scores(found)
+  of <- function(answer) {
+    by <- t(scores$by_d[[answer]][raw$item, , drop = FALSE])
+    by[, raw$kind == 1] <- by[, raw$kind == 1] * nodes
+    of_c <- raw$kind == 3
+    by[, of_c] <- t(scores$by_c[[answer]][raw$item[of_c], , drop = FALSE])
+    by
+  }
+  wrong <- of("wrong")
+  z <- objective$grid$nodes
+  list(
+    raw = raw, wrong = wrong, added = of("right") - wrong, bent = which(found$guessing[raw$item] > 0),
+    shift = lapply(scores$by_d, function(by_d) item_rows(x)[, 1] * by_d), stretch = latent_sd(x) * z,
+    latent = column[nrow(column), 2:3], nodes = z
+  )
+}
+
+#' @param posterior Users x Q; `least` (P): a polynomial that adds less to each diagonal element is the last.
+#' @noRd
+missing_information <- function(block, posterior, functions, least) {
+  raw <- functions$raw
+  right <- as.matrix(block$right)[, raw$item, drop = FALSE]
+  seen <- right + as.matrix(block$wrong)[, raw$item, drop = FALSE]
+  latent <- functions$latent
+  if (any(latent > 0)) shift <- as.matrix(block$right %*% functions$shift$right + block$wrong %*% functions$shift$wrong)
+  total <- 0
+  polynomials <- orthonormal(posterior, functions$nodes)
+  for (degree in seq_len(min(most_polynomials, ncol(posterior) - 1))) {
+    weighted <- posterior * polynomials$following()
+    bent <- if (degree == 1) seq_len(nrow(raw)) else functions$bent
+    scores <- (weighted %*% functions$wrong) * seen
+    scores[, bent] <- scores[, bent] + (weighted %*% functions$added[, bent, drop = FALSE]) * right[, bent]
+    scores <- gathered(scores, raw$column, length(least))
+    if (any(latent > 0)) {
+      of_latent <- (weighted * shift) %*% cbind(1, functions$stretch)
+      scores[, latent[latent > 0]] <- of_latent[, latent > 0]
+    }
+    added <- crossprod(scores)
+    total <- total + added
+    if (degree > 2 && all(diag(added) < least)) break
+  }
+  total
+}
+
+#' @return `gathered`: columns of `scores` summed to those of the parameters, of which tied slopes share one.
+#' @noRd
+gathered <- function(scores, column, n) {
+  shared <- unique(column[duplicated(column)])
+  own <- !column %in% shared
+  all <- matrix(0, nrow(scores), n)
+  all[, column[own]] <- scores[, own]
+  for (place in shared) all[, place] <- rowSums(scores[, column == place, drop = FALSE])
+  all
+}
+
+#' Polynomials that are orthonormal under each user's posterior (Gram and Schmidt)
+#'
+#' The recurrence of three terms would do in exact arithmetic, but a posterior that sits on a few nodes makes it lose
+#' the orthogonality to all earlier ones.
+#'
+#' @return List of `following()`: the next one, of degree 1 first, at the nodes (users x Q). Where a posterior sits on
+#'   fewer nodes than the degree it is 0.
+#' @noRd
+orthonormal <- function(posterior, nodes) {
+  z <- rep(nodes, each = nrow(posterior))
+  found <- list(matrix(1, nrow(posterior), ncol(posterior)))
+  list(following = function() {
+    now <- z * found[[length(found)]]
+    for (earlier in found) now <- now - rowSums(posterior * now * earlier) * earlier
+    norm <- sqrt(rowSums(posterior * now^2))
+    now <- now * ifelse(norm > 1e-9, 1 / norm, 0)
+    for (earlier in found) now <- now - rowSums(posterior * now * earlier) * earlier
+    found[[length(found) + 1]] <<- now
+    now
+  })
+}

@@ -1,0 +1,90 @@
+# The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
+# sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
+ability_spread <- 1.16
+start_guessing <- 0.2
+# logit c of items held at c = 0.
+no_guessing <- -30
+
+#' The model of one calibration: which parameters there are, which of them are estimated, and their starting values
+#'
+#' Parameters are kept in one matrix `x`, (J + 1) x 3. Row j of the first J: slope a, intercept d = -a b and logit c of
+#' item j. Row J + 1: the slope common to 1PL items, the mean of the latent distribution, the logarithm of its SD.
+#'
+#' Rasch items have slope 1, and then the variance of the latent distribution is free; 1PL items share a slope; with
+#' held items mean and variance of the latent distribution are free.
+#'
+#' @param held Data frame of anchors (as `settings$anchors`) that are held at their parameters.
+#' @param without_guessing Ids of 3PL items that are held at c = 0.
+#' @return List of `free` ((J + 1) x 3, logical; a slope tied to the common one is not free itself), `common` (J: the
+#'   slope is the common one), `guesses` (J), `start` ((J + 1) x 3) and `priors`.
+#' @noRd
+specify <- function(responses, settings, held = settings$anchors[0, ], without_guessing = character()) {
+  n <- n_items(responses)
+  ids <- responses$item_ids
+  models <- model_of(settings, ids)
+  free <- rbind(cbind(models %in% c("2PL", "3PL"), TRUE, models == "3PL"), FALSE)
+  model <- list(
+    free = free, common = models == "1PL", guesses = models == "3PL",
+    start = starting_values(responses, settings, models), priors = settings$priors
+  )
+  unguessing <- which(ids %in% without_guessing & models == "3PL")
+  model$free[unguessing, 3] <- FALSE
+  model$start[unguessing, 3] <- no_guessing
+  model <- hold_items(model, match(ids, held$item_id), held)
+  model$free[n + 1, ] <- c(any(model$common), nrow(held) > 0, nrow(held) > 0 || any(models == "Rasch"))
+  model
+}
+
+#' @param at Row of each item (J) in `held`, `NA` for those that are estimated.
+#' @noRd
+hold_items <- function(model, at, held) {
+  items <- which(!is.na(at))
+  anchors <- held[at[items], ]
+  guesses <- !is.na(anchors$c) & anchors$c > 0
+  model$free[items, ] <- FALSE
+  model$common[items] <- FALSE
+  model$guesses[items] <- guesses
+  model$start[items, ] <- cbind(anchors$a, -anchors$a * anchors$b, ifelse(guesses, bounded_logit(anchors$c), 0))
+  model
+}
+
+starting_values <- function(responses, settings, models) {
+  counts <- item_counts(responses)
+  share <- (counts$right + 0.5) / (counts$answers + 1)
+  guesses <- models == "3PL"
+  known <- ifelse(guesses, pmax((share - start_guessing) / (1 - start_guessing), 0.05), share)
+  start <- cbind(1, ability_spread * stats::qlogis(known), ifelse(guesses, stats::qlogis(start_guessing), 0))
+  seeds <- settings$anchors[!settings$anchors$fixed, ]
+  at <- match(responses$item_ids, seeds$item_id)
+  seeded <- which(!is.na(at))
+  slope <- ifelse(models[seeded] %in% c("2PL", "3PL"), seeds$a[at[seeded]], 1)
+  start[seeded, 1:2] <- cbind(slope, -slope * seeds$b[at[seeded]])
+  guessing <- seeds$c[at[seeded]]
+  told <- guesses[seeded] & !is.na(guessing) & guessing > 0
+  start[seeded[told], 3] <- bounded_logit(guessing[told])
+  if (identical(settings$priors$a$dist, "lognormal")) start[, 1] <- pmax(start[, 1], 0.05)
+  rbind(start, c(1, 0, 0))
+}
+
+bounded_logit <- function(share) stats::qlogis(pmin(pmax(share, 1e-6), 1 - 1e-6))
+
+n_parameters <- function(model) sum(model$free)
+
+#' @return `tied`: `x` with the slopes of 1PL items set to the common one.
+#' @noRd
+tied <- function(model, x) {
+  x[which(model$common), 1] <- x[nrow(x), 1]
+  x
+}
+
+#' @return `item_rows`: the parameters of the items alone, J x 3.
+#' @noRd
+item_rows <- function(x) x[-nrow(x), , drop = FALSE]
+
+#' @return `guessing_of`: probability c of each item (J), 0 where there is none.
+#' @noRd
+guessing_of <- function(model, x) ifelse(model$guesses, stats::plogis(item_rows(x)[, 3]), 0)
+
+latent_mean <- function(x) x[nrow(x), 2]
+
+latent_sd <- function(x) exp(x[nrow(x), 3])

@@ -1,0 +1,156 @@
+# The observations of a request, as rows or as columns, turned into three checked columns. Runs in a worker.
+
+observation_columns <- c("user_id", "item_id", "is_correct")
+time_column <- "responded_at"
+
+#' Check what a client sent as `observations`
+#'
+#' @param value As parsed from JSON: a list of rows, or an object of columns.
+#' @return List of `user_id` and `item_id`, character (n), and `is_correct`, integer (n). Raises 413 for more than
+#'   `max_rows`, and 422 that names the first values that are wrong and tells how many there are.
+#' @noRd
+read_observations <- function(value, max_rows) {
+  if (!is.list(value)) {
+    stop(problem_field("observations", "must be an array of rows or an object of columns", value = value))
+  }
+  by_rows <- is_array(value)
+  columns <- if (by_rows) columns_of_rows(value, max_rows) else checked_columns(value, max_rows)
+  if (!length(columns$user_id)) stop(problem_field("observations", "must hold at least one answer"))
+  place <- if (by_rows) row_place else column_place
+  errors <- c(
+    wrong_ids(columns$user_id, place, "user_id"),
+    wrong_ids(columns$item_id, place, "item_id"),
+    wrong_answers(columns$is_correct, place),
+    wrong_times(columns[[time_column]], place)
+  )
+  raise_observation_errors(errors)
+  list(
+    user_id = written_ids(columns$user_id),
+    item_id = written_ids(columns$item_id),
+    is_correct = as.integer(unlist(columns$is_correct))
+  )
+}
+
+check_row_count <- function(rows, max_rows) {
+  if (rows > max_rows) {
+    told <- "There may be at most %s observations; the request has %s."
+    stop(problem_too_large(sprintf(told, with_commas(max_rows), with_commas(rows))))
+  }
+}
+
+row_place <- function(column, index) sprintf("observations[%d].%s", index, column)
+
+column_place <- function(column, index) sprintf("observations.%s[%d]", column, index)
+
+columns_of_rows <- function(rows, max_rows) {
+  check_row_count(length(rows), max_rows)
+  refuse_what_are_no_rows(rows)
+  columns <- lapply(observation_columns, function(name) lapply(rows, `[[`, name))
+  stats::setNames(c(columns, list(lapply(rows, `[[`, time_column))), c(observation_columns, time_column))
+}
+
+refuse_what_are_no_rows <- function(rows) {
+  fine <- vapply(rows, function(row) is.list(row) && all(observation_columns %in% names(row)), logical(1))
+  if (all(fine)) return(invisible())
+  errors <- lapply(which(!fine), function(i) {
+    row <- rows[[i]]
+    if (!is_object(row)) {
+      return(list(list(field = sprintf("observations[%d]", i - 1L), value = row, message = "must be an object")))
+    }
+    lapply(setdiff(observation_columns, names(row)), function(name) {
+      list(field = row_place(name, i - 1L), message = "is missing")
+    })
+  })
+  raise_observation_errors(unlist(errors, recursive = FALSE))
+}
+
+checked_columns <- function(columns, max_rows) {
+  given <- c(observation_columns, if (!is.null(columns[[time_column]])) time_column)
+  no_arrays <- Filter(function(name) !is_array(columns[[name]]), given)
+  raise_observation_errors(lapply(no_arrays, function(name) {
+    list(field = paste0("observations.", name), message = "must be an array")
+  }))
+  lengths <- vapply(columns[given], length, integer(1))
+  if (length(unique(lengths)) > 1) {
+    told <- paste(sprintf("%s has %d", given, lengths), collapse = ", ")
+    stop(problem_field("observations", paste("the columns differ in length:", told)))
+  }
+  check_row_count(lengths[[1]], max_rows)
+  columns[given]
+}
+
+# Types of single values tell JSON's apart: parsed scalars are vectors of length one, objects and arrays are lists.
+kinds <- function(values) {
+  found <- vapply(values, typeof, "", USE.NAMES = FALSE)
+  found[lengths(values) > 1] <- "list"
+  found
+}
+
+wrong_ids <- function(values, place, column) {
+  kind <- kinds(values)
+  wrong <- !kind %in% c("character", "integer", "double")
+  wrong[!wrong] <- is.na(written_ids(values[!wrong]))
+  observation_errors(values, wrong, place, column, "must be a string that is not empty, or an integer")
+}
+
+#' @return `written_ids`: ids as strings, `NA` where they are none.
+#' @noRd
+written_ids <- function(values) {
+  kind <- kinds(values)
+  if (all(kind == "character")) {
+    ids <- unlist(values, use.names = FALSE)
+  } else {
+    ids <- vapply(values, written_id, "", USE.NAMES = FALSE)
+  }
+  ids <- unmarked(as.character(ids))
+  ids[!nzchar(ids)] <- NA
+  enc2utf8(ids)
+}
+
+written_id <- function(value) {
+  if (is.character(value)) return(value)
+  if (value == round(value) && abs(value) <= max_exact) sprintf("%.0f", value) else NA_character_
+}
+
+# Integers of many digits were marked before they were parsed; those of 64 bits are ids.
+unmarked <- function(ids) {
+  mark <- "\u0001integer "
+  long <- !is.na(ids) & startsWith(ids, mark)
+  if (!any(long)) return(ids)
+  digits <- substring(ids[long], nchar(mark) + 1)
+  ids[long] <- ifelse(fits_64_bits(digits), digits, NA)
+  ids
+}
+
+fits_64_bits <- function(digits) {
+  negative <- startsWith(digits, "-")
+  absolute <- sub("^-?0*", "", digits)
+  most <- ifelse(negative, "9223372036854775808", "18446744073709551615")
+  nchar(absolute) < nchar(most) | (nchar(absolute) == nchar(most) & absolute <= most)
+}
+
+wrong_answers <- function(values, place) {
+  right_kind <- kinds(values) %in% c("logical", "integer", "double")
+  wrong <- !right_kind
+  wrong[right_kind] <- !unlist(values[right_kind]) %in% c(0, 1)
+  observation_errors(values, wrong, place, "is_correct", "must be true, false, 1 or 0")
+}
+
+# The time of an answer has no part in the estimation; only its type is looked at.
+wrong_times <- function(values, place) {
+  wrong <- !kinds(values) %in% c("character", "NULL")
+  observation_errors(values, wrong, place, time_column, "must be a date and time as a string, or null")
+}
+
+observation_errors <- function(values, wrong, place, column, message) {
+  lapply(which(wrong), function(i) c(list(field = place(column, i - 1L)), list(value = values[[i]]), message = message))
+}
+
+raise_observation_errors <- function(errors) {
+  if (!length(errors)) return(invisible())
+  told <- paste0(errors[[1]]$field, ": ", errors[[1]]$message)
+  if (length(errors) > max_listed_errors) {
+    told <- sprintf("%s (%d such errors; the first %d are listed)", told, length(errors), max_listed_errors)
+  }
+  stop(problem_invalid(told, errors))
+}

@@ -1,0 +1,142 @@
+# Longest step of an item's a, d and logit c, and of the common slope, latent mean and log SD.
+longest_step <- c(1, 2, 1.5)
+longest_shared_step <- c(0.5, 1, 0.5)
+# Steps that do not become so much shorter than the one before ask for a new matrix, and, if that was new, for a finer.
+slow_share <- 0.2
+finer <- 1e-2
+# Steps without progress after which rounding alone is left.
+most_idle <- 10
+most_damping <- 1e6
+# Rounding of the objective, relative to its size: a fall by less is none.
+slack <- 1e-12
+# Iterations for which an item may be out of range; a single long step may come back.
+patience <- 3
+
+#' Bring an engine's estimates to the maximum of the marginal log-posterior
+#'
+#' Engines end on criteria of their own, and some on a grid of their own. A few Newton steps, with a gradient and an
+#' information matrix that are the same for all engines, remove these differences; no step is kept that lowers the
+#' log-posterior.
+#'
+#' @param x Parameters, (J + 1) x 3; `iterations` that the engine used of `settings$max_iterations`.
+#' @param progress Called with the number of iterations, the log-likelihood and the longest further step.
+#' @return List of `evaluation`, `iterations`, `converged`, `max_change` (longest further step of a parameter: a, d,
+#'   logit c, latent mean, log of latent SD), `max_gradient` (largest derivative of the log-posterior, times the
+#'   complete-data SE) and `lost` (items ran away).
+#' @noRd
+polish <- function(objective, x, settings, iterations, progress = NULL) {
+  state <- new_climb(evaluate(objective, x), iterations)
+  while (!is_over(objective, state, settings, progress)) {
+    if (!climb(objective, state, settings)) break
+  }
+  list(
+    evaluation = state$now, iterations = state$iterations, converged = state$converged,
+    max_change = state$max_change, max_gradient = state$max_gradient, lost = state$lost
+  )
+}
+
+new_climb <- function(evaluation, iterations) {
+  state <- new.env(parent = emptyenv())
+  state$now <- evaluation
+  state$iterations <- iterations
+  state$matrix <- NULL
+  state$share <- coarse_share
+  state$damping <- 0
+  state$idle <- 0
+  state$shortest <- Inf
+  state$max_change <- Inf
+  state$beyond <- 0
+  state$was_fresh <- FALSE
+  state$lost <- FALSE
+  state
+}
+
+is_over <- function(objective, state, settings, progress) {
+  model <- objective$model
+  find_step(objective, state)
+  state$idle <- if (state$max_change < 0.5 * state$shortest) 0 else state$idle + 1
+  state$shortest <- min(state$shortest, state$max_change)
+  state$max_gradient <- max(0, abs(state$now$gradient[model$free]) / sqrt(state$now$scale[model$free]))
+  state$converged <- state$max_change <= settings$tolerance && state$max_gradient <= 100 * settings$tolerance
+  if (!is.null(progress)) progress(state$iterations, state$now$loglik, state$max_change)
+  state$beyond <- ifelse(runaways(model, state$now$x), state$beyond + 1, 0)
+  state$lost <- !state$converged && any(state$beyond >= patience)
+  state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > most_idle
+}
+
+#' The next step, with a new matrix if the last step was not much shorter than the one before
+#' @noRd
+find_step <- function(objective, state) {
+  before <- state$max_change
+  if (is.null(state$matrix)) renew(objective, state) else state$fresh <- FALSE
+  state$step <- newton_step(objective, state)
+  if (longest(state$step) > slow_share * before) {
+    if (state$was_fresh) state$share <- max(fine_share, state$share * finer)
+    renew(objective, state)
+    state$step <- newton_step(objective, state)
+  }
+  state$was_fresh <- state$fresh
+  state$max_change <- longest(state$step)
+}
+
+longest <- function(step) max(0, abs(step))
+
+renew <- function(objective, state) {
+  information <- observed_information(objective, state$now, state$share)
+  state$matrix <- information$matrix
+  state$scale <- information$scale
+  state$fresh <- TRUE
+}
+
+#' @return `newton_step`: the change of the parameters, (J + 1) x 3, damped where the matrix is not positive definite or
+#'   steps did not lead uphill (Levenberg 1944, Marquardt 1963).
+#' @noRd
+newton_step <- function(objective, state) {
+  free <- objective$model$free
+  step <- matrix(0, nrow(free), 3)
+  if (!any(free)) return(step)
+  damping <- state$damping
+  repeat {
+    factor <- cholesky(state$matrix + diag(damping * state$scale, length(state$scale)))
+    if (!is.null(factor) || damping >= most_damping) break
+    damping <- max(1e-4, 10 * damping)
+  }
+  column <- parameter_columns(free)
+  gradient <- numeric(length(state$scale))
+  gradient[column[free]] <- state$now$gradient[free]
+  step[free] <- if (is.null(factor)) {
+    (gradient / state$scale)[column[free]]
+  } else {
+    backsolve(factor, forwardsolve(t(factor), gradient))[column[free]]
+  }
+  step
+}
+
+#' Go a step, more and more damped until the log-posterior does not fall
+#'
+#' @return Whether there was such a step.
+#' @noRd
+climb <- function(objective, state, settings) {
+  repeat {
+    step <- shortened_step(state$step)
+    then <- evaluate(objective, tied(objective$model, state$now$x + step))
+    state$iterations <- state$iterations + 1
+    if (isTRUE(then$value >= state$now$value - slack * abs(state$now$value))) break
+    state$damping <- max(1e-3, 10 * state$damping)
+    if (state$damping > most_damping || state$iterations >= settings$max_iterations) return(FALSE)
+    state$step <- newton_step(objective, state)
+  }
+  if (then$value > state$now$value + slack * abs(state$now$value)) state$idle <- 0
+  state$damping <- if (state$damping < 1e-3) 0 else state$damping / 10
+  state$now <- then
+  TRUE
+}
+
+#' @return `shortened_step`: the step of each item, as a whole, shortened to what its parameters may move at once.
+#' @noRd
+shortened_step <- function(step) {
+  n <- nrow(step)
+  limits <- rbind(matrix(longest_step, n - 1, 3, byrow = TRUE), longest_shared_step)
+  ratio <- abs(step) / limits
+  step / pmax(do.call(pmax, as.data.frame(ratio)), 1)
+}

@@ -1,0 +1,152 @@
+# Every refusal and failure as an RFC 9457 problem, and the one mapper from conditions to them.
+
+max_listed_errors <- 20
+max_text <- 200
+max_detail <- 2000
+retry_seconds <- "5"
+
+#' Make a problem
+#'
+#' @param kind Stable name that a program compares; it becomes the `type` URI.
+#' @param errors List of `list(field, value, message)`.
+#' @param headers Named list of headers of the answer.
+#' @return A condition of class `irt_problem` that can be raised.
+#' @noRd
+problem <- function(kind, title, status, detail, errors = list(), headers = list()) {
+  structure(
+    class = c("irt_problem", "error", "condition"),
+    list(message = detail, call = NULL, kind = kind, title = title, status = status, errors = errors, headers = headers)
+  )
+}
+
+#' The problem that a condition means to a client
+#'
+#' What is not foreseen says nothing of its cause; `log_failure` keeps it for those who run the service.
+#' @noRd
+problem_from <- function(condition) {
+  if (inherits(condition, "irt_problem")) return(condition)
+  if (inherits(condition, "irt_invalid_request")) {
+    return(problem_invalid(conditionMessage(condition), condition$errors))
+  }
+  if (inherits(condition, "irt_calibration_failed")) {
+    title <- "The calibration is not possible on these data"
+    return(problem("calibration-failed", title, 422L, conditionMessage(condition)))
+  }
+  if (grepl("cannot allocate", conditionMessage(condition), fixed = TRUE)) {
+    return(problem_unavailable("The machine has not enough memory for this request."))
+  }
+  log_failure(condition)
+  problem("internal", "Internal error", 500L, "The service failed; its log has the cause.")
+}
+
+problem_invalid <- function(detail, errors = list()) {
+  problem("invalid-request", "The request is not valid", 422L, detail, errors)
+}
+
+problem_field <- function(field, message, ...) {
+  problem_invalid(paste0(field, ": ", message), list(list(field = field, ..., message = message)))
+}
+
+problem_not_readable <- function(detail) problem("not-readable", "The body cannot be read", 400L, detail)
+
+problem_too_large <- function(detail) problem("too-large", "The request is too large", 413L, detail)
+
+problem_body_too_large <- function(limit) {
+  problem_too_large(sprintf("The body may have at most %s bytes, compressed or not.", with_commas(limit)))
+}
+
+problem_media_type <- function(detail, headers) {
+  problem("unsupported-media-type", "Unsupported media type", 415L, detail, headers = headers)
+}
+
+problem_unauthorized <- function() {
+  headers <- list(`WWW-Authenticate` = "Bearer realm=\"irt\"")
+  problem("unauthorized", "Unauthorized", 401L, "A valid bearer token is required.", headers = headers)
+}
+
+problem_not_found <- function(detail) problem("not-found", "Not found", 404L, detail)
+
+problem_method <- function(allowed) {
+  headers <- list(Allow = paste(allowed, collapse = ", "))
+  problem("method-not-allowed", "Method Not Allowed", 405L, "Method Not Allowed", headers = headers)
+}
+
+problem_no_result <- function(detail, errors = list()) {
+  problem("no-result", "There is no result", 409L, detail, errors)
+}
+
+problem_key_reused <- function() {
+  errors <- list(list(field = "Idempotency-Key", message = "was used before with another body"))
+  title <- "The idempotency key belongs to another request"
+  problem("idempotency-mismatch", title, 422L, "Idempotency-Key: was used before with another body", errors)
+}
+
+problem_too_many_jobs <- function(limit) {
+  detail <- sprintf("%d jobs are running or waiting, as many as this service accepts; try again later.", limit)
+  problem("too-many-jobs", "Too many jobs", 429L, detail, headers = list(`Retry-After` = retry_seconds))
+}
+
+problem_unavailable <- function(detail) {
+  headers <- list(`Retry-After` = retry_seconds)
+  problem("unavailable", "The service is unavailable", 503L, detail, headers = headers)
+}
+
+problem_worker_died <- function(detail) {
+  title <- "The process that did the work ended early"
+  problem("worker-died", title, 503L, detail, headers = list(`Retry-After` = retry_seconds))
+}
+
+problem_timeout <- function(seconds) {
+  detail <- sprintf("The job ran for %g seconds, the most that this service allows.", seconds)
+  headers <- list(`Retry-After` = retry_seconds)
+  problem("job-timeout", "The job took too long", 503L, detail, headers = headers)
+}
+
+#' The contract's form of a problem, as a list for JSON
+#' @noRd
+problem_body <- function(problem) {
+  body <- list(
+    type = paste0("urn:irt:problem:", problem$kind),
+    title = problem$title,
+    status = problem$status,
+    detail = abridged(conditionMessage(problem), max_detail)
+  )
+  if (length(problem$errors)) body$errors <- lapply(utils::head(problem$errors, max_listed_errors), printable_error)
+  body
+}
+
+#' The problem that a stored job or a worker speaks of
+#' @noRd
+problem_of_body <- function(body) {
+  kind <- sub("^.*:", "", body$type)
+  headers <- if (body$status == 503) list(`Retry-After` = retry_seconds) else list()
+  problem(kind, body$title, as.integer(body$status), body$detail, body$errors, headers)
+}
+
+printable_error <- function(error) {
+  printed <- list(field = abridged(error$field), message = abridged(error$message))
+  if ("value" %in% names(error)) printed["value"] <- list(printable(error$value))
+  printed
+}
+
+# What a client sent may be anything; what is sent back is short.
+printable <- function(value) {
+  if (is.null(value) || is_flag(value) || (is_number(value) && is.finite(value))) return(value)
+  if (is_text(value)) return(abridged(value))
+  abridged(paste(utils::capture.output(utils::str(value, give.attr = FALSE, vec.len = 3)), collapse = " "))
+}
+
+is_flag <- function(value) is.logical(value) && length(value) == 1 && !is.na(value)
+
+abridged <- function(text, length = max_text) {
+  text <- enc2utf8(as.character(text))
+  if (nchar(text) <= length) text else paste0(substr(text, 1, length - 1), "\u2026")
+}
+
+with_commas <- function(number) format(number, big.mark = ",", scientific = FALSE, trim = TRUE)
+
+log_failure <- function(condition) log_line("ERROR", paste(class(condition)[1], conditionMessage(condition)))
+
+log_line <- function(level, text) {
+  message(format(Sys.time(), "%Y-%m-%d %H:%M:%OS3 "), level, " ", gsub("[[:cntrl:]]", " ", text))
+}

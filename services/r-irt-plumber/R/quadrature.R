@@ -1,0 +1,27 @@
+# Latent SDs to both sides that a grid in place must cover.
+covered_sds <- 4
+
+#' The grid over which the latent distribution is integrated
+#'
+#' Nodes z are equally spaced, with the standard normal density, divided by its sum, as weights. A free latent mean and
+#' SD move the nodes, theta = mean + sd z, and leave the weights: so the grid covers a wide latent distribution as well
+#' as a narrow one, where a grid that stays in place would cut off the tails. Abilities, though, are estimated on the
+#' grid in place, as far as it covers the latent distribution: its ends are the range of abilities that was asked for.
+#'
+#' @return List of `nodes` and `log_weights` (Q each).
+#' @noRd
+normal_grid <- function(settings) {
+  nodes <- seq(settings$theta_min, settings$theta_max, length.out = settings$quadrature_points)
+  list(nodes = nodes, log_weights = log_shares(-nodes^2 / 2))
+}
+
+#' @return `scoring_grid`: the grid for abilities ~ N(`mean`, `sd`^2), nodes on the ability scale.
+#' @noRd
+scoring_grid <- function(settings, mean, sd) {
+  grid <- normal_grid(settings)
+  covers <- settings$theta_min <= mean - covered_sds * sd && mean + covered_sds * sd <= settings$theta_max
+  if (!covers) return(list(nodes = mean + sd * grid$nodes, log_weights = grid$log_weights))
+  list(nodes = grid$nodes, log_weights = log_shares(-((grid$nodes - mean) / sd)^2 / 2))
+}
+
+log_shares <- function(log_density) log_density - max(log_density) - log(sum(exp(log_density - max(log_density))))

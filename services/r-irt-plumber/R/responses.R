@@ -1,0 +1,99 @@
+#' Answers as a sparse structure
+#'
+#' @param user_id,item_id Character vectors (n), UTF-8, none missing or empty.
+#' @param is_correct Integer or logical vector (n) of 0 and 1.
+#' @return `irt_responses`: list of `user_ids` (N) and `item_ids` (J), distinct and sorted by code point, and for each
+#'   answer, ordered by user and then item, `user` and `item` (n, numbers from 1) and `right` (n, 0 or 1). The order of
+#'   the input leaves no trace.
+#' @section Errors: `irt_invalid_request` where a user has more than one answer to an item, with their number.
+#' @export
+new_responses <- function(user_id, item_id, is_correct) {
+  stopifnot(length(user_id) == length(item_id), length(user_id) == length(is_correct))
+  user_id <- enc2utf8(user_id)
+  item_id <- enc2utf8(item_id)
+  # Radix order is that of the bytes, and of UTF-8 that is the order of the code points, in any locale.
+  user_ids <- sort(unique(user_id), method = "radix")
+  item_ids <- sort(unique(item_id), method = "radix")
+  user <- match(user_id, user_ids)
+  item <- match(item_id, item_ids)
+  order <- order(user, item, method = "radix")
+  responses <- responses_of(user_ids, item_ids, user[order], item[order], as.integer(is_correct)[order])
+  refuse_duplicates(responses)
+  responses
+}
+
+responses_of <- function(user_ids, item_ids, user, item, right) {
+  structure(
+    list(user_ids = user_ids, item_ids = item_ids, user = user, item = item, right = right),
+    class = "irt_responses"
+  )
+}
+
+refuse_duplicates <- function(responses) {
+  n <- length(responses$user)
+  if (n < 2) return()
+  again <- responses$user[-1] == responses$user[-n] & responses$item[-1] == responses$item[-n]
+  total <- sum(again)
+  if (!total) return()
+  first <- which(again)[1]
+  message <- sprintf(
+    "%d duplicate answers: a user has at most one to an item; the first is of user '%s' to item '%s'",
+    total, shortened(responses$user_ids[responses$user[first]]), shortened(responses$item_ids[responses$item[first]])
+  )
+  stop_unsupported("observations", total, message)
+}
+
+shortened <- function(text) if (nchar(text) <= 100) text else paste0(substr(text, 1, 99), "\u2026")
+
+n_users <- function(responses) length(responses$user_ids)
+
+n_items <- function(responses) length(responses$item_ids)
+
+n_answers <- function(responses) length(responses$user)
+
+#' @return `item_counts`: list of `answers` and `right`, integers (J) each; `user_counts`: answers of each user (N).
+#' @noRd
+item_counts <- function(responses) {
+  list(
+    answers = tabulate(responses$item, n_items(responses)),
+    right = tabulate(responses$item[responses$right == 1L], n_items(responses))
+  )
+}
+
+user_counts <- function(responses) tabulate(responses$user, n_users(responses))
+
+#' @param users,items Logical (N) and (J): whose answers, and to what.
+#' @return `select_responses`: these answers alone, with ids and numbers of those selected.
+#' @noRd
+select_responses <- function(responses, users, items) {
+  if (all(users) && all(items)) return(responses)
+  kept <- users[responses$user] & items[responses$item]
+  responses_of(
+    responses$user_ids[users], responses$item_ids[items],
+    cumsum(users)[responses$user[kept]], cumsum(items)[responses$item[kept]], responses$right[kept]
+  )
+}
+
+#' Cut the answers into blocks of users, so that memory for what is computed of each user stays bounded
+#'
+#' @param size Users of a block.
+#' @return List of `users` (their numbers), `right` and `wrong` (sparse matrices, users x items, 1 for such an answer).
+#' @noRd
+response_blocks <- function(responses, size) {
+  n <- n_users(responses)
+  starts <- seq(1, max(n, 1), by = size)
+  ends <- pmin(starts + size - 1, n)
+  first <- findInterval(starts - 0.5, responses$user) + 1
+  last <- findInterval(ends + 0.5, responses$user)
+  Map(function(start, end, from, to) {
+    rows <- if (to >= from) from:to else integer()
+    of <- function(right) {
+      chosen <- rows[responses$right[rows] == right]
+      Matrix::sparseMatrix(
+        i = responses$user[chosen] - start + 1L, j = responses$item[chosen], x = rep(1, length(chosen)),
+        dims = c(end - start + 1, n_items(responses))
+      )
+    }
+    list(users = start:end, right = of(1L), wrong = of(0L))
+  }, starts, ends, first, last)
+}

@@ -1,0 +1,44 @@
+# Every route of the service. This is the only file that knows plumber's way to list them.
+
+#' The routes
+#'
+#' @param service As made by `new_service`.
+#' @return A plumber router.
+#' @noRd
+routes <- function(service) {
+  plumber::options_plumber(methodNotAllowed = FALSE)
+  # No parsers: bodies are read in the background.
+  router <- plumber::pr_set_parsers(plumber::pr(), stats::setNames(list(), character()))
+  add <- function(method, path, endpoint) {
+    handler <- function(req, res) guarded(res, function() endpoint(service, req, res))
+    plumber::pr_handle(router, method, path, handler)
+  }
+  add("POST", "/irt/calibrate", calibrate)
+  add("POST", "/irt/score", score)
+  add("GET", "/irt/jobs", list_jobs)
+  add("GET", "/irt/jobs/<id>", show_job)
+  add("DELETE", "/irt/jobs/<id>", delete_job)
+  add("GET", "/irt/jobs/<id>/result", show_result)
+  add(c("GET", "HEAD"), "/healthz", show_health)
+  plumber::pr_set_404(router, function(req, res) answer_problem(res, unknown_route(req)))
+  plumber::pr_set_error(router, function(req, res, err) answer_problem(res, problem_from(err)))
+  plumber::pr_set_docs(router, FALSE)
+}
+
+# Paths that there are, and what may be done with them.
+known_paths <- list(
+  "^/irt/(calibrate|score)$" = "POST",
+  "^/irt/jobs$" = "GET",
+  "^/irt/jobs/[^/]+$" = c("GET", "DELETE"),
+  "^/irt/jobs/[^/]+/result$" = "GET",
+  "^/healthz$" = c("GET", "HEAD")
+)
+
+unknown_route <- function(req) {
+  for (path in names(known_paths)) {
+    if (grepl(path, req$PATH_INFO, useBytes = TRUE)) return(problem_method(known_paths[[path]]))
+  }
+  problem_not_found("There is no such path.")
+}
+
+guarded <- function(res, call) tryCatch(call(), error = function(error) answer_problem(res, problem_from(error)))

@@ -1,0 +1,137 @@
+# Which job runs when: a bounded number at once, the others in a bounded queue, the oldest first.
+
+max_attempts <- 3
+
+#' Refuse where as many jobs run and wait as are accepted; a repeated submission may always ask for its job
+#' @noRd
+require_room <- function(service, key) {
+  known <- !is.null(job_by_key(service$store, key))
+  most <- max_jobs(service$limits)
+  if (!known && jobs_under_way(service) >= most) stop(problem_too_many_jobs(most))
+}
+
+jobs_under_way <- function(service) length(service$preparing) + length(service$queue) + length(service$running)
+
+#' Take in a submission whose body is in the job's folder
+#'
+#' @param answer Function of a job or a problem, called once: when the submission was looked through, or refused.
+#' @noRd
+submit_job <- function(service, job, encoding, answer) {
+  entry <- list(job = job, encoding = encoding, answer = answer)
+  service$preparing <- c(service$preparing, list(entry))
+}
+
+#' Give free sessions what waits: submissions first, since their clients wait for an answer
+#' @noRd
+hand_out <- function(service) {
+  while (length(service$preparing) && !service$is_preparing && !is.null(worker <- idle_worker(service))) {
+    prepare_next(service, worker)
+  }
+  while (length(service$queue) && length(service$running) < service$limits$max_running) {
+    if (is.null(worker <- idle_worker(service))) break
+    run_next(service, worker)
+  }
+}
+
+prepare_next <- function(service, worker) {
+  entry <- service$preparing[[1]]
+  job <- entry$job
+  service$is_preparing <- TRUE
+  give_work(
+    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), service$limits$max_job_seconds,
+    function(outcome) {
+      service$is_preparing <- FALSE
+      service$preparing <- service$preparing[-1]
+      entry$answer(accept_job(service, job, outcome))
+    }
+  )
+}
+
+#' @return `accept_job`: the job to answer with, which is an earlier one where the key names that; or a problem.
+#' @noRd
+accept_job <- function(service, job, outcome) {
+  if (is.null(outcome)) outcome <- list(problem = problem_body(worker_died()))
+  first <- job_by_key(service$store, job$key)
+  refused <- outcome$problem
+  job$fingerprint <- paste0(job$kind, ":", outcome$fingerprint)
+  if (is.null(refused) && is_live(first) && !identical(first$fingerprint, job$fingerprint)) {
+    refused <- problem_body(problem_key_reused())
+  }
+  if (!is.null(refused) || is_live(first)) {
+    unlink(job$folder, recursive = TRUE)
+    return(if (is.null(refused)) first else problem_of_body(refused))
+  }
+  if (!is.null(first)) update_job(service$store, first, key = NULL)
+  update_job(service$store, job, timings = outcome$timings)
+  service$queue <- c(service$queue, list(job))
+  job
+}
+
+# A job that failed or was cancelled does not hold its key.
+is_live <- function(job) !is.null(job) && !job$status %in% c("failed", "cancelled")
+
+run_next <- function(service, worker) {
+  job <- service$queue[[1]]
+  service$queue <- service$queue[-1]
+  if (job$attempts >= max_attempts) {
+    told <- sprintf("The service ended %d times while this job ran; it is not tried again.", job$attempts)
+    return(end_job(service, job, status = "failed", error = problem_body(problem_worker_died(told))))
+  }
+  update_job(service$store, job, status = "running", started_at = timestamp(), attempts = job$attempts + 1)
+  service$running[[job$id]] <- list(job = job, worker = worker)
+  give_work(
+    worker, "run_work", list(job$folder, job$kind), service$limits$max_job_seconds,
+    function(outcome) complete_job(service, job, outcome)
+  )
+}
+
+complete_job <- function(service, job, outcome) {
+  service$running[[job$id]] <- NULL
+  if (is.null(outcome)) outcome <- list(problem = problem_body(worker_died()))
+  if (!is.null(outcome$problem)) return(end_job(service, job, status = "failed", error = outcome$problem))
+  end_job(service, job, status = "succeeded", timings = c(job$timings, outcome$timings))
+}
+
+worker_died <- function() {
+  problem_worker_died("The worker process was killed, as the system does when memory runs out, or crashed.")
+}
+
+#' Cancel a job that has not ended; one that waits leaves the queue, and the session of one that runs is ended
+#' @noRd
+cancel_job <- function(service, job) {
+  if (has_ended(job)) return(job)
+  service$queue <- Filter(function(other) other$id != job$id, service$queue)
+  run <- service$running[[job$id]]
+  if (!is.null(run)) {
+    service$running[[job$id]] <- NULL
+    end_worker(run$worker)
+    run$worker$state <- "gone"
+  }
+  end_job(service, job, status = "cancelled")
+}
+
+end_job <- function(service, job, ...) {
+  # The record first: who is killed in between leaves a job that has ended.
+  update_job(service$store, job, finished_at = timestamp(), ...)
+  unlink(file.path(job$folder, c(responses_file, request_file)))
+  log_line("INFO", sprintf("job %s %s", job$id, job$status))
+  for (waiting in job$waiting) waiting(job)
+  job$waiting <- list()
+  job
+}
+
+#' Take up what an earlier service left undone, the oldest first
+#' @noRd
+take_up <- function(service) {
+  unfinished <- Filter(Negate(has_ended), rev(newest_first(service$store)))
+  for (job in unfinished) {
+    # A result is whole where it is there: it was moved into its place.
+    if (file.exists(file.path(job$folder, result_file))) {
+      end_job(service, job, status = "succeeded")
+      next
+    }
+    log_line("INFO", sprintf("job %s is taken up again", job$id))
+    update_job(service$store, job, status = "queued", started_at = NULL)
+    service$queue <- c(service$queue, list(job))
+  }
+}

@@ -1,0 +1,72 @@
+#' Estimate abilities with item parameters given
+#'
+#' @param responses As `new_responses` returns it; answers to items without parameters take no part.
+#' @param score_request As `read_score_request` returns it.
+#' @return The contract's `Scores`, for `to_json`. Attribute `timings`: seconds by phase.
+#' @export
+score_bank <- function(responses, score_request) {
+  started <- proc.time()[["elapsed"]]
+  items <- score_request$items
+  settings <- score_request$settings
+  exclusion <- everyone(responses)
+  at <- match(responses$item_ids, items$item_id)
+  drop_items(exclusion, which(is.na(at)), "no parameters")
+  kept <- apply_minimum(responses, settings, exclusion)
+  items <- items[at[!is.na(at)], ]
+  parameters <- list(slope = items$a, intercept = -items$a * items$b, guessing = items$c)
+  abilities <- estimate_abilities(kept, parameters, settings, score_request$latent)
+  scores <- list(abilities = ability_rows(kept, abilities), excluded = excluded(exclusion, responses))
+  structure(scores, timings = list(scores = proc.time()[["elapsed"]] - started))
+}
+
+#' EAP for everyone, MAP and WLE where the settings ask for them
+#'
+#' @param parameters List of `slope`, `intercept` and `guessing` (J each).
+#' @param latent Mean and SD of the normal prior.
+#' @return List of `theta` and `se` (N; EAP) and, where asked for, `map`, `se_map`, `wle`, `se_wle`.
+#' @noRd
+estimate_abilities <- function(responses, parameters, settings, latent) {
+  found <- eap(responses, parameters, settings, latent)
+  for (kind in setdiff(settings$scores, "EAP")) {
+    estimates <- modal_abilities(responses, parameters, settings, latent, kind == "WLE")
+    found[[tolower(kind)]] <- estimates$theta
+    found[[paste0("se_", tolower(kind))]] <- estimates$se
+  }
+  found
+}
+
+#' @return `eap`: mean and SD of the posterior on the grid (Bock & Mislevy 1982).
+#' @noRd
+eap <- function(responses, parameters, settings, latent) {
+  grid <- scoring_grid(settings, latent[1], latent[2])
+  table <- log_probabilities(curves(parameters$slope, parameters$intercept, parameters$guessing, grid$nodes))
+  size <- max(1, min(most_block_users, floor(block_elements / length(grid$nodes))))
+  found <- lapply(response_blocks(responses, size), function(block) {
+    posterior <- posterior_of(block, table, grid$log_weights)$posterior
+    theta <- c(posterior %*% grid$nodes)
+    away <- rep(grid$nodes, each = length(theta)) - theta
+    list(theta = theta, se = sqrt(rowSums(posterior * away^2)))
+  })
+  list(theta = unlist(lapply(found, `[[`, "theta")), se = unlist(lapply(found, `[[`, "se")))
+}
+
+#' @return `moved_abilities`: on the scale slope * theta + intercept.
+#' @noRd
+moved_abilities <- function(abilities, slope, intercept) {
+  for (name in names(abilities)) {
+    abilities[[name]] <- slope * abilities[[name]] + if (startsWith(name, "se")) 0 else intercept
+  }
+  abilities
+}
+
+ability_rows <- function(responses, abilities) {
+  columns <- list(
+    user_id = responses$user_ids, theta = abilities$theta, se = abilities$se, n_responses = user_counts(responses)
+  )
+  as.data.frame(c(columns, abilities[setdiff(names(abilities), c("theta", "se"))]), stringsAsFactors = FALSE)
+}
+
+#' @return `marginal_reliability`: share of the latent variance that the EAP estimates recover,
+#'   1 - mean(SE^2) / variance (Green et al. 1984).
+#' @noRd
+marginal_reliability <- function(se, sd) min(max(1 - mean(se^2) / sd^2, 0), 1)

@@ -1,0 +1,79 @@
+# The running service: what it listens on, and the loop that keeps it going.
+
+# How long the loop waits for a request before it looks after the workers again.
+loop_seconds <- 0.02
+sweep_seconds <- 30
+small_bytes <- 2^20
+
+#' Serve until the process is ended
+#'
+#' Work is done in sessions of their own: this process only passes on, so that the health check never waits. It may be
+#' killed at any moment; the next one takes up the jobs that it finds in `state_dir`.
+#'
+#' @param host,port Address to listen on; port 0 is any free one.
+#' @param state_dir Folder for jobs and results.
+#' @param port_file File that the port is written to once the service answers, or `NULL`.
+#' @return Does not return.
+#' @export
+serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL) {
+  service <- new_service(state_dir)
+  port <- if (port == 0) httpuv::randomPort(host = host) else port
+  server <- httpuv::startServer(host, port, application(service))
+  on.exit(httpuv::stopServer(server))
+  on.exit(for (worker in service$workers) end_worker(worker), add = TRUE)
+  log_line("INFO", sprintf("listening on http://%s:%d, engine %s", host, port, service$engine$label))
+  if (!is.null(port_file)) write_whole(port_file, as.character(port))
+  repeat {
+    later::run_now(loop_seconds)
+    tend(service)
+  }
+}
+
+#' @param token,limits,engine For tests; by default from the environment.
+#' @noRd
+new_service <- function(state_dir, token = take_token(), limits = read_limits(), engine = choose_engine()) {
+  service <- new.env(parent = emptyenv())
+  service$token <- token
+  service$limits <- limits
+  service$engine <- engine
+  service$store <- open_store(state_dir)
+  service$preparing <- service$queue <- service$running <- service$workers <- list()
+  service$is_preparing <- FALSE
+  service$swept <- Sys.time()
+  take_up(service)
+  start_workers(service)
+  service
+}
+
+#' What httpuv calls: plumber's router, and before it what refuses by the headers
+#'
+#' Where a large body is still to come, that is done before it comes. A small one is read first: an answer that is sent
+#' while the client still sends can be lost with the connection.
+#' @noRd
+application <- function(service) {
+  router <- routes(service)
+  list(
+    call = function(req) {
+      refused <- refuse_early(service, req)
+      if (is.null(refused)) router$call(req) else bare_answer(refused)
+    },
+    onHeaders = function(req) {
+      refused <- if (announced_bytes(req) > small_bytes) refuse_early(service, req)
+      if (!is.null(refused)) bare_answer(refused)
+    }
+  )
+}
+
+bare_answer <- function(problem) {
+  headers <- c(list(`Content-Type` = "application/problem+json"), problem$headers)
+  list(status = problem$status, headers = headers, body = json_text(problem_body(problem)))
+}
+
+tend <- function(service) {
+  tend_workers(service)
+  hand_out(service)
+  if (Sys.time() - service$swept > min(sweep_seconds, max(service$limits$keep_results_seconds / 4, 0.1))) {
+    service$swept <- Sys.time()
+    remove_expired(service$store, service$limits$keep_results_seconds)
+  }
+}

@@ -1,0 +1,152 @@
+# The contract's limits of given parameters, and of counts.
+steepest <- 1000
+farthest <- 10000
+most <- 1e9
+
+irt_models <- c("Rasch", "1PL", "2PL", "3PL")
+linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
+score_kinds <- c("EAP", "MAP", "WLE")
+prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
+option_names <- c(
+  "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
+  "min_item_responses", "min_user_responses", "priors", "scores"
+)
+
+#' Read the settings of a calibration
+#'
+#' @param request The contract's request without its observations, as `jsonlite::fromJSON(simplifyVector = FALSE)`
+#'   has it.
+#' @param engine What will estimate: priors that it cannot do are refused. `NULL` for a request that estimates nothing.
+#' @return List with the contract's fields and defaults; `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
+#'   without guessing) and `fixed`, `item_models` a character vector with names.
+#' @section Errors: `irt_invalid_request` with every field that is wrong.
+#' @export
+read_settings <- function(request, engine = choose_engine()) {
+  errors <- new_errors()
+  # A list without elements has no names, object or not.
+  if (is.list(request) && !length(request)) request <- structure(list(), names = character())
+  top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
+  anchors <- read_anchors(top)
+  settings <- c(
+    list(
+      model = field_choice(top, "model", irt_models, "2PL"),
+      item_models = read_item_models(top),
+      anchors = anchors,
+      linking = read_linking(top, any(anchors$fixed))
+    ),
+    read_options(top)
+  )
+  if (!is.null(engine)) refuse_priors(engine, field_object(top, "options", NULL), settings$priors)
+  raise_errors(errors)
+  settings
+}
+
+read_anchors <- function(top) {
+  rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), function(entry) {
+    item_id <- field_id(entry, "item_id")
+    params <- field_object(entry, "params", c("a", "b", "c"), required = TRUE)
+    fixed <- field_flag(entry, "fixed", TRUE)
+    missing <- !has_field(entry, "params")
+    least <- if (fixed) 0 else -Inf
+    list(
+      item_id = item_id,
+      a = if (missing) NA_real_ else field_number(params, "a", low = -steepest, high = steepest, above = least),
+      b = if (missing) NA_real_ else field_number(params, "b", low = -farthest, high = farthest),
+      c = field_number(params, "c", low = 0, below = 1, required = FALSE),
+      fixed = fixed
+    )
+  })
+  anchors <- data.frame(
+    item_id = column(rows, "item_id", ""), a = column(rows, "a", 0), b = column(rows, "b", 0),
+    c = column(rows, "c", 0), fixed = column(rows, "fixed", NA)
+  )
+  for (i in which(duplicated(anchors$item_id) & nzchar(anchors$item_id))) {
+    add_error(top$errors, sprintf("anchors[%d].item_id", i - 1L), anchors$item_id[i], "is given more than once")
+  }
+  anchors
+}
+
+#' @param rows List of lists; `like` a value of the type of field `name`.
+#' @noRd
+column <- function(rows, name, like) vapply(rows, function(row) row[[name]], like)
+
+read_item_models <- function(top) {
+  entry <- field_object(top, "item_models", NULL)
+  ids <- enc2utf8(as.character(names(entry$values)))
+  if (any(ids == "")) refuse(top, "item_models", "", "has an empty item id")
+  ids <- unique(ids[ids != ""])
+  stats::setNames(vapply(ids, function(id) field_choice(entry, id, irt_models, NULL), ""), ids)
+}
+
+read_linking <- function(top, has_anchors) {
+  entry <- field_object(top, "linking", c("method", "drift_z", "min_anchors"))
+  list(
+    method = field_choice(entry, "method", linking_methods, if (isTRUE(has_anchors)) "stocking_lord" else "none"),
+    drift_z = field_number(entry, "drift_z", 2.7, above = 0),
+    min_anchors = field_integer(entry, "min_anchors", 5, low = 1, high = most)
+  )
+}
+
+read_options <- function(top) {
+  entry <- field_object(top, "options", option_names)
+  options <- list(
+    run_id = field_text(entry, "run_id"),
+    quadrature_points = field_integer(entry, "quadrature_points", 61, low = 5, high = 2001),
+    theta_min = field_number(entry, "theta_min", -6, low = -100, high = 100),
+    theta_max = field_number(entry, "theta_max", 6, low = -100, high = 100),
+    max_iterations = field_integer(entry, "max_iterations", 2000, low = 1, high = most),
+    tolerance = field_number(entry, "tolerance", 1e-6, above = 0, high = 1),
+    min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = most),
+    min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = most),
+    priors = read_priors(entry),
+    scores = field_choices(entry, "scores", score_kinds, "EAP")
+  )
+  if (!isTRUE(options$theta_min < 0 && options$theta_max > 0)) {
+    refuse(entry, "theta_min", options$theta_min, "theta_min must be below 0 and theta_max above")
+  }
+  options
+}
+
+read_priors <- function(options) {
+  entry <- field_object(options, "priors", names(prior_kinds))
+  priors <- lapply(stats::setNames(nm = names(prior_kinds)), function(name) {
+    if (has_field(entry, name)) read_prior(entry, name, prior_kinds[[name]])
+  })
+  if (is.null(priors$c)) priors$c <- default_guessing
+  priors
+}
+
+read_prior <- function(priors, name, kinds) {
+  # The names of the other fields depend on this one.
+  any_field <- fields(field_path(priors, name), field_value(priors, name), NULL, priors$errors)
+  dist <- field_choice(any_field, "dist", kinds, NULL)
+  beta <- dist == "beta"
+  names <- if (beta) c("alpha", "beta") else c("mean", "sd")
+  value <- field_value(priors, name)
+  if (!is_object(value)) return(list(dist = dist, first = NA_real_, second = NA_real_))
+  entry <- field_object(priors, name, c("dist", names))
+  list(
+    dist = dist,
+    first = if (beta) field_number(entry, "alpha", above = 0, high = 1e6) else
+      field_number(entry, "mean", low = -1000, high = 1000),
+    second = if (beta) field_number(entry, "beta", above = 0, high = 1e6) else
+      field_number(entry, "sd", low = 1e-3, high = 1e4)
+  )
+}
+
+refuse_priors <- function(engine, options, priors) {
+  entry <- field_object(options, "priors", NULL)
+  for (name in names(prior_kinds)) {
+    dist <- priors[[name]]$dist
+    if (has_field(entry, name) && !dist %in% engine$priors[[name]]) {
+      refuse(entry, name, dist, prior_refusal(engine, name, dist))
+    }
+  }
+}
+
+#' @return `model_of`: the model of each item, a character vector as long as `item_ids`.
+#' @noRd
+model_of <- function(settings, item_ids) {
+  own <- settings$item_models[match(item_ids, names(settings$item_models))]
+  unname(ifelse(is.na(own), settings$model, own))
+}

@@ -1,0 +1,57 @@
+# What a worker does with a submission: look it all through before it is accepted, then calibrate or score.
+# Both are called by name in a session that `workers.R` keeps.
+
+# The responses of the request that was prepared last: whoever runs it in the same session need not read them again.
+in_memory <- new.env(parent = emptyenv())
+
+#' Read a body, check all of it, and leave request and responses as files for whoever runs it
+#'
+#' @param folder Of the job, with the body as it came.
+#' @return List: `problem`, or `fingerprint` and `timings`.
+#' @noRd
+prepare_work <- function(folder, kind, encoding, limits) {
+  started <- seconds_now()
+  told(function() {
+    body <- read_body(file.path(folder, body_file), encoding, limits)
+    reader <- if (kind == "score") read_score_request else read_settings
+    reader(body$request)
+    columns <- read_observations(body$observations, limits$max_rows)
+    responses <- new_responses(columns$user_id, columns$item_id, columns$is_correct)
+    write_whole(file.path(folder, request_file), json_text(body$request))
+    saveRDS(responses, file.path(folder, responses_file), compress = FALSE)
+    unlink(list.files(folder, paste0("^", body_file), full.names = TRUE))
+    in_memory$folder <- folder
+    in_memory$responses <- responses
+    list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
+  })
+}
+
+#' Calibrate or score what `prepare_work` left in the folder, and write the result there
+#'
+#' @return List: `problem`, or `timings`, seconds by phase.
+#' @noRd
+run_work <- function(folder, kind) {
+  started <- seconds_now()
+  told(function() {
+    request <- jsonlite::read_json(file.path(folder, request_file))
+    responses <- if (identical(in_memory$folder, folder)) in_memory$responses
+    if (is.null(responses)) responses <- readRDS(file.path(folder, responses_file))
+    rm(list = ls(in_memory), envir = in_memory)
+    timings <- list(load = seconds_now() - started)
+    outcome <- if (kind == "score") {
+      score_bank(responses, read_score_request(request))
+    } else {
+      calibrate_bank(responses, read_settings(request))
+    }
+    written <- seconds_now()
+    write_whole(file.path(folder, result_file), to_json(outcome))
+    c_timings <- c(timings, as.list(attr(outcome, "timings")), list(write = seconds_now() - written))
+    list(timings = c_timings)
+  })
+}
+
+told <- function(work) {
+  tryCatch(work(), error = function(condition) list(problem = problem_body(problem_from(condition))))
+}
+
+seconds_now <- function() proc.time()[["elapsed"]]

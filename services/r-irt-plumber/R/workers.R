@@ -1,0 +1,115 @@
+# R sessions in the background. Each does one thing at a time and is kept for the next, since loading the engines takes
+# seconds; one whose job was large, or was cancelled, is ended and replaced.
+
+# Beyond this many megabytes a session has the memory of a large job, which R does not give back.
+keep_below_megabytes <- 1500
+
+#' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
+#' @noRd
+start_workers <- function(service) {
+  while (length(service$workers) < service$limits$max_running + 1) {
+    service$workers <- c(service$workers, list(start_worker()))
+  }
+}
+
+start_worker <- function() {
+  # The supervisor ends the session when the service is killed.
+  options <- callr::r_session_options(supervise = TRUE, stderr = "", system_profile = FALSE, user_profile = FALSE)
+  worker <- new.env(parent = emptyenv())
+  worker$session <- callr::r_session$new(options, wait = FALSE)
+  worker$state <- "starting"
+  worker
+}
+
+#' A session that has nothing to do, or `NULL`
+#' @noRd
+idle_worker <- function(service) {
+  Find(function(worker) worker$state == "idle", service$workers)
+}
+
+#' Have a worker call one of `work.R`'s functions
+#'
+#' @param on_end Function of the returned list; `NULL` when the session ended before its work did.
+#' @noRd
+give_work <- function(worker, name, arguments, seconds, on_end) {
+  call <- function(name, arguments) do.call(utils::getFromNamespace(name, "irtplumber"), arguments)
+  worker$session$call(call, list(name, arguments))
+  worker$state <- "busy"
+  worker$deadline <- Sys.time() + seconds
+  worker$on_end <- on_end
+}
+
+#' Look after all sessions: take in what they answer, end those that take too long, replace those that are gone
+#' @noRd
+tend_workers <- function(service) {
+  for (worker in service$workers) {
+    if (worker$state == "idle") next
+    tend_worker(worker, service$limits)
+  }
+  gone <- vapply(service$workers, function(worker) worker$state == "gone", logical(1))
+  service$workers <- service$workers[!gone]
+  start_workers(service)
+}
+
+tend_worker <- function(worker, limits) {
+  if (worker$session$poll_process(0) == "ready") {
+    message <- worker$session$read()
+    if (!is.null(message)) return(hear(worker, message))
+  }
+  if (!worker$session$is_alive()) return(lose(worker, NULL))
+  if (worker$state == "busy" && Sys.time() > worker$deadline) {
+    end_worker(worker)
+    lose(worker, list(problem = problem_body(problem_timeout(limits$max_job_seconds))))
+  }
+}
+
+hear <- function(worker, message) {
+  if (message$code == 201 && worker$state == "starting") {
+    worker$session$call(function() {
+      loadNamespace("irtplumber")
+      irtplumber:::warm_up()
+    })
+    worker$state <- "loading"
+  } else if (message$code == 200 && worker$state == "loading") {
+    if (!is.null(message$error)) stop("a worker cannot load the engine: ", conditionMessage(message$error))
+    worker$state <- "idle"
+  } else if (message$code == 200) {
+    finish(worker, message)
+  } else if (message$code >= 500) {
+    lose(worker, NULL)
+  }
+}
+
+finish <- function(worker, message) {
+  on_end <- worker$on_end
+  worker$state <- "idle"
+  if (megabytes(worker) > keep_below_megabytes) {
+    end_worker(worker)
+    worker$state <- "gone"
+  }
+  if (length(message$stderr) && nzchar(message$stderr)) cat(message$stderr, file = stderr())
+  if (!is.null(message$error)) log_line("ERROR", conditionMessage(message$error))
+  on_end(message$result)
+}
+
+lose <- function(worker, outcome) {
+  was_busy <- worker$state == "busy"
+  worker$state <- "gone"
+  if (was_busy) worker$on_end(outcome)
+}
+
+end_worker <- function(worker) {
+  worker$session$kill_tree()
+  worker$session$close()
+}
+
+megabytes <- function(worker) {
+  tryCatch(worker$session$get_memory_info()[["rss"]] / 1e6, error = function(error) 0)
+}
+
+#' Load what the first job would otherwise wait for
+#' @noRd
+warm_up <- function() {
+  loadNamespace(choose_engine()$package)
+  invisible()
+}

@@ -1,0 +1,40 @@
+body_of <- function(text, encoding = "identity", limit = 1e6) {
+  path <- tempfile()
+  writeBin(if (is.raw(text)) text else charToRaw(text), path)
+  read_body(path, encoding, list(max_body_bytes = limit))
+}
+
+kind_of <- function(...) tryCatch(list(...), irt_problem = function(problem) problem$kind)
+
+test_that("a body is its request and its observations", {
+  body <- body_of('{"observations": [{"user_id": "u"}], "model": "2PL"}')
+  expect_equal(body$request, list(model = "2PL"))
+  expect_equal(body$observations, list(list(user_id = "u")))
+})
+
+test_that("compression does not change the fingerprint", {
+  text <- charToRaw('{"observations": []}')
+  packed <- memCompress(text, "gzip")
+  connection <- gzfile(path <- tempfile(), "wb")
+  writeBin(text, connection)
+  close(connection)
+  packed <- readBin(path, "raw", 1e4)
+  expect_equal(body_of(packed, "gzip")$fingerprint, body_of(text)$fingerprint)
+  expect_equal(kind_of(body_of(packed[1:10], "gzip")), "not-readable")
+  expect_equal(kind_of(body_of(c(packed, charToRaw("junk")), "gzip")), "not-readable")
+  expect_equal(kind_of(body_of(packed, "gzip", limit = 5)), "too-large")
+})
+
+test_that("what is not JSON is refused", {
+  texts <- list("", "{", "{\"a\": NaN}", "[1] x", "\"\\ud800\"", "\"\\udc00\\ud800\"", "9e999", strrep("[", 1e5),
+                as.raw(c(0x22, 0xff, 0x22)), as.raw(c(0x22, 0x00, 0x22)))
+  for (text in texts) expect_equal(kind_of(body_of(text)), "not-readable")
+  for (text in c("[]", "7", "\"text\"", "{}")) expect_equal(kind_of(body_of(text)), "invalid-request")
+})
+
+test_that("long integers keep their digits, and strings like them stay strings", {
+  value <- parse_strictly(charToRaw('{"n": 12345678901234567, "s": "a 12345678901234567 b", "pair": "\\ud83d\\ude42"}'))
+  expect_equal(unmarked(value$n), "12345678901234567")
+  expect_equal(value$s, "a 12345678901234567 b")
+  expect_equal(value$pair, "\U1F642")
+})

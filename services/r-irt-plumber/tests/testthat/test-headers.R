@@ -1,0 +1,35 @@
+request <- function(...) list(REQUEST_METHOD = "POST", PATH_INFO = "/irt/calibrate", ...)
+
+test_that("only JSON in UTF-8 is read, compressed by gzip or not", {
+  json <- "application/json; charset=\"utf-8\""
+  expect_equal(read_encoding(request(HTTP_CONTENT_TYPE = json)), "identity")
+  expect_equal(read_encoding(request(HTTP_CONTENT_TYPE = "Application/JSON", HTTP_CONTENT_ENCODING = "x-gzip")), "gzip")
+  for (type in list(NULL, "text/csv", "application/json; charset=latin-1", "multipart/form-data; boundary=x")) {
+    expect_error(read_encoding(request(HTTP_CONTENT_TYPE = type)), class = "irt_problem")
+  }
+  expect_error(read_encoding(request(HTTP_CONTENT_TYPE = json, HTTP_CONTENT_ENCODING = "br")), class = "irt_problem")
+})
+
+test_that("keys are visible ASCII", {
+  expect_null(read_key(request()))
+  expect_equal(read_key(request(HTTP_IDEMPOTENCY_KEY = "night-1")), "night-1")
+  for (key in c("", "a b", strrep("x", 256), "\xe9")) {
+    expect_error(read_key(request(HTTP_IDEMPOTENCY_KEY = key)), class = "irt_problem")
+  }
+})
+
+test_that("respond-async is found among other preferences", {
+  expect_true(prefers_async(request(HTTP_PREFER = "wait=5, Respond-Async")))
+  expect_true(prefers_async(request(HTTP_PREFER = "respond-async; x=1")))
+  expect_false(prefers_async(request(HTTP_PREFER = "wait=5")))
+  expect_false(prefers_async(request()))
+})
+
+test_that("the token is compared whole", {
+  digest <- digest_of("secret")
+  expect_true(is_allowed(digest, "Bearer secret"))
+  expect_true(is_allowed(digest, "bearer  secret"))
+  for (sent in list(NULL, "", "Bearer", "Bearer ", "secret", "Basic secret", "Bearer secretx", "Bearer \xff")) {
+    expect_false(is_allowed(digest, sent))
+  }
+})

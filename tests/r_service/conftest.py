@@ -1,0 +1,97 @@
+"""The R service in a process of its own. In CI it must be there; elsewhere its tests say what is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from contract.conformance import bodies
+from contract.conformance.document import Contract
+from local import r_service
+from local.home import Home, default_home
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+
+from service_harness import ServiceProcess
+
+
+class RServiceProcess(ServiceProcess):
+    """`settings` are environment variables, such as IRT_MAX_ROWS."""
+
+    def __init__(self, folder: Path, home: Home, **settings: str) -> None:
+        super().__init__(folder)
+        self._home, self._settings = home, {"IRT_ENGINE": "openmx"} | settings
+
+    def _command(self) -> r_service.Command:
+        state, port_file = self.folder / "state", self.folder / "port"
+        return r_service.command(
+            self._home, host="127.0.0.1", port=0, state=state, port_file=port_file, token=self.token or ""
+        )
+
+    @property
+    def command(self) -> list[str]:
+        return list(self._command().arguments)
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | self._command().env | self._settings
+
+    def workers(self) -> list[psutil.Process]:
+        return [process for process in self.descendants() if process.name() == "R"]
+
+    def busy_worker(self) -> psutil.Process:
+        """The session that computes now: all have computed before, when they were loaded."""
+        workers = self.workers()
+        before = {worker.pid: sum(worker.cpu_times()[:2]) for worker in workers}
+        time.sleep(1)
+        return max(workers, key=lambda worker: sum(worker.cpu_times()[:2]) - before[worker.pid])
+
+
+@pytest.fixture(scope="session")
+def r_home() -> Home:
+    """Where the R package is installed."""
+    home = default_home()
+    try:
+        r_service.install(home, tests=True)
+    except r_service.RMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    return home
+
+
+@pytest.fixture
+def start_r_service(tmp_path: Path, r_home: Home) -> Iterator[Callable[..., RServiceProcess]]:
+    started: list[RServiceProcess] = []
+
+    def start(**settings: str) -> RServiceProcess:
+        folder = tmp_path / f"service-{len(started)}"
+        folder.mkdir()
+        started.append(RServiceProcess(folder, r_home, **settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract()
+
+
+@pytest.fixture(scope="session")
+def lsat7() -> bodies.Columns:
+    return bodies.lsat7()
+
+
+@pytest.fixture(scope="session")
+def long_request() -> dict[str, Any]:
+    return bodies.long_request()

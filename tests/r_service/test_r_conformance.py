@@ -1,0 +1,27 @@
+"""The R service keeps the contract: `./irt conformance` against it, with only Parquet skipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from local.home import ROOT
+
+
+@pytest.mark.timeout(900)
+def test_r_service_keeps_the_contract(start_r_service):
+    service = start_r_service(IRT_MAX_BODY_BYTES=str(16 * 2**20), IRT_MAX_ROWS="450000")
+    command = ["./irt", "conformance", str(service.client.base_url), "-q"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"IRT_SERVICE_TOKEN": service.token}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + service.log()[-4000:]
+    closing = done.stdout.strip().splitlines()[-1]
+    print(f"conformance of the R service: {closing}")
+    assert re.fullmatch(r"\d+ passed, \d+ skipped in .*", closing), done.stdout
+    assert int(closing.split()[0]) > 280
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert skipped and all("does not read Parquet" in line for line in skipped), skipped
