@@ -71,11 +71,17 @@ def describe(posterior, nodes, loglik, person):
 
 
 @part
-def _flush(part, total):
+def _flush(part, total, first):
+    """Empty `part` into `total`; the first time that is written and not added to, which saves clearing it before."""
     for r in range(part.shape[0]):
-        for q in range(part.shape[1]):
-            total[r, q] += part[r, q]
-            part[r, q] = 0
+        if first:
+            for q in range(part.shape[1]):
+                total[r, q] = part[r, q]
+                part[r, q] = 0
+        else:
+            for q in range(part.shape[1]):
+                total[r, q] += part[r, q]
+                part[r, q] = 0
 
 
 @kernel
@@ -93,9 +99,9 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
     """
     posterior = np.empty_like(log_weights)
     own = part[group]
-    counts[group] = 0.0
     total = 0.0
     waiting = 0
+    first = True
     for p in range(starts[group], starts[group + 1], stride):
         start, stop = offsets[p], offsets[p + 1]
         for q in range(posterior.size):
@@ -111,9 +117,9 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
                 row[q] += posterior[q]
         waiting += stop - start
         if waiting >= _FLUSH * table.shape[0]:
-            _flush(own, counts[group])
-            waiting = 0
-    _flush(own, counts[group])
+            _flush(own, counts[group], first)
+            waiting, first = 0, False
+    _flush(own, counts[group], first)
     loglik[group] = total
 
 
