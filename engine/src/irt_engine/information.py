@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from irt_engine.kernels import information, items, tables
+from irt_engine.kernels.jit import padded
 from irt_engine.memory import scattered_zeros
 from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, latent
 from irt_engine.objective import Evaluation, Objective, group_starts
@@ -82,7 +83,8 @@ class Information:
         x, model = self._evaluation.x, self.model
         nodes, quadrature = self._objective.nodes(x), self._objective.quadrature
         shape = (2 * model.n_items, nodes.size)
-        table, by_intercept, by_guessing = (scattered_zeros(shape, np.float64) for _ in range(3))
+        table = scattered_zeros(shape, np.float64)
+        by_intercept, by_guessing = (scattered_zeros(shape, np.float32) for _ in range(2))
         run(tables.fill_log_probability, *model.items(x), nodes, table, work=10.0 * table.size)
         run(tables.fill_scores, *model.items(x), nodes, by_intercept, by_guessing, work=10.0 * table.size)
         own = self.column[:-1].copy()
@@ -102,13 +104,13 @@ class Information:
     def dense(self) -> np.ndarray:
         """The whole matrix (P, P), of which only the lower triangle is filled."""
         n = self.size
-        n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * n)))
-        missing = np.zeros((n_groups, n, n), np.float32)
+        n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * padded(n))))
+        missing = scattered_zeros((n_groups, n, padded(n)), np.float32)
         run(
             information.missing_information, self._offsets, self._codes, group_starts(self._offsets, n_groups),
             *self._kernel_arguments, missing, work=_WORK * self._codes.size, parts=n_groups,
         )  # fmt: skip
-        result = -missing.sum(axis=0, dtype=np.float64)
+        result = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
         places = self.places
         for entry, (i, j) in enumerate(_ENTRIES):
             found = (places[:, i] >= 0) & (places[:, j] >= 0)

@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
+from irt_engine.kernels.blocks import add_rows, add_to_rows
 from irt_engine.kernels.exponential import exp
-from irt_engine.kernels.jit import kernel, part
+from irt_engine.kernels.jit import LANES, kernel, part
 
 # Answers per row of the table after which a group's sums are emptied into float64.
 _FLUSH = 64
@@ -22,22 +23,6 @@ _FLUSH = 64
 def zero(numbers):
     """0 in the precision of `numbers`: a literal would make every sum float64."""
     return numbers[0] - numbers[0]
-
-
-@part
-def add_answers(total, table, codes, start, stop):
-    """total (Q,) += rows of `table` (2 J, Q) for the answers; four at a time, to load and store `total` less often."""
-    k = start
-    while k + 4 <= stop:
-        row0, row1, row2, row3 = table[codes[k]], table[codes[k + 1]], table[codes[k + 2]], table[codes[k + 3]]
-        for q in range(total.size):
-            total[q] += (row0[q] + row1[q]) + (row2[q] + row3[q])
-        k += 4
-    while k < stop:
-        row0 = table[codes[k]]
-        for q in range(total.size):
-            total[q] += row0[q]
-        k += 1
 
 
 @part
@@ -51,9 +36,20 @@ def normalise(log_posterior):
         value = exp(log_posterior[q] - top)
         log_posterior[q] = value
         total += value
+    share = 1 / total
     for q in range(log_posterior.size):
-        log_posterior[q] /= total
+        log_posterior[q] *= share
     return top + math.log(total)
+
+
+@part
+def infer(posterior, log_weights, table, codes, start, stop):
+    """Write the posterior over the nodes, (Q,), given the answers; return the log-likelihood."""
+    for q in range(posterior.size):
+        posterior[q] = log_weights[q]
+    for q in range(0, posterior.size, LANES):
+        add_rows(posterior, table, codes, start, stop, q)
+    return normalise(posterior)
 
 
 @part
@@ -104,17 +100,12 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
     first = True
     for p in range(starts[group], starts[group + 1], stride):
         start, stop = offsets[p], offsets[p + 1]
-        for q in range(posterior.size):
-            posterior[q] = log_weights[q]
-        add_answers(posterior, table, codes, start, stop)
-        person_loglik = normalise(posterior)
+        person_loglik = infer(posterior, log_weights, table, codes, start, stop)
         total += person_loglik
         if persons.shape[0] > 0:
             describe(posterior, nodes, person_loglik, persons[p])
-        for k in range(start, stop):
-            row = own[codes[k]]
-            for q in range(posterior.size):
-                row[q] += posterior[q]
+        for q in range(0, posterior.size, LANES):
+            add_to_rows(posterior, own, codes, start, stop, q)
         waiting += stop - start
         if waiting >= _FLUSH * table.shape[0]:
             _flush(own, counts[group], first)

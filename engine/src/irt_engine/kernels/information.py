@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from irt_engine.kernels.jit import LANES, kernel, part
+from irt_engine.kernels.products import COLUMNS, ROWS, add_products
 from irt_engine.kernels.scores import POLYNOMIALS, person_scores
 
 # Products of a person's scores go straight into the rows of the matrix where these are so many times longer or less;
@@ -21,35 +22,51 @@ def _longest_row(offsets, first, end):
 
 
 @part
-def _add_row(coefficients, used, i, scores, length, target):
-    """target[j] += sum over k of coefficients[k, i] * scores[k, j], for j < length; four polynomials at a time."""
-    for k in range(0, used, 4):
-        c0, c1 = coefficients[k, i], coefficients[k + 1, i]
-        c2, c3 = coefficients[k + 2, i], coefficients[k + 3, i]
-        s0, s1, s2, s3 = scores[k], scores[k + 1], scores[k + 2], scores[k + 3]
-        for j in range(length):
-            target[j] += (c0 * s0[j] + c1 * s1[j]) + (c2 * s2[j] + c3 * s3[j])
+def _add_wide(coefficients, columns, n, used, wide, total):
+    """total[columns[i], j] += sum over k of coefficients[k, i] * wide[k, j], for j <= columns[i] and some beyond."""
+    for k in range(used):
+        for i in range(n):
+            wide[k, columns[i]] = coefficients[k, i]
+    for i in range(0, n, ROWS):
+        for j in range(0, columns[min(i + ROWS, n) - 1] + 1, COLUMNS):
+            add_products(coefficients, i, wide, used, total, columns, i, j)
+    for k in range(used):
+        for i in range(n):
+            wide[k, columns[i]] = 0.0
 
 
 @part
-def _add_products(coefficients, columns, n, used, wide, row, total):
-    """total[columns[i], columns[j]] += sum over k of coefficients[k, i] * coefficients[k, j], for columns[j] <= [i]."""
-    if total.shape[0] <= _DENSE * n:
+def _add_narrow(coefficients, columns, n, used, rows, places, total):
+    """total[columns[i], columns[j]] += sum over k of coefficients[k, i] * coefficients[k, j], for j <= i."""
+    for i in range(0, n, ROWS):
+        end = min(i + ROWS, n)
+        rows[:] = 0.0
+        for j in range(0, end, COLUMNS):
+            add_products(coefficients, i, coefficients, used, rows, places, 0, j)
+        for r in range(end - i):
+            target = total[columns[i + r]]
+            for j in range(i + r + 1):
+                target[columns[j]] += rows[r, j]
+
+
+@part
+def _scratch(longest, nodes):
+    """Scratch of `scores.person_scores` for persons with up to `longest` answers."""
+    width = (3 * longest + 3 + ROWS + LANES) // LANES * LANES
+    posterior, work = np.empty(nodes), np.empty((3 + POLYNOMIALS, nodes))
+    weighted = np.zeros((nodes, 2 * POLYNOMIALS), np.float32)
+    sums = np.empty((longest + ROWS, 2 * POLYNOMIALS), np.float32)
+    slots = np.full((3, longest), -1)
+    return posterior, work, weighted, sums, slots, np.zeros((POLYNOMIALS, width), np.float32), np.zeros(width, np.int64)
+
+
+@part
+def _clear(coefficients, columns, n, used):
+    """What `add_products` reads beyond the n columns must add nothing."""
+    for i in range(n, n + ROWS):
+        columns[i] = columns[n - 1]
         for k in range(used):
-            for i in range(n):
-                wide[k, columns[i]] = coefficients[k, i]
-        for i in range(n):
-            _add_row(coefficients, used, i, wide, columns[i] + 1, total[columns[i]])
-        for k in range(used):
-            for i in range(n):
-                wide[k, columns[i]] = 0.0
-        return
-    for i in range(n):
-        row[: i + 1] = 0.0
-        _add_row(coefficients, used, i, coefficients, i + 1, row)
-        target = total[columns[i]]
-        for j in range(i + 1):
-            target[columns[j]] += row[j]
+            coefficients[k, i] = 0.0
 
 
 @kernel
@@ -63,25 +80,24 @@ def missing_information(
     :param z: (Q,) nodes before mean and `sd` of the latent distribution moved them to `nodes`.
     :param by_intercept: (2 J, Q), as `by_guessing`, of `tables.fill_scores`.
     :param column: (J, 3) and `shared` (3,): as `negligible`, see `scores.person_scores`; ascending, those shared last.
-    :param total: (G, P, P) float32, zeros; the lower triangle of the group's is written.
+    :param total: (G, P, padded P) float32, zeros; the lower triangle of the group's is written, and some beyond.
     """
     longest = _longest_row(offsets, starts[group], starts[group + 1])
-    width = 3 * longest + 3
-    scores = np.empty((log_weights.size, longest + LANES), np.float32)
-    sums = np.empty((POLYNOMIALS, longest + LANES), np.float32)
-    slots = np.full((3, longest), -1)
-    posterior, work = np.empty_like(log_weights), np.empty((3 + POLYNOMIALS, log_weights.size))
-    weighted = np.empty((2 * POLYNOMIALS, log_weights.size), np.float32)
-    coefficients, columns = np.zeros((POLYNOMIALS, width), np.float32), np.empty(width, np.int64)
-    wide = np.zeros((POLYNOMIALS, total.shape[1]), np.float32)
-    row = np.empty(width, np.float32)
+    posterior, work, weighted, sums, slots, coefficients, columns = _scratch(longest, log_weights.size)
+    wide = np.zeros((POLYNOMIALS, total.shape[2]), np.float32)
+    rows, places = np.empty((ROWS, columns.size), np.float32), np.arange(ROWS)
     for p in range(starts[group], starts[group + 1]):
         n, used = person_scores(
             codes, offsets[p], offsets[p + 1], table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-            negligible, column, shared, posterior, work, weighted, scores, sums, slots,
-            coefficients, columns,
+            negligible, column, shared, posterior, work, weighted, sums, slots, coefficients, columns,
         )  # fmt: skip
-        _add_products(coefficients, columns, n, used, wide, row, total[group])
+        if n == 0:
+            continue
+        _clear(coefficients, columns, n, used)
+        if total.shape[1] <= _DENSE * n:
+            _add_wide(coefficients, columns, n, used, wide, total[group])
+        else:
+            _add_narrow(coefficients, columns, n, used, rows, places, total[group])
 
 
 @kernel
@@ -97,20 +113,13 @@ def missing_in_subspace(
     """
     r = subspace.shape[1]
     longest = _longest_row(offsets, starts[group], starts[group + 1])
-    width = 3 * longest + 3
-    scores = np.empty((log_weights.size, longest + LANES), np.float32)
-    sums = np.empty((POLYNOMIALS, longest + LANES), np.float32)
-    slots = np.full((3, longest), -1)
-    posterior, work = np.empty_like(log_weights), np.empty((3 + POLYNOMIALS, log_weights.size))
-    weighted = np.empty((2 * POLYNOMIALS, log_weights.size), np.float32)
-    coefficients, columns = np.zeros((POLYNOMIALS, width), np.float32), np.empty(width, np.int64)
+    posterior, work, weighted, sums, slots, coefficients, columns = _scratch(longest, log_weights.size)
     along = np.empty((POLYNOMIALS, r))
     own = image[group]
     for p in range(starts[group], starts[group + 1], stride):
         n, used = person_scores(
             codes, offsets[p], offsets[p + 1], table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-            negligible, column, shared, posterior, work, weighted, scores, sums, slots,
-            coefficients, columns,
+            negligible, column, shared, posterior, work, weighted, sums, slots, coefficients, columns,
         )  # fmt: skip
         along[:used] = 0.0
         for i in range(n):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from irt_engine.kernels.expectation import add_answers, describe, normalise
+from irt_engine.kernels.expectation import describe, infer
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import kernel, part
 
@@ -20,10 +20,9 @@ _DIFFERENCE = 1e-4
 def eap(part, parts, offsets, codes, table, nodes, log_weights, persons):
     """Log-likelihood, posterior mean and SD of each person to `persons` (N, 3); other arguments as in the E-step."""
     n = offsets.size - 1
+    posterior = np.empty_like(log_weights)
     for p in range(part * n // parts, (part + 1) * n // parts):
-        posterior = log_weights.copy()
-        add_answers(posterior, table, codes, offsets[p], offsets[p + 1])
-        loglik = normalise(posterior)
+        loglik = infer(posterior, log_weights, table, codes, offsets[p], offsets[p + 1])
         describe(posterior, nodes, loglik, persons[p])
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from irt_engine.kernels.expectation import add_answers, normalise
-from irt_engine.kernels.jit import LANES, part
+from irt_engine.kernels.expectation import infer
+from irt_engine.kernels.jit import part
+from irt_engine.kernels.products import COLUMNS, ROWS, weigh_rows
 
 POLYNOMIALS = 32
 
@@ -20,21 +21,17 @@ POLYNOMIALS = 32
 _NEGLIGIBLE = 1e-8
 # Up to this degree the recurrence alone keeps the polynomials orthogonal.
 _STABLE = 5
-# Nodes and polynomials are taken so many at a time.
-_STRIDE = 4
 
 
 @part
 def _window(posterior):
-    """First node and end of the nodes that hold the posterior, a multiple of `_STRIDE`."""
+    """First node and end of the nodes that hold the posterior."""
     first, end = 0, posterior.size
     while posterior[first] < _NEGLIGIBLE:
         first += 1
     while posterior[end - 1] < _NEGLIGIBLE:
         end -= 1
-    length = min((end - first + _STRIDE - 1) // _STRIDE * _STRIDE, posterior.size)
-    first = min(first, posterior.size - length)
-    return first, first + length
+    return first, end
 
 
 @part
@@ -44,8 +41,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
     :param slope: the steepest of the items answered.
     :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
     :param work: (3 + K, Q), scratch.
-    :param weighted: (2 K, Q), written between `first` and `end`: row k - 1 for polynomial k, row K + k - 1 the same
-        times the node.
+    :param weighted: (Q, 2 K), written between `first` and `end`: column k - 1 for polynomial k.
 
     Return how many polynomials are needed, and carried by the nodes.
     """
@@ -78,8 +74,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
             before[q] = here[q]
             here[q] = after[q] / norm
             work[3 + k, q] = here[q]
-            weighted[k, q] = posterior[q] * here[q]
-            weighted[POLYNOMIALS + k, q] = weighted[k, q] * nodes[q]
+            weighted[q, k] = posterior[q] * here[q]
     return POLYNOMIALS
 
 
@@ -100,41 +95,33 @@ def _orthogonalise(vector, posterior, others, first, end):
 
 
 @part
-def _gather(table, codes, start, stop, first, end, scores):
-    """scores[q, i] = table[answer i, first + q]: answers side by side, padded with zeros to a multiple of `LANES`."""
-    n = stop - start
-    width = (n + LANES - 1) // LANES * LANES
-    for i in range(n):
-        row = table[codes[start + i]]
-        for q in range(end - first):
-            scores[q, i] = row[first + q]
-    for q in range(end - first):
-        for i in range(n, width):
-            scores[q, i] = 0.0
-    return width
+def _times_nodes(weighted, nodes, first, end, used):
+    """Append the polynomials times the node to `weighted`; return the column from which on they stand."""
+    offset = COLUMNS // 2 if used <= COLUMNS // 2 else (used + COLUMNS - 1) // COLUMNS * COLUMNS
+    for q in range(first, end):
+        for k in range(used):
+            weighted[q, offset + k] = weighted[q, k] * nodes[q]
+    return offset
 
 
 @part
-def _combine(weights, scores, first, end, width, sums):
-    """sums[i] = sum over nodes of weights[q] * scores[q, i], for i < width."""
-    for i in range(width):
-        sums[i] = 0.0
-    for q in range(0, end - first, _STRIDE):
-        w0, w1, w2, w3 = weights[first + q], weights[first + q + 1], weights[first + q + 2], weights[first + q + 3]
-        s0, s1, s2, s3 = scores[q], scores[q + 1], scores[q + 2], scores[q + 3]
-        for i in range(width):
-            sums[i] += (w0 * s0[i] + w1 * s1[i]) + (w2 * s2[i] + w3 * s3[i])
+def _weigh(table, codes, start, stop, first, end, weighted, columns, sums):
+    """sums[i, k] = sum over nodes of weighted[q, k] * table[answer i, q], for k < columns and some beyond."""
+    for i in range(0, stop - start, ROWS):
+        for k in range(0, columns, COLUMNS):
+            weigh_rows(table, codes, start, stop, i, first, end, weighted, k, sums)
 
 
 @part
-def _append(sums, used, codes, start, stop, column, parameter, coefficients, columns, slots, n):
-    """Copy the sums (K, n) of those answers whose item's `parameter` is free; return the number of columns then."""
+def _append(sums, offset, used, codes, start, stop, column, parameter, coefficients, columns, slots, n):
+    """Copy the sums, (n, 2 K) from `offset` on, of those answers whose item's `parameter` is free; return the number of
+    columns then."""
     for i in range(stop - start):
         place = column[codes[start + i] >> 1, parameter]
         slots[parameter, i] = n if place >= 0 else -1
         if place >= 0:
             for k in range(used):
-                coefficients[k, n] = sums[k, i]
+                coefficients[k, n] = sums[i, offset + k]
             columns[n] = place
             n += 1
     return n
@@ -143,7 +130,7 @@ def _append(sums, used, codes, start, stop, column, parameter, coefficients, col
 @part
 def person_scores(
     codes, start, stop, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing, negligible, column,
-    shared, posterior, work, weighted, scores, sums, slots, coefficients, columns,
+    shared, posterior, work, weighted, sums, slots, coefficients, columns,
 ):  # fmt: skip
     """Coefficients of one person's scores: those by the parameter `columns[i]` are `coefficients[:, i]`.
 
@@ -151,51 +138,43 @@ def person_scores(
     :param column: (J, 3) int64, column of each item parameter; -1 not free, -2 (slopes) that of the common slope.
         Columns ascend by item within a parameter, those of a come before those of d, then c, then the shared ones.
     :param shared: (3,) int64, columns of common slope, latent mean and log SD, or -1.
-    :param posterior: (Q,), `work` (3 + K, Q), `weighted` (2 K, Q), `scores` (Q, n + LANES), `sums` (K, n + LANES):
-        scratch.
+    :param posterior: (Q,), `work` (3 + K, Q), `weighted` (Q, 2 K), `sums` (n + ROWS, 2 K): scratch.
     :param slots: (3, n) int64, written: where in `columns` each parameter of the item answered is, or -1.
     :param coefficients: (K, m) and `columns` (m,), written.
 
-    Return the number of columns, which ascend, and of polynomials, rounded up to a multiple of 4: the last may be 0.
+    Return the number of columns, which ascend, and of polynomials.
     """
-    for q in range(posterior.size):
-        posterior[q] = log_weights[q]
-    add_answers(posterior, table, codes, start, stop)
-    normalise(posterior)
+    infer(posterior, log_weights, table, codes, start, stop)
     first, end = _window(posterior)
     steepest = 0.1
     for k in range(start, stop):
         steepest = max(steepest, abs(slope[codes[k] >> 1]))
     used = _orthonormal(posterior, nodes, first, end, steepest, negligible, work, weighted)
-    n = 0
-    for parameter in range(3):
-        if parameter == 2 and by_guessing.shape[0] == 0:
-            slots[2] = -1
-            continue
-        if parameter != 1:
-            width = _gather(by_guessing if parameter == 2 else by_intercept, codes, start, stop, first, end, scores)
-        offset = POLYNOMIALS if parameter == 0 else 0
-        for k in range(used):
-            _combine(weighted[offset + k], scores, first, end, width, sums[k])
-            if parameter == 0 and shared[0] >= 0:
-                work[0, k] = _common(sums[k], codes, start, stop, column)
-        n = _append(sums, used, codes, start, stop, column, parameter, coefficients, columns, slots, n)
+    offset = _times_nodes(weighted, nodes, first, end, used)
+    _weigh(by_intercept, codes, start, stop, first, end, weighted, offset + used, sums)
+    _common(sums, offset, used, codes, start, stop, column, shared, work[0])
+    n = _append(sums, offset, used, codes, start, stop, column, 0, coefficients, columns, slots, 0)
+    n = _append(sums, 0, used, codes, start, stop, column, 1, coefficients, columns, slots, n)
+    if by_guessing.shape[0] > 0:
+        _weigh(by_guessing, codes, start, stop, first, end, weighted, used, sums)
+        n = _append(sums, 0, used, codes, start, stop, column, 2, coefficients, columns, slots, n)
+    else:
+        slots[2] = -1
     n = _append_shared(weighted, first, end, z, sd, used, work[0], shared, coefficients, columns, n)
-    rounded = (used + _STRIDE - 1) // _STRIDE * _STRIDE
-    for k in range(used, rounded):
-        for i in range(n):
-            coefficients[k, i] = 0.0
-    return n, rounded
+    return n, used
 
 
 @part
-def _common(sums, codes, start, stop, column):
-    """Sum over the answers to items with the common slope."""
-    total = 0.0
+def _common(sums, offset, used, codes, start, stop, column, shared, total):
+    """total[k] = sum over the answers to items with the common slope, if there is one, of sums[i, offset + k]."""
+    for k in range(used):
+        total[k] = 0.0
+    if shared[0] < 0:
+        return
     for i in range(start, stop):
         if column[codes[i] >> 1, 0] == -2:
-            total += sums[i - start]
-    return total
+            for k in range(used):
+                total[k] += sums[i - start, offset + k]
 
 
 @part
@@ -208,7 +187,7 @@ def _append_shared(weighted, first, end, z, sd, used, common, shared, coefficien
             total = common[k] if parameter == 0 else 0.0
             if parameter > 0:
                 for q in range(first, end):
-                    total += weighted[k, q] * (z[q] / sd if parameter == 1 else z[q] * z[q])
+                    total += weighted[q, k] * (z[q] / sd if parameter == 1 else z[q] * z[q])
             coefficients[k, n] = total
         columns[n] = shared[parameter]
         n += 1
