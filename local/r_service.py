@@ -20,6 +20,8 @@ _SERVE = (
     # The plain BLAS that R comes with makes standard errors ten times as slow.
     "libopenblas0-pthread",
 )  # fmt: skip
+# OpenMx loads a package that calls this program and does not depend on it.
+_PROGRAMS = {"dpkg-dev": "dpkg-architecture"}
 _TEST = ("r-cran-lintr", "r-cran-testthat")
 _R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
 
@@ -43,7 +45,7 @@ def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = pri
 
     :raise RMissing: without root or apt-get something is missing.
     """
-    wanted = _SERVE + _TEST if tests else _SERVE
+    wanted = (*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))
     if missing := _missing(wanted):
         _apt_install(wanted, missing, say)
         if missing := _missing(wanted):
@@ -69,7 +71,7 @@ def command(home: Home, *, host: str, port: int, state: Path, port_file: Path | 
 
 
 def _missing(packages: tuple[str, ...]) -> list[str]:
-    """Those of the distribution's packages whose R package is not there, wherever it may have come from."""
+    """Those of the distribution's packages whose R package or program is not there, wherever it may have come from."""
     rscript = shutil.which("Rscript")
     if rscript is None:
         return list(packages)
@@ -79,7 +81,8 @@ def _missing(packages: tuple[str, ...]) -> list[str]:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     there = set(told.split())
-    return [package for package, name in names.items() if name not in there]
+    programs = [package for package, program in _PROGRAMS.items() if shutil.which(program) is None]
+    return [*programs, *(package for package, name in names.items() if name not in there)]
 
 
 def _r_name(package: str) -> str:

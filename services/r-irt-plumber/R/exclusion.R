@@ -75,9 +75,9 @@ drop_hopeless_items <- function(kept, settings, exclusion) {
 #' @return `exclusion_summary`: how many items were excluded for which reason, in words.
 #' @noRd
 exclusion_summary <- function(exclusion) {
-  counts <- table(exclusion$item_reasons)
-  counts <- counts[order(names(counts), method = "radix")]
-  told <- paste(counts, names(counts), collapse = ", ")
+  reasons <- sort(unique(stats::na.omit(exclusion$item_reasons)), method = "radix")
+  counts <- tabulate(match(exclusion$item_reasons, reasons), length(reasons))
+  told <- paste(counts, reasons, collapse = ", ")
   sprintf(
     "%d of %d items are excluded%s",
     sum(counts), length(exclusion$items), if (length(counts)) paste0(": ", told) else ""

@@ -1,8 +1,12 @@
 # What a polynomial may add to the covariance of the scores, as a share of the complete-data information, and be the
-# last: for standard errors, and for a matrix that need only point uphill.
+# last; and how many there are at most. For standard errors, and for a matrix that need only point uphill: with fewer it
+# is nearer to the complete-data information, and steps are shorter.
 fine_share <- 1e-7
 coarse_share <- 1e-3
 most_polynomials <- 60
+few_polynomials <- 8
+# Scores of which less are not 0 are multiplied as a sparse matrix.
+sparse_share <- 0.2
 
 #' Observed information of the estimates, I = I_complete - I_missing (Louis 1982)
 #'
@@ -24,13 +28,14 @@ observed_information <- function(objective, evaluation, share = fine_share) {
   found <- curves_of(model, evaluation$x, nodes)
   functions <- score_functions(objective, evaluation$x, found, nodes, raw_parameters(model, column), column)
   table <- log_probabilities(found)
+  most <- if (share < coarse_share) most_polynomials else few_polynomials
   scale <- numeric(n_parameters(model))
   scale[column[model$free]] <- evaluation$scale[model$free]
   information <- complete_matrix(objective, evaluation, found, nodes, column)
   for (block in objective$blocks) {
     posterior <- posterior_of(block, table, objective$grid$log_weights)$posterior
     least <- share * scale * length(block$users) / objective$n_users
-    information <- information - missing_information(block, posterior, functions, least)
+    information <- information - missing_information(block, posterior, functions, least, most)
   }
   list(matrix = information, column = column, scale = scale)
 }
@@ -89,9 +94,10 @@ score_functions <- function(objective, x, found, nodes, raw, column) {
   )
 }
 
-#' @param posterior Users x Q; `least` (P): a polynomial that adds less to each diagonal element is the last.
+#' @param posterior Users x Q; `least` (P): a polynomial that adds less to each diagonal element is the last, and so is
+#'   that of degree `most`.
 #' @noRd
-missing_information <- function(block, posterior, functions, least) {
+missing_information <- function(block, posterior, functions, least, most) {
   raw <- functions$raw
   right <- as.matrix(block$right)[, raw$item, drop = FALSE]
   seen <- right + as.matrix(block$wrong)[, raw$item, drop = FALSE]
@@ -99,7 +105,7 @@ missing_information <- function(block, posterior, functions, least) {
   if (any(latent > 0)) shift <- as.matrix(block$right %*% functions$shift$right + block$wrong %*% functions$shift$wrong)
   total <- 0
   polynomials <- orthonormal(posterior, functions$nodes)
-  for (degree in seq_len(min(most_polynomials, ncol(posterior) - 1))) {
+  for (degree in seq_len(min(most, ncol(posterior) - 1))) {
     weighted <- posterior * polynomials$following()
     bent <- if (degree == 1) seq_len(nrow(raw)) else functions$bent
     scores <- (weighted %*% functions$wrong) * seen
@@ -109,11 +115,18 @@ missing_information <- function(block, posterior, functions, least) {
       of_latent <- (weighted * shift) %*% cbind(1, functions$stretch)
       scores[, latent[latent > 0]] <- of_latent[, latent > 0]
     }
-    added <- crossprod(scores)
+    added <- squares(scores)
     total <- total + added
     if (degree > 2 && all(diag(added) < least)) break
   }
   total
+}
+
+#' @return `squares`: products of the columns, summed over the rows.
+#' @noRd
+squares <- function(scores) {
+  if (mean(scores != 0) >= sparse_share) return(crossprod(scores))
+  as.matrix(Matrix::crossprod(Matrix::Matrix(scores, sparse = TRUE)))
 }
 
 #' @return `gathered`: columns of `scores` summed to those of the parameters, of which tied slopes share one.

@@ -3,6 +3,8 @@ linking_nodes <- seq(-4, 4, length.out = 41)
 linking_weights <- exp(-linking_nodes^2 / 2) / sum(exp(-linking_nodes^2 / 2))
 linking_iterations <- 100
 linking_precision <- 1e-12
+# What is beyond is no scale; its square, and that of what is on it, might be infinite.
+largest_slope <- 1e12
 
 #' Linking constants: the line theta_ref = A theta + B that brings a calibration to the scale of its anchors
 #'
@@ -19,15 +21,16 @@ linking_precision <- 1e-12
 #' @param one_slope The new calibration fixes all slopes at 1 (Rasch). Its unit is the logit and not the spread of the
 #'   abilities, so A is that of mean_mean, whatever the method, and the method determines B alone.
 #' @return List of `slope`, `intercept`, and their derivatives by the anchors' new a and b: `by_a` and `by_b`, n x 2.
-#' @section Errors: `irt_calibration_failed` where no line with a positive slope fits.
+#' @section Errors: `irt_calibration_failed` where no line with a positive slope fits, or the curves do not determine
+#'   one.
 #' @noRd
 link <- function(method, anchors, one_slope = FALSE) {
   line <- if (method == "mean_sigma" && !one_slope) mean_sigma(anchors) else mean_mean(anchors)
-  if (method %in% c("haebara", "stocking_lord")) line <- curve_line(method, anchors, one_slope, line)
-  if (!is.finite(line$slope) || !is.finite(line$intercept) || line$slope <= 0) {
+  if (method %in% c("haebara", "stocking_lord")) line <- determined_line(method, anchors, one_slope, line)
+  if (!is.finite(line$intercept) || !isTRUE(line$slope > 0 && line$slope <= largest_slope)) {
     stop_calibration(sprintf(
-      "linking by %s over %d anchors gave slope %g and intercept %g; the slope must be positive",
-      method, nrow(anchors), line$slope, line$intercept
+      "linking by %s over %d anchors gave slope %g and intercept %g; the slope must be positive, and at most %g",
+      method, nrow(anchors), line$slope, line$intercept, largest_slope
     ))
   }
   line
@@ -59,6 +62,25 @@ mean_sigma <- function(anchors) {
   )
 }
 
+#' @return `determined_line`: that of `curve_line`.
+#' @section Errors: `irt_calibration_failed` where the curves do not determine it: those that are steps, or flat where
+#'   the nodes are, stay as they are under small changes of the line.
+#' @noRd
+determined_line <- function(method, anchors, one_slope, start) {
+  tryCatch(curve_line(method, anchors, one_slope, start), error = function(condition) {
+    if (inherits(condition, "irt_calibration_failed")) stop(condition)
+    between <- function(values) sprintf("%g to %g", min(values), max(values))
+    stop_calibration(sprintf(
+      paste(
+        "linking by %s over %d anchors does not determine the line near slope %g, intercept %g (%s);",
+        "the anchors have a from %s, now %s; b from %s, now %s"
+      ),
+      method, nrow(anchors), start$slope, start$intercept, conditionMessage(condition),
+      between(anchors$a_ref), between(anchors$a), between(anchors$b_ref), between(anchors$b)
+    ))
+  })
+}
+
 #' @return `curve_line`: the line of Haebara or of Stocking and Lord, by Newton's method with halved steps; where the
 #'   criterion is not convex, Gauss and Newton's.
 #' @noRd
@@ -69,6 +91,7 @@ curve_line <- function(method, anchors, one_slope, start) {
   now <- criterion(point)
   for (iteration in seq_len(linking_iterations)) {
     step <- curve_step(now, free)
+    if (!all(is.finite(step))) stop("a step without end")
     while (point[1] + step[1] <= 0) step <- step / 2
     for (halving in seq_len(40)) {
       then <- criterion(point + step)

@@ -2,6 +2,9 @@
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
 ability_spread <- 1.16
 start_guessing <- 0.2
+# A seed is only where the estimation starts. From farther away it might not come back.
+seed_slopes <- c(0.1, 4)
+seed_intercept <- 6
 # logit c of items held at c = 0.
 no_guessing <- -30
 
@@ -56,14 +59,42 @@ starting_values <- function(responses, settings, models) {
   start <- cbind(1, ability_spread * stats::qlogis(known), ifelse(guesses, stats::qlogis(start_guessing), 0))
   seeds <- settings$anchors[!settings$anchors$fixed, ]
   at <- match(responses$item_ids, seeds$item_id)
-  seeded <- which(!is.na(at))
-  slope <- ifelse(models[seeded] %in% c("2PL", "3PL"), seeds$a[at[seeded]], 1)
-  start[seeded, 1:2] <- cbind(slope, -slope * seeds$b[at[seeded]])
-  guessing <- seeds$c[at[seeded]]
-  told <- guesses[seeded] & !is.na(guessing) & guessing > 0
-  start[seeded[told], 3] <- bounded_logit(guessing[told])
-  if (identical(settings$priors$a$dist, "lognormal")) start[, 1] <- pmax(start[, 1], 0.05)
+  start <- seeded_values(start, seeds[at, ], models)
+  if (identical(settings$priors$a$dist, "lognormal")) {
+    start[, 1] <- pmax(start[, 1], 0.05)
+  } else if (!is.null(settings$priors$b)) {
+    # Such a prior has no way from a slope above 0 to one below: at 0 the difficulty is infinite.
+    turned <- is.na(at) & models %in% c("2PL", "3PL") & is_reversed(responses)
+    start[turned, 1] <- -start[turned, 1]
+  }
   rbind(start, c(1, 0, 0))
+}
+
+#' @param seeds Data frame of the seed of each item (J rows), `NA` where there is none.
+#' @return `seeded_values`: `start` (J x 3) with the seeds' values, brought within limits.
+#' @noRd
+seeded_values <- function(start, seeds, models) {
+  seeded <- which(!is.na(seeds$item_id))
+  seeds <- seeds[seeded, ]
+  steepness <- pmin(pmax(abs(seeds$a), seed_slopes[1]), seed_slopes[2])
+  slope <- ifelse(models[seeded] %in% c("2PL", "3PL"), ifelse(seeds$a < 0, -steepness, steepness), 1)
+  intercept <- pmin(pmax(-slope * seeds$b, -seed_intercept), seed_intercept)
+  start[seeded, 1:2] <- cbind(slope, intercept)
+  told <- models[seeded] == "3PL" & !is.na(seeds$c) & seeds$c > 0
+  start[seeded[told], 3] <- bounded_logit(seeds$c[told])
+  start
+}
+
+#' @return `is_reversed`: items (J) that are right less often for those who are right elsewhere more often: with a
+#'   negative covariance of the answer and the share of the user's other answers that are right.
+#' @noRd
+is_reversed <- function(responses) {
+  lengths <- user_counts(responses)
+  total <- tabulate(responses$user[responses$right == 1L], n_users(responses))
+  rest <- (total[responses$user] - responses$right) / pmax(lengths[responses$user] - 1, 1)
+  counts <- item_counts(responses)
+  sums <- rowsum(cbind(rest, responses$right * rest), responses$item)
+  sums[, 2] < counts$right * sums[, 1] / counts$answers
 }
 
 bounded_logit <- function(share) stats::qlogis(pmin(pmax(share, 1e-6), 1 - 1e-6))

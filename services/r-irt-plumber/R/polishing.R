@@ -1,16 +1,21 @@
 # Longest step of an item's a, d and logit c, and of the common slope, latent mean and log SD.
 longest_step <- c(1, 2, 1.5)
 longest_shared_step <- c(0.5, 1, 0.5)
-# Steps that do not become so much shorter than the one before ask for a new matrix, and, if that was new, for a finer.
+# Steps that do not become so much shorter than the one before ask for a new matrix, and, if that was new and the
+# maximum is so near, for a finer. From farther away a coarse one leads as well.
 slow_share <- 0.2
 finer <- 1e-2
+near_change <- 0.2
 # Steps without progress after which rounding alone is left.
 most_idle <- 10
 most_damping <- 1e6
 # Rounding of the objective, relative to its size: a fall by less is none.
 slack <- 1e-12
-# Iterations for which an item may be out of range; a single long step may come back.
+# Iterations for which an item may be out of range and go farther by so large a share, or be far out; a single long step
+# may come back, and an item that comes to rest not far out may, too, once others have left.
 patience <- 3
+outward <- 0.03
+far_out <- 2
 
 #' Bring an engine's estimates to the maximum of the marginal log-posterior
 #'
@@ -22,7 +27,7 @@ patience <- 3
 #' @param progress Called with the number of iterations, the log-likelihood and the longest further step.
 #' @return List of `evaluation`, `iterations`, `converged`, `max_change` (longest further step of a parameter: a, d,
 #'   logit c, latent mean, log of latent SD), `max_gradient` (largest derivative of the log-posterior, times the
-#'   complete-data SE) and `lost` (items ran away).
+#'   complete-data SE) and `lost` (J, logical: items whose estimates ran away).
 #' @noRd
 polish <- function(objective, x, settings, iterations, progress = NULL) {
   state <- new_climb(evaluate(objective, x), iterations)
@@ -31,7 +36,8 @@ polish <- function(objective, x, settings, iterations, progress = NULL) {
   }
   list(
     evaluation = state$now, iterations = state$iterations, converged = state$converged,
-    max_change = state$max_change, max_gradient = state$max_gradient, lost = state$lost
+    max_change = state$max_change, max_gradient = state$max_gradient,
+    lost = if (state$lost) state$beyond >= patience else state$distance > 1
   )
 }
 
@@ -46,6 +52,7 @@ new_climb <- function(evaluation, iterations) {
   state$shortest <- Inf
   state$max_change <- Inf
   state$beyond <- 0
+  state$distance <- 0
   state$was_fresh <- FALSE
   state$lost <- FALSE
   state
@@ -59,7 +66,10 @@ is_over <- function(objective, state, settings, progress) {
   state$max_gradient <- max(0, abs(state$now$gradient[model$free]) / sqrt(state$now$scale[model$free]))
   state$converged <- state$max_change <= settings$tolerance && state$max_gradient <= 100 * settings$tolerance
   if (!is.null(progress)) progress(state$iterations, state$now$loglik, state$max_change)
-  state$beyond <- ifelse(runaways(model, state$now$x), state$beyond + 1, 0)
+  distance <- distances(model, state$now$x)
+  leaving <- distance > 1 & distance > pmin((1 + outward) * state$distance, far_out)
+  state$beyond <- ifelse(leaving, state$beyond + 1, 0)
+  state$distance <- distance
   state$lost <- !state$converged && any(state$beyond >= patience)
   state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > most_idle
 }
@@ -71,7 +81,7 @@ find_step <- function(objective, state) {
   if (is.null(state$matrix)) renew(objective, state) else state$fresh <- FALSE
   state$step <- newton_step(objective, state)
   if (longest(state$step) > slow_share * before) {
-    if (state$was_fresh) state$share <- max(fine_share, state$share * finer)
+    if (state$was_fresh && before < near_change) state$share <- max(fine_share, state$share * finer)
     renew(objective, state)
     state$step <- newton_step(objective, state)
   }
@@ -135,8 +145,7 @@ climb <- function(objective, state, settings) {
 #' @return `shortened_step`: the step of each item, as a whole, shortened to what its parameters may move at once.
 #' @noRd
 shortened_step <- function(step) {
-  n <- nrow(step)
-  limits <- rbind(matrix(longest_step, n - 1, 3, byrow = TRUE), longest_shared_step)
+  limits <- rbind(matrix(longest_step, nrow(step) - 1, 3, byrow = TRUE), longest_shared_step)
   ratio <- abs(step) / limits
   step / pmax(do.call(pmax, as.data.frame(ratio)), 1)
 }

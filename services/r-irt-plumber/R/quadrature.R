@@ -1,5 +1,6 @@
-# Latent SDs to both sides that a grid in place must cover.
+# Latent SDs to both sides that a grid in place must cover, and the spacings of its nodes that an SD must have.
 covered_sds <- 4
+least_spacings <- 1.5
 
 #' The grid over which the latent distribution is integrated
 #'
@@ -15,12 +16,16 @@ normal_grid <- function(settings) {
   list(nodes = nodes, log_weights = log_shares(-nodes^2 / 2))
 }
 
-#' @return `scoring_grid`: the grid for abilities ~ N(`mean`, `sd`^2), nodes on the ability scale.
+#' @return `scoring_grid`: the grid for abilities ~ N(`mean`, `sd`^2), nodes on the ability scale: the one in place
+#'   where it covers mean +- 4 SD and is fine enough for the SD, else one that moves.
 #' @noRd
 scoring_grid <- function(settings, mean, sd) {
   grid <- normal_grid(settings)
   covers <- settings$theta_min <= mean - covered_sds * sd && mean + covered_sds * sd <= settings$theta_max
-  if (!covers) return(list(nodes = mean + sd * grid$nodes, log_weights = grid$log_weights))
+  spacing <- (settings$theta_max - settings$theta_min) / (settings$quadrature_points - 1)
+  if (!covers || sd < least_spacings * spacing) {
+    return(list(nodes = mean + sd * grid$nodes, log_weights = grid$log_weights))
+  }
   list(nodes = grid$nodes, log_weights = log_shares(-((grid$nodes - mean) / sd)^2 / 2))
 }
 

@@ -13,7 +13,8 @@ to_json <- function(result) {
 item_rows_of <- function(bank, settings, items, fit, anchoring) {
   ids <- bank$responses$item_ids
   counts <- item_counts(bank$responses)
-  models <- model_of(settings, ids)
+  # An anchor that is held with its guessing is a 3PL item, whatever the others are.
+  models <- ifelse(is.na(items$values[, 3]), model_of(settings, ids), "3PL")
   roles <- anchor_roles(anchoring, ids)
   lapply(seq_along(ids), function(j) {
     names <- if (is.na(items$values[j, 3])) c("a", "b") else c("a", "b", "c")
@@ -40,7 +41,7 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
     n_users = n_users(bank$responses),
     n_observations = n_answers(bank$responses),
     n_anchors = sum(settings$anchors$fixed),
-    linking_constants = linking_constants(anchoring),
+    linking_constants = linking_constants(settings, anchoring),
     quadrature = list(
       points = settings$quadrature_points, theta_min = settings$theta_min, theta_max = settings$theta_max
     ),
@@ -50,20 +51,37 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
   )
 }
 
-linking_constants <- function(anchoring) {
+linking_constants <- function(settings, anchoring) {
   if (is.null(anchoring)) return(NULL)
-  screening <- anchoring$screening
   line <- anchoring$line
   list(
     slope = if (is.null(line)) 1 else line$slope,
     intercept = if (is.null(line)) 0 else line$intercept,
     method = anchoring$method,
-    n_anchors_used = sum(screening$kept),
-    anchors = data.frame(
-      item_id = anchoring$anchors$item_id, used = screening$kept, robust_z_a = screening$z_a,
-      robust_z_b = screening$z_b, reason = screening$reasons
-    )
+    n_anchors_used = sum(anchoring$screening$kept),
+    anchors = anchor_rows(settings, anchoring)
   )
+}
+
+#' @return `anchor_rows`: data frame of all anchors given, sorted by item. Those without answers, or whose item was
+#'   excluded, are among them: whoever gave them finds every one of them again.
+#' @noRd
+anchor_rows <- function(settings, anchoring) {
+  screening <- anchoring$screening
+  screened <- data.frame(
+    item_id = anchoring$anchors$item_id, used = screening$kept, robust_z_a = screening$z_a,
+    robust_z_b = screening$z_b, reason = screening$reasons
+  )
+  absent <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened$item_id)
+  n <- length(absent)
+  rest <- data.frame(
+    item_id = absent, used = rep(FALSE, n), robust_z_a = rep(NA_real_, n), robust_z_b = rep(NA_real_, n),
+    reason = rep("not among the calibrated items", n)
+  )
+  rows <- rbind(screened, rest)
+  rows <- rows[order(rows$item_id, method = "radix"), ]
+  rownames(rows) <- NULL
+  rows
 }
 
 fit_metrics <- function(bank, reliability) {

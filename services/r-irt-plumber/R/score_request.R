@@ -53,6 +53,9 @@ read_scored_item <- function(entry) {
   guessing <- field_number(params, "c", 0, low = 0, below = 1)
   model <- field_choice(entry, "model", irt_models, if (guessing > 0) "3PL" else "2PL")
   if (guessing != 0 && model != "3PL") refuse(params, "c", guessing, sprintf("a %s item has no guessing", model))
+  if (identical(field_value(params, "a") == 0, TRUE)) {
+    refuse(params, "a", 0, "must not be 0: such an item tells nothing of ability")
+  }
   list(
     item_id = item_id,
     a = if (missing) NA_real_ else field_number(params, "a", low = -steepest, high = steepest),

@@ -47,8 +47,8 @@ new_service <- function(state_dir, token = take_token(), limits = read_limits(),
 
 #' What httpuv calls: plumber's router, and before it what refuses by the headers
 #'
-#' Where a large body is still to come, that is done before it comes. A small one is read first: an answer that is sent
-#' while the client still sends can be lost with the connection.
+#' Where a large body is still to come, or one of unknown size, that is done before it comes: else anyone could fill the
+#' disk. A small one is read first: an answer that is sent while the client still sends can be lost with the connection.
 #' @noRd
 application <- function(service) {
   router <- routes(service)
@@ -58,7 +58,8 @@ application <- function(service) {
       if (is.null(refused)) router$call(req) else bare_answer(refused)
     },
     onHeaders = function(req) {
-      refused <- if (announced_bytes(req) > small_bytes) refuse_early(service, req)
+      comes_late <- announced_bytes(req) > small_bytes || !is.null(req$HTTP_TRANSFER_ENCODING)
+      refused <- if (comes_late) refuse_early(service, req)
       if (!is.null(refused)) bare_answer(refused)
     }
   )

@@ -1,0 +1,39 @@
+# Every field that is wrong is named, with its value.
+
+errors_of <- function(...) {
+  condition <- tryCatch(read_settings(list(...), NULL), irt_invalid_request = identity)
+  lapply(condition$errors, `[`, c("field", "value"))
+}
+
+wrong <- function(field, value) list(field = field, value = value)
+
+test_that("defaults are the contract's", {
+  settings <- read_settings(list(), NULL)
+  expect_equal(settings$model, "2PL")
+  expect_equal(settings$linking, list(method = "none", drift_z = 2.7, min_anchors = 5))
+  expect_equal(unlist(settings[c("quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance")]),
+               c(quadrature_points = 61, theta_min = -6, theta_max = 6, max_iterations = 2000, tolerance = 1e-6))
+  anchor <- list(item_id = 7, params = list(a = 1, b = 0))
+  expect_equal(read_settings(list(anchors = list(anchor)), NULL)$linking$method, "stocking_lord")
+  expect_equal(read_settings(list(anchors = list(anchor)), NULL)$anchors$item_id, "7")
+})
+
+test_that("fields that are unknown or wrong are named", {
+  expect_equal(errors_of(model = "4PL"), list(wrong("model", "4PL")))
+  expect_equal(errors_of(modle = "2PL"), list(wrong("modle", "2PL")))
+  expect_equal(errors_of(item_models = list(q = "GRM")), list(wrong("item_models.q", "GRM")))
+  expect_equal(errors_of(options = list(tolerance = 0)), list(wrong("options.tolerance", 0)))
+  expect_equal(errors_of(options = list(theta_min = 1)), list(wrong("options.theta_min", 1)))
+  expect_equal(errors_of(options = list(quadrature_points = 4)), list(wrong("options.quadrature_points", 4)))
+  prior <- list(a = list(dist = "normal", mean = 1, sd = -1))
+  expect_equal(errors_of(options = list(priors = prior)), list(wrong("options.priors.a.sd", -1)))
+  two <- errors_of(linking = list(method = "equate", min_anchors = 0.5))
+  expect_equal(two, list(wrong("linking.method", "equate"), wrong("linking.min_anchors", 0.5)))
+})
+
+test_that("anchors have a positive slope and no two one item", {
+  anchor <- function(a, ...) list(item_id = "q", params = list(a = a, b = 0), ...)
+  expect_equal(errors_of(anchors = list(anchor(-1))), list(wrong("anchors[0].params.a", -1)))
+  expect_equal(errors_of(anchors = list(anchor(1), anchor(1))), list(wrong("anchors[1].item_id", "q")))
+  expect_equal(read_settings(list(anchors = list(anchor(-1, fixed = FALSE))), NULL)$anchors$a, -1)
+})
