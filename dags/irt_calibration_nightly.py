@@ -27,11 +27,22 @@ failed check) fails at once, with the reason as the last line of its log; the re
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import DAG, Asset, Variable, task, task_group
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    Variable,
+    task,
+    task_group,
+)  # fmt: skip
 
-from irt.banks import load_banks
+from irt.alerts import RecoveryNotifier, RunNotifier, deadline_missed
+from irt.banks import SEVERITY, load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.check import CheckRunOperator
@@ -42,15 +53,6 @@ from irt.retry import RunRetryPolicy
 from irt.run import plan_run, window_end
 
 BANKS = load_banks()
-CHECKS = [
-    "row_counts",
-    "parameters_in_range",
-    "standard_errors",
-    "convergence",
-    "excluded_items",
-    "ability_distribution",
-    "linking_constants",
-]
 # Other DAGs can be scheduled on these.
 PUBLISHED = [
     Asset(table, uri=f"postgres://seedtest_db/seedtest/public/{table}")
@@ -65,6 +67,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
+    # From 03:00 that is 06:00 UTC. (Counted from the logical date it would refuse runs by hand, which have none.)
+    deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=3), AsyncCallback(deadline_missed)),
     # A run that hangs must not keep the next nights from running.
     dagrun_timeout=timedelta(hours=12),
     tags=["irt", "calibration"],
@@ -72,11 +76,12 @@ with DAG(
     render_template_as_native_obj=True,
     default_args={
         "retries": 3,
-        "retry_delay": timedelta(seconds=30),
+        "retry_delay": timedelta(seconds=float(os.environ.get("IRT_RETRY_DELAY", "30"))),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),
         "retry_policy": RunRetryPolicy(),
         "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": RunNotifier(),
     },
 ) as dag:
 
@@ -98,8 +103,8 @@ with DAG(
         anchors = ExtractAnchorsOperator(task_id="extract_anchors", **named)
         calibrate = CalibrateOperator(task_id="calibrate", execution_timeout=timedelta(hours=2), **named)
         load = LoadOperator(task_id="load", **named)
-        check = CheckRunOperator(task_id="check", checks=CHECKS, **named)
-        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, **named)
+        check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
+        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=RecoveryNotifier(), **named)
 
         [responses, anchors] >> calibrate >> load >> check >> publish
 

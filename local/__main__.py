@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     r_service.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     r_service.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     r_service.add_argument("--state-dir", type=Path, metavar="DIR", help="where jobs are kept (default: .irt/service)")
+    commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
@@ -66,6 +67,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from local import status
 
         return status.show(home)
+    if arguments.command == "migrate":
+        from local import status
+
+        return status.migrate(home)
     if arguments.command == "psql":
         from local import status
 

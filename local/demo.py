@@ -11,7 +11,7 @@ from pathlib import Path
 from local import demo_data, report
 from local.airflow_api import AirflowApi
 from local.home import Home
-from local.schema import apply_schema
+from local.schema import apply_schema, database_conninfo
 from local.stack import DAG_ID, Stack, StackError, running_stack
 
 _SHOWN = frozenset({"success", "failed", "skipped", "upstream_failed", "removed", "up_for_retry"})
@@ -65,7 +65,7 @@ def load_data(stack: Stack) -> None:
                 f"the database holds rows that are not the demo's ({rows}); the demo does not touch it. "
                 "Use ./irt up to run Airflow on this database"
             )
-        apply_schema(connection)
+        apply_schema(database_conninfo(stack.postgres, owner=True))
         loaded = demo_data.load(connection, demo_data.midnight())
     stack.say(f"Demo data loaded: {loaded['exams']} exams, {loaded['questions']} questions")
 
@@ -80,7 +80,13 @@ def end_interrupted(api: AirflowApi, say: Callable[[str], None]) -> None:
             say(f"Run {run_id} was interrupted and goes on first")
 
 
-def follow(api: AirflowApi, run_id: str, say: Callable[[str], None], check: Callable[[], None] = lambda: None) -> str:
+def follow(
+    api: AirflowApi,
+    run_id: str,
+    say: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+    dag_id: str = DAG_ID,
+) -> str:
     """Show each task when it ends, or is to be tried again, until the run has ended.
 
     :return: the state of the run.
@@ -91,8 +97,8 @@ def follow(api: AirflowApi, run_id: str, say: Callable[[str], None], check: Call
     while True:
         check()
         # The state first: what ended before it did is then in the list of tasks.
-        state = api.run_state(DAG_ID, run_id)
-        for task in sorted(api.tasks(DAG_ID, run_id), key=lambda t: t["end_date"] or ""):
+        state = api.run_state(dag_id, run_id)
+        for task in sorted(api.tasks(dag_id, run_id), key=lambda t: t["end_date"] or ""):
             key = (task["task_id"], task["map_index"], task["try_number"])
             if task["state"] in _SHOWN and key not in shown:
                 shown.add(key)

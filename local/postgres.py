@@ -13,6 +13,8 @@ from local.processes import Command
 
 DATABASE = "seedtest"
 METADATA = "airflow"
+# The login of the connection seedtest_db.
+LOGIN = "irt_dag"
 _STARTUP_SECONDS = 30
 
 
@@ -82,10 +84,18 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg2://postgres@/{database}?host={self.socket}"
 
     def airflow_connection(self) -> dict:
-        return {"conn_type": "postgres", "host": str(self.socket), "login": "postgres", "schema": DATABASE}
+        """The connection that the DAGs use: a login that may not do more than they do (see `create_login`)."""
+        return {"conn_type": "postgres", "host": str(self.socket), "login": LOGIN, "schema": DATABASE}
 
     def psql(self) -> Path:
         return Path(self._server.bin_path) / "psql"
+
+    def create_login(self, *, member_of: str) -> None:
+        """The login of the DAGs, with the privileges of a role."""
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+            if not connection.execute("select 1 from pg_roles where rolname = %s", [LOGIN]).fetchone():
+                names = map(psycopg.sql.Identifier, (LOGIN, member_of))
+                connection.execute(psycopg.sql.SQL("create role {} login in role {}").format(*names))
 
     def create_databases(self, *names: str) -> None:
         with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:

@@ -1,18 +1,62 @@
-"""The schema of the project database, from `include/sql/schema`."""
+"""The schema of the project database, from `include/sql/schema`, and the login that the DAGs use."""
 
 from __future__ import annotations
 
-import psycopg
+import os
+import sys
 
-from local.home import ROOT
+from local.home import DATABASE_CONNECTION, ROOT
+from local.postgres import EmbeddedPostgres
 
 SQL = ROOT / "include" / "sql"
 
+# Where the owner of the tables is another login than the DAGs'.
+OWNER_CONNECTION = "AIRFLOW_CONN_SEEDTEST_OWNER"
 
-def apply_schema(connection: psycopg.Connection) -> None:
-    """Run the schema files in the order of their numbers, in one transaction; each may run any number of times."""
-    with connection.transaction():
-        # Two at once: the second waits, then finds everything there.
-        connection.execute("select pg_advisory_xact_lock(hashtext('irt schema'))")
-        for file in sorted((SQL / "schema").glob("*.sql")):
-            connection.execute(file.read_text(encoding="utf-8"))
+
+def apply_schema(conninfo: str) -> list[str]:
+    """Apply the migrations that are missing.
+
+    :return: their names.
+    """
+    _use_plugins()
+    from irt.migrations import migrate
+
+    return migrate(conninfo)
+
+
+def missing_migrations(conninfo: str) -> list[str]:
+    _use_plugins()
+    from irt.migrations import missing
+
+    return missing(conninfo)
+
+
+def prepare_embedded(postgres: EmbeddedPostgres) -> None:
+    """The schema in the embedded project database, and the DAGs' login with the privileges of `irt_pipeline` alone."""
+    apply_schema(postgres.conninfo())
+    postgres.create_login(member_of="irt_pipeline")
+
+
+def database_conninfo(postgres: EmbeddedPostgres, *, owner: bool = False) -> str:
+    """libpq's string for the project database: that of the connection `seedtest_db`, or the embedded one.
+
+    :param owner: for changes of the schema: the connection `seedtest_owner` where there is one.
+    """
+    if owner and os.environ.get(OWNER_CONNECTION):
+        return _conninfo_of("seedtest_owner")
+    return _conninfo_of("seedtest_db") if os.environ.get(DATABASE_CONNECTION) else postgres.conninfo()
+
+
+def _conninfo_of(connection: str) -> str:
+    _use_plugins()
+    from irt.hooks.postgres import ArrowPostgresHook
+
+    return ArrowPostgresHook(postgres_conn_id=connection).conninfo()
+
+
+def _use_plugins() -> None:
+    """What Airflow does with the folder of plugins."""
+    folder = str(ROOT / "plugins")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -18,10 +18,10 @@ import requests
 
 from local import r_service
 from local.airflow_api import AirflowApi
-from local.home import DATABASE_CONNECTION, ROOT, SERVICE_CONNECTION, Home, airflow_settings
+from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home, airflow_settings
 from local.postgres import DATABASE, METADATA, EmbeddedPostgres
 from local.processes import Command, Supervisor, wait_until
-from local.schema import apply_schema
+from local.schema import database_conninfo, missing_migrations, prepare_embedded
 
 DAG_ID = "irt_calibration_nightly"
 # The calibration services that run here: the Python engine's, and that in R.
@@ -63,12 +63,10 @@ class Stack:
     def start_postgres(self) -> None:
         start_postgres(self.supervisor, self.postgres)
         if not self.external_database:
-            with self.database() as connection:
-                apply_schema(connection)
-        else:
+            prepare_embedded(self.postgres)
+        elif missing := missing_migrations(self.conninfo()):
             # Said now, and not by the first task of a run.
-            with self.database() as connection:
-                connection.execute("select 1")
+            self.say(f"The database lacks {', '.join(missing)}: run ./irt migrate")
 
     def start_service(self, kind: str = "engine") -> None:
         """The calibration service on loopback, unless the connection `r_irt` names another.
@@ -164,17 +162,6 @@ def start_postgres(supervisor: Supervisor, postgres: EmbeddedPostgres) -> None:
     except RuntimeError as error:
         raise StackError(f"{error}; its last lines:\n{supervisor.tail('postgres')}") from error
     postgres.create_databases(DATABASE, METADATA)
-
-
-def database_conninfo(postgres: EmbeddedPostgres) -> str:
-    """libpq's string for the project database: that of the connection `seedtest_db`, or the embedded one."""
-    if not os.environ.get(DATABASE_CONNECTION):
-        return postgres.conninfo()
-    sys.path.insert(0, str(ROOT / "plugins"))
-    from irt.hooks.postgres import ArrowPostgresHook
-    from irt.operators.base import DATABASE as CONNECTION
-
-    return ArrowPostgresHook(postgres_conn_id=CONNECTION).conninfo()
 
 
 def engine_service(home: Home, *, host: str, port: int, state: Path, port_file: Path, token: str) -> Command:

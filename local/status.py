@@ -19,8 +19,8 @@ from local.console import wide_console
 from local.home import DATABASE_CONNECTION, Home
 from local.postgres import EmbeddedPostgres
 from local.processes import Supervisor
-from local.schema import SQL
-from local.stack import StackError, database_conninfo, only_one, start_postgres
+from local.schema import SQL, apply_schema, database_conninfo
+from local.stack import StackError, only_one, start_postgres
 
 _TITLES = {
     "bank": "bank",
@@ -56,13 +56,26 @@ def show(home: Home) -> int:
             raise StackError("no calibration was ever run on this database; try ./irt demo")
         with connection.cursor(row_factory=dict_row) as cursor:
             banks = cursor.execute((SQL / "status" / "overview.sql").read_text()).fetchall()
+            failed = cursor.execute((SQL / "status" / "failed_checks.sql").read_text()).fetchall()
     table = Table(box=SIMPLE_HEAD, title=f"Calibrations, as of {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
     for title in _TITLES.values():
         table.add_column(title, justify="left" if title == "bank" else "right", no_wrap=True)
     for bank in banks:
         last_run = f"{bank['last_run_state']} {_cell(bank['last_run'])}"
         table.add_row(*(_cell(bank[name]) for name in _TITLES if name != "last_run"), last_run)
-    wide_console().print(table)
+    console = wide_console()
+    console.print(table)
+    for check in failed:
+        word = "FAILED" if check["severity"] == "fail" else "warning"
+        console.print(f"{check['run_key']} ({check['state']}): {check['check_name']} {word}: {check['finding']}")
+    return 0
+
+
+def migrate(home: Home) -> int:
+    """Bring the schema up to date, as the owner of the tables."""
+    with reachable_database(home) as (postgres, _):
+        applied = apply_schema(database_conninfo(postgres, owner=True))
+    print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
     return 0
 
 

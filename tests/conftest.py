@@ -49,14 +49,14 @@ def postgres(tmp_path_factory, supervisor) -> EmbeddedPostgres:
     supervisor.start(server.command())
     server.wait()
     server.create_databases("template_irt")
-    with psycopg.connect(server.conninfo("template_irt"), autocommit=True) as connection:
-        apply_schema(connection)
+    apply_schema(server.conninfo("template_irt"))
+    server.create_login(member_of="irt_pipeline")
     return server
 
 
 @pytest.fixture
 def database(postgres, monkeypatch) -> psycopg.Connection:
-    """A fresh project database behind the Airflow connection `seedtest_db`; yields a psycopg connection to it."""
+    """A fresh project database behind the Airflow connection `seedtest_db`; yields its owner's psycopg connection."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as server:
         server.execute(f"create database {name} template template_irt")

@@ -45,8 +45,28 @@ class Minimum(_Settings):
     item_responses: Annotated[int, Field(ge=1)] = 20
 
 
+# The files under include/sql/checks, in the order in which they are shown, and what it means when one fails: the run is
+# rejected, or it is said and goes on.
+SEVERITY: dict[str, Literal["fail", "warn"]] = {
+    "row_counts": "fail",
+    "parameters_in_range": "fail",
+    "standard_errors": "fail",
+    "convergence": "fail",
+    "excluded_items": "fail",
+    "ability_distribution": "fail",
+    "linking_constants": "fail",
+    "anchors_left": "fail",
+    "difficulty_correlation": "fail",
+    "difficulty_shift": "fail",
+    "difficulty_moved": "warn",
+    "users_lost": "warn",
+    "loglik_per_answer": "warn",
+    "freshness": "warn",
+}
+
+
 class Checks(_Settings):
-    """Thresholds of the checks under include/sql/checks."""
+    """Thresholds of the checks under include/sql/checks, and their severity where it is not that of `SEVERITY`."""
 
     min_a: Positive = 0.01
     max_a: Positive = 10.0
@@ -56,6 +76,21 @@ class Checks(_Settings):
     max_abs_theta_mean: Positive = 2.0
     min_theta_sd: Positive = 0.2
     max_theta_sd: Positive = 3.0
+    min_anchor_share: Share = 0.5
+    min_b_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.9
+    max_b_shift: Positive = 0.3
+    max_moved_share: Share = 0.2
+    max_lost_share: Share = 0.3
+    max_loglik_change: Positive = 0.1
+    max_data_age_days: Positive = 2.0
+    severity: dict[str, Literal["fail", "warn"]] = {}
+
+    @field_validator("severity")
+    @classmethod
+    def _known_checks(cls, severity: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(set(severity) - set(SEVERITY)):
+            raise ValueError(f"there is no check {unknown[0]!r}; there are {', '.join(SEVERITY)}")
+        return SEVERITY | severity
 
     @model_validator(mode="after")
     def _ordered(self) -> Checks:

@@ -25,6 +25,10 @@ class ChecksFailedError(PermanentError):
     """The loaded run did not pass its checks; it is rejected."""
 
 
+class StaleError(PermanentError):
+    """A bank's last good calibration is too old."""
+
+
 class TransientError(AirflowException):
     """Worth another try: connection refused, time-out, 5xx, 429, a job lost by a restarted service.
 

@@ -44,12 +44,26 @@ class Run:
     def staged(self, name: str) -> ObjectStoragePath:
         """The address of one of the run's staged objects; its folder is the run's own."""
         # Quoted and labelled, so that no name (not even "..") leaves the folder and none meets another's.
-        labels = {"run": self.dag_run_id, "bank": self.bank}
-        parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
-        folder = ObjectStoragePath(self.staging).joinpath(*parts)
+        folder = self._folder()
         if folder.protocol == "file":
             folder.mkdir(parents=True, exist_ok=True)
         return folder / name
+
+    def remove_staged(self) -> bool:
+        """Remove the run's folder of staged objects, with all in it.
+
+        :return: whether there was one.
+        """
+        folder = self._folder()
+        if not folder.exists():
+            return False
+        folder.fs.rm(folder.path, recursive=True)
+        return True
+
+    def _folder(self) -> ObjectStoragePath:
+        labels = {"run": self.dag_run_id, "bank": self.bank}
+        parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
+        return ObjectStoragePath(self.staging).joinpath(*parts)
 
 
 def window(end: datetime, lookback_days: int) -> tuple[datetime, datetime]:

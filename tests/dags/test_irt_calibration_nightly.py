@@ -8,17 +8,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def dag():
-    bag = DagBag(str(ROOT / "dags"))
-    assert not bag.import_errors
-    # A missing folder gives an empty bag and no error.
-    assert set(bag.dags) == {"irt_calibration_nightly"}
+def dag(bag):
     return bag.dags["irt_calibration_nightly"]
 
 
@@ -52,6 +47,20 @@ def test_every_task_has_a_timeout_and_the_retry_policy(dag):
         assert task.retries == 3
         assert task.retry_exponential_backoff
         assert type(task.retry_policy).__name__ == "RunRetryPolicy"
+
+
+def test_a_late_run_is_told_of_at_six(dag):
+    [deadline] = dag.deadline
+    assert type(deadline.reference).__name__ == "DagRunQueuedAtDeadline"
+    assert deadline.interval == timedelta(hours=3)
+    assert deadline.callback.path == "irt.alerts.deadline_missed"
+
+
+def test_every_failure_is_told_of_and_a_recovery_by_the_publication(dag):
+    for task in dag.tasks:
+        assert [type(callback).__name__ for callback in task.on_failure_callback] == ["RunNotifier"], task.task_id
+        told = [type(callback).__name__ for callback in task.on_success_callback or []]
+        assert told == (["RecoveryNotifier"] if task.task_id == "bank.publish" else []), task.task_id
 
 
 def test_publish_feeds_the_assets_of_the_three_tables(dag):

@@ -41,6 +41,7 @@ def test_the_answers_of_the_bank(database, tmp_path, capsys):
     assert counts == {
         "attempts": 6, "no_user": 0, "no_item": 0, "no_correctness": 0,
         "responses": 6, "users": 2, "items": 3, "repeated": 0, "over_limit": 0,
+        "last_answer_at": "2026-04-30T03:00:00Z",
     }  # fmt: skip
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 2)
     assert "Loaded 6 observations from attempt view" in capsys.readouterr().out

@@ -5,106 +5,13 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.errors import BadDataError, ChecksFailedError
-from irt.operators.calibrate import ABILITIES, FIT, ITEMS
-from irt.operators.check import CheckRunOperator
-from irt.operators.extract import ANCHORS, ExtractResponsesOperator
-from irt.operators.load import LoadOperator
-from irt.operators.publish import PublishOperator
-from irt.result import parse_result
 from irt.sql import SQL
-from tests.runs import END, a_run, answer, exam
-
-CHECKS = sorted(file.stem for file in (SQL / "checks").glob("*.sql"))
-
-
-def result_of(run, change=lambda result: None) -> dict:
-    """A good result of three items (the first an anchor) and four users."""
-    result = {
-        "item_params": [
-            {
-                "item_id": str(i),
-                "model": "2PL",
-                "params": {"a": 1.0 + i / 10, "b": i - 2.0},
-                "se": {"a": 0.1, "b": 0.2},
-                "n_responses": 4,
-                "p_correct": 0.5,
-                "anchor": "used" if i == 1 else None,
-                "fit": {"infit": 1.0},
-            }
-            for i in (1, 2, 3)
-        ],
-        "abilities": [
-            {"user_id": f"u{i}", "theta": t, "se": 0.4, "n_responses": 3} for i, t in enumerate((-1, 0, 1, 2))
-        ],
-        "excluded": {"items": [], "users": []},
-        "fit_meta": {
-            "run_id": run.run_key,
-            "model_spec": {
-                "model": "2PL", "n_items": 3, "n_users": 4, "n_observations": 12, "n_anchors": 1,
-                "linking_constants": {"slope": 1.2, "intercept": 0.4, "method": "stocking_lord", "n_anchors_used": 5},
-            },
-            "metrics": {"loglik": -7.5, "converged": True, "n_iterations": 12},
-        },
-    }  # fmt: skip
-    change(result)
-    return result
-
-
-def stage(run, change=lambda result: None, anchors=("1",)) -> None:
-    parsed = parse_result(json.dumps(result_of(run, change)), run_key=run.run_key)
-    for name, table in ((ITEMS, parsed.items), (ABILITIES, parsed.abilities)):
-        with run.staged(name).open("wb") as file:
-            pq.write_table(table, file)
-    with run.staged(FIT).open("w") as file:
-        json.dump(parsed.fit, file)
-    known = [{"item_id": i, "params": {"a": 1.0, "b": 0.0}, "fixed": True} for i in anchors]
-    with run.staged(ANCHORS).open("w") as file:
-        json.dump(known, file)
-
-
-def register(database, run) -> None:
-    exam(database, [answer(i, True) for i in (1, 2, 3)])
-    ExtractResponsesOperator(task_id="extract_responses", run=run.to_dict()).execute({})
-
-
-def load(run) -> dict:
-    return LoadOperator(task_id="load", run=run.to_dict()).execute({})
-
-
-def check(run) -> dict:
-    return CheckRunOperator(task_id="check", run=run.to_dict(), checks=CHECKS).execute({})
-
-
-def publish(run) -> dict:
-    return PublishOperator(task_id="publish", run=run.to_dict()).execute({})
-
-
-def ready(database, run, change=lambda result: None, **staged) -> None:
-    register(database, run)
-    stage(run, change, **staged)
-    load(run)
-
-
-def whole_chain(database, run, change=lambda result: None) -> dict:
-    ready(database, run, change)
-    check(run)
-    return publish(run)
-
-
-def state(database, run) -> str:
-    return database.execute("select state from irt.run where run_key = %s", [run.run_key]).fetchone()[0]
-
-
-def published(database) -> list:
-    return [
-        database.execute(f"select * from {table} order by 1, 2").fetchall()
-        for table in ("mirt_item_params", "mirt_ability", "mirt_fit_meta")
-    ]
+from tests.chain import CHECKS, check, load, publish, published, ready, state, whole_chain
+from tests.runs import END, a_run
 
 
 def test_what_consumers_read(database, tmp_path):
@@ -125,10 +32,14 @@ def test_what_consumers_read(database, tmp_path):
     assert database.execute(query).fetchone() == ("0.4",)
 
 
+def test_every_check_has_a_file_and_a_severity():
+    assert sorted(file.stem for file in (SQL / "checks").glob("*.sql")) == CHECKS
+
+
 def test_every_check_is_kept_with_its_finding(database, tmp_path, capsys):
     run = a_run(tmp_path)
     ready(database, run)
-    assert check(run) == {"passed": 7, "of": 7}
+    assert check(run) == {"passed": len(CHECKS), "warnings": 0, "of": len(CHECKS)}
     rows = dict(database.execute("select check_name, finding from irt.run_check where passed").fetchall())
     assert sorted(rows) == CHECKS
     assert rows["row_counts"] == "3 items and 4 abilities loaded; the result says 3 and 4"
@@ -184,8 +95,13 @@ def test_a_run_that_fails_a_check_changes_nothing_for_consumers(database, tmp_pa
         check(bad)
     assert state(database, bad) == "rejected"
     verdicts = database.execute("select check_name, passed from irt.run_check where run_key = %s", [bad.run_key])
+    verdicts = dict(verdicts.fetchall())
     # Every check ran, although one failed.
-    assert dict(verdicts.fetchall()) == {name: name != failing for name in CHECKS}
+    assert sorted(verdicts) == CHECKS
+    failed = {name for name, passed in verdicts.items() if not passed}
+    assert failing in failed
+    # What is far off has changed as well.
+    assert failed - {failing} <= {"anchors_left", "difficulty_shift", "difficulty_moved", "users_lost"}
     # Nor can it be published past its checks, by marking the task as a success.
     with pytest.raises(BadDataError, match="is rejected: only a run whose checks passed is published"):
         publish(bad)
@@ -199,13 +115,13 @@ def test_a_held_anchor_and_a_rasch_slope_need_no_standard_error(database, tmp_pa
 
     run = a_run(tmp_path)
     ready(database, run, change)
-    assert check(run)["passed"] == 7
+    assert check(run)["passed"] == len(CHECKS)
 
 
 def test_a_bank_that_is_not_to_be_linked_needs_no_constants(database, tmp_path):
     run = a_run(tmp_path, bank={"linking": {"method": "none"}})
     ready(database, run, spoil(*LINKING, value=None), anchors=())
-    assert check(run)["passed"] == 7
+    assert check(run)["passed"] == len(CHECKS)
 
 
 def test_a_bank_that_lost_its_anchors_is_rejected(database, tmp_path):

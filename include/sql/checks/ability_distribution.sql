@@ -1,5 +1,5 @@
 -- Purpose: mean and standard deviation of the abilities are plausible on the reference scale.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key, max_abs_theta_mean, min_theta_sd, max_theta_sd.
 select
     coalesce(
@@ -7,6 +7,9 @@ select
         and stddev_samp(theta) between %(min_theta_sd)s::float8 and %(max_theta_sd)s::float8,
         false
     ) as passed,
+    avg(theta) as figure,
+    format('|mean| <= %%s, SD %%s to %%s', %(max_abs_theta_mean)s::text, %(min_theta_sd)s::text, %(max_theta_sd)s::text)
+        as threshold,
     format(
         'mean %%s (at most %%s from 0), SD %%s (%%s to %%s), %%s abilities',
         round(avg(theta)::numeric, 3), %(max_abs_theta_mean)s::text,

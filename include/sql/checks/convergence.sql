@@ -1,5 +1,5 @@
 -- Purpose: the estimation converged, at a finite log-likelihood.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key.
 select
     coalesce(
@@ -7,6 +7,8 @@ select
         and abs((result -> 'metrics' ->> 'loglik')::float8) < 'infinity'::float8,
         false
     ) as passed,
+    (result -> 'metrics' ->> 'n_iterations')::float8 as figure,
+    'converged' as threshold,
     format(
         'converged %%s after %%s iterations, log-likelihood %%s',
         coalesce(result -> 'metrics' ->> 'converged', 'not stated'),

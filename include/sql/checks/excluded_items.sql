@@ -1,5 +1,5 @@
 -- Purpose: the service had to exclude no more than the bank's share of items.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key, max_excluded_share.
 with counted as (
     select
@@ -11,6 +11,8 @@ with counted as (
 
 select
     excluded <= %(max_excluded_share)s::float8 * (excluded + kept) as passed,
+    excluded::float8 / nullif(excluded + kept, 0) as figure,
+    format('<= %%s', %(max_excluded_share)s::text) as threshold,
     format(
         '%%s of %%s items excluded, at most %%s %%%% allowed',
         excluded, excluded + kept, round((%(max_excluded_share)s::numeric * 100), 1)

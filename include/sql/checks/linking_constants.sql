@@ -1,6 +1,6 @@
 -- Purpose: a bank that is to be linked is on the scale of its anchors: a positive finite slope, a finite intercept, and
 --          enough anchors used. With linking method none there is nothing to judge.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key, min_anchors.
 with linking as (
     select
@@ -19,6 +19,8 @@ select
         and (constants ->> 'n_anchors_used')::int >= %(min_anchors)s::int,
         false
     ) as passed,
+    (constants ->> 'n_anchors_used')::float8 as figure,
+    format('>= %%s anchors, slope > 0', %(min_anchors)s::text) as threshold,
     case when method = 'none' then 'linking method none: nothing to judge'
         else format(
             'slope %%s, intercept %%s, %%s of %%s anchors used, at least %%s needed',

@@ -1,5 +1,5 @@
 -- Purpose: every a, b and c is a finite number within the bank's limits.
--- Grain:   one row: passed, finding (names the first item out of range).
+-- Grain:   one row: passed, figure, threshold, finding (names the first item out of range).
 -- Parameters: run_key, min_a, max_a, max_abs_b, max_c.
 with judged as (
     select
@@ -17,6 +17,8 @@ with judged as (
 
 select
     count(*) filter (where not good) = 0 as passed,
+    count(*) filter (where not good)::float8 as figure,
+    '0 items' as threshold,
     format(
         '%%s of %%s items outside a %%s to %%s, |b| at most %%s, c 0 to %%s%%s',
         count(*) filter (where not good), count(*),

@@ -1,10 +1,12 @@
 -- Purpose: the run tables hold as many items and abilities as the service's result says, and at least one of each.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key.
 select
     items.n = (run.result ->> 'n_items')::bigint
         and abilities.n = (run.result ->> 'n_abilities')::bigint
         and items.n > 0 and abilities.n > 0 as passed,
+    items.n::float8 as figure,
+    run.result ->> 'n_items' as threshold,
     format(
         '%%s items and %%s abilities loaded; the result says %%s and %%s',
         items.n, abilities.n, run.result ->> 'n_items', run.result ->> 'n_abilities'

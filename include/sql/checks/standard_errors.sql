@@ -1,6 +1,6 @@
 -- Purpose: every standard error is a positive finite number. None is expected for a held anchor, for the slope of a
 --          Rasch item, and for a parameter that the model does not have.
--- Grain:   one row: passed, finding.
+-- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key.
 with judged as (
     select
@@ -22,6 +22,8 @@ abilities as (
 
 select
     count(*) filter (where not judged.good) = 0 and min(abilities.good) = min(abilities.n) as passed,
+    (count(*) filter (where not judged.good) + min(abilities.n) - min(abilities.good))::float8 as figure,
+    '0 items and abilities' as threshold,
     format(
         '%%s of %%s items and %%s of %%s abilities without a positive standard error%%s',
         count(*) filter (where not judged.good), count(*), min(abilities.n) - min(abilities.good), min(abilities.n),

@@ -1,4 +1,15 @@
--- Purpose: note what the service says of its result; the run is running again until it is judged.
+-- Purpose: note what the service says of its result, which is about to be loaded.
 -- Grain:   one run key.
--- Parameters: run_key, result (JSON: model_spec, metrics, excluded, n_items, n_abilities, n_anchors_sent).
-update irt.run set state = 'running', result = %(result)s::jsonb, changed_at = now() where run_key = %(run_key)s
+-- Parameters: run_key, result (JSON: model_spec, metrics, excluded, n_items, n_abilities, n_anchors_sent, seconds).
+update irt.run
+set
+    result = %(result)s::jsonb,
+    engine = concat_ws(
+        ' ',
+        %(result)s::jsonb -> 'model_spec' -> 'engine' ->> 'name',
+        %(result)s::jsonb -> 'model_spec' -> 'engine' ->> 'version'
+    ),
+    timings = timings || jsonb_strip_nulls(jsonb_build_object('calibrate', %(result)s::jsonb -> 'seconds')),
+    approval = null,
+    changed_at = now()
+where run_key = %(run_key)s

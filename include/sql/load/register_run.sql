@@ -1,10 +1,11 @@
 -- Purpose: put a run into the registry, or begin it again (a retry, a cleared task).
 -- Grain:   one run key.
--- Parameters: run_key, dag_run_id, bank, state, window_start, window_end, settings (JSON), counts (JSON).
-insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings, counts)
+-- Parameters: run_key, dag_run_id, bank, state, window_start, window_end, settings (JSON),
+--          counts (JSON), timings (JSON: seconds by step).
+insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings, counts, timings)
 values (
     %(run_key)s, %(dag_run_id)s, %(bank)s, %(state)s, %(window_start)s::timestamptz, %(window_end)s::timestamptz,
-    %(settings)s::jsonb, %(counts)s::jsonb
+    %(settings)s::jsonb, %(counts)s::jsonb, %(timings)s::jsonb
 )
 on conflict (run_key) do update set
     state = excluded.state,
@@ -12,4 +13,5 @@ on conflict (run_key) do update set
     window_end = excluded.window_end,
     settings = excluded.settings,
     counts = excluded.counts,
+    timings = excluded.timings,
     changed_at = now()

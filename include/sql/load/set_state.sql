@@ -1,4 +1,6 @@
--- Purpose: move a run to another state.
+-- Purpose: move a run to another state, and note how long the step took that led there.
 -- Grain:   one run key.
--- Parameters: run_key, state.
-update irt.run set state = %(state)s, changed_at = now() where run_key = %(run_key)s
+-- Parameters: run_key, state, timings (JSON: seconds by step).
+update irt.run
+set state = %(state)s, timings = timings || %(timings)s::jsonb, changed_at = now()
+where run_key = %(run_key)s

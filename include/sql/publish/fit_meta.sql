@@ -5,8 +5,9 @@ insert into mirt_fit_meta (run_id, model_spec, metrics, fitted_at)
 select
     run_key,
     (result -> 'model_spec') || jsonb_build_object(
-        'bank', bank, 'window', jsonb_build_array(window_start, window_end), 'excluded', result -> 'excluded'
-    ),
+        'bank', bank, 'run_key', run_key, 'window', jsonb_build_array(window_start, window_end),
+        'excluded', result -> 'excluded'
+    ) || jsonb_strip_nulls(jsonb_build_object('approval', approval)),
     result -> 'metrics',
     %(window_end)s::timestamptz
 from irt.run

@@ -11,6 +11,8 @@ select
     %(window_end)s::timestamptz
 from irt.run_item
 where run_key = %(run_key)s
+-- In a fixed order, so that nobody who updates several rows as well waits for us while we wait for them.
+order by item_id
 on conflict (item_id) do update set
     model = excluded.model,
     params = excluded.params,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -66,22 +67,24 @@ class CalibrateOperator(HttpOperator):
         self._job: str | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
-        run = Run.from_dict(self.run)
+        run, began = Run.from_dict(self.run), time.time()
         accepts = self._ask_health()
         response = self._submit(run, accepts)
         if response.status_code == 200:
-            return self._stage(run, response.content, accepts)
+            return self._stage(run, response.content, accepts, began)
         self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self.log.info("R IRT service runs the calibration as job %s", self._job)
         self.defer(
             trigger=CalibrationJobTrigger(self.http_conn_id, self._job, self.poll_interval),
             method_name=self.resume.__name__,
-            kwargs={"job": self._job, "contract": accepts.contract},
+            kwargs={"job": self._job, "contract": accepts.contract, "began": began},
             timeout=self.calibration_timeout,
         )
         raise AssertionError("defer() does not return")
 
-    def resume(self, context: Any, event: dict[str, str], job: str, contract: str | None) -> dict[str, Any]:
+    def resume(
+        self, context: Any, event: dict[str, str], job: str, contract: str | None, began: float | None = None
+    ) -> dict[str, Any]:
         """Goes on when the job has ended: fetches its result."""
         status, message = event["status"], event.get("message", "")
         if status in {"lost", "unreachable"}:
@@ -91,7 +94,7 @@ class CalibrateOperator(HttpOperator):
         if status != "succeeded":
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
         body = self._hook("GET").call(f"{job}/result", timeout=600).content
-        return self._stage(Run.from_dict(self.run), body, Accepts(contract=contract))
+        return self._stage(Run.from_dict(self.run), body, Accepts(contract=contract), began)
 
     def on_kill(self) -> None:
         if self._job:
@@ -127,7 +130,7 @@ class CalibrateOperator(HttpOperator):
             seconds = self.calibration_timeout.total_seconds()
             return self._hook("POST").call(self.endpoint, body=body, headers=headers | described, timeout=(20, seconds))
 
-    def _stage(self, run: Run, body: bytes, accepts: Accepts) -> dict[str, Any]:
+    def _stage(self, run: Run, body: bytes, accepts: Accepts, began: float | None) -> dict[str, Any]:
         result = parse_result(body, run_key=run.run_key, sent_run_id=accepts.contract is not None)
         responses = run.staged(RESPONSES)
         result.refuse_strangers(distinct(responses, "item_id"), distinct(responses, "user_id"))
@@ -135,7 +138,8 @@ class CalibrateOperator(HttpOperator):
             with run.staged(name).open("wb") as file:
                 pq.write_table(table, file, compression="zstd")
         with run.staged(FIT).open("w") as file:
-            json.dump(result.fit, file)
+            # A task that was deferred by a version without `began` has none.
+            json.dump(result.fit | {"seconds": began and round(time.time() - began, 3)}, file)
         return self._report(result.fit)
 
     def _report(self, fit: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -9,22 +10,25 @@ from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLCheckOperator
 
+from irt.banks import SEVERITY
 from irt.errors import ChecksFailedError
 from irt.hooks.postgres import ArrowPostgresHook
 from irt.operators.base import DATABASE
 from irt.run import Run
 from irt.sql import statement
+from irt.timer import Timer
 
 
 class CheckRunOperator(SQLCheckOperator):
     """Runs the SQL checks of a run, keeps every verdict, and accepts or rejects the run.
 
-    Each statement answers one row, `passed` and `finding`, and every one runs even after another failed: the morning
-    after, all that is wrong should be known.
+    Each statement answers one row, `passed`, `figure`, `threshold` and `finding`, and every one runs even after another
+    failed: the morning after, all that is wrong should be known. A check of severity `warn` that fails is kept and
+    shown like the others, and rejects nothing.
 
     :param run: the run, as `irt.run.Run.to_dict` gives it. (templated)
     :param checks: names of the files under include/sql/checks, without `.sql`.
-    :return: the number of checks passed.
+    :return: the numbers of checks passed and of warnings.
     :raise ChecksFailedError: naming each failed check and its finding; the run is marked rejected.
     """
 
@@ -45,21 +49,44 @@ class CheckRunOperator(SQLCheckOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         run = Run.from_dict(self.run)
-        parameters = {"run_key": run.run_key, "min_anchors": run.linking["min_anchors"], **run.checks}
-        verdicts = [self._judge(name, parameters) for name in self.checks]
-        failed = [f"{name}: {finding}" for name, passed, finding in verdicts if not passed]
+        timer = Timer()
+        parameters = self._parameters(run)
+        severity = SEVERITY | run.checks.get("severity", {})
+        verdicts = [self._judge(name, severity[name], parameters) for name in self.checks]
+        failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
         with self.get_db_hook().transaction() as cursor:
-            for name, passed, finding in verdicts:
-                verdict = {"run_key": run.run_key, "check_name": name, "passed": passed, "finding": finding}
+            for verdict in verdicts:
                 cursor.execute(statement("load/record_check"), verdict)
-            state = "rejected" if failed else "accepted"
-            cursor.execute(statement("load/set_state"), {"run_key": run.run_key, "state": state})
+            state = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
+            cursor.execute(statement("load/set_state"), {"run_key": run.run_key, **state})
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
-        return {"passed": len(verdicts), "of": len(verdicts)}
+        passed = sum(verdict["passed"] for verdict in verdicts)
+        return {"passed": passed, "warnings": len(verdicts) - passed, "of": len(verdicts)}
 
-    def _judge(self, name: str, parameters: dict[str, Any]) -> tuple[str, bool, str]:
+    def _parameters(self, run: Run) -> dict[str, Any]:
+        thresholds = {name: value for name, value in run.checks.items() if name != "severity"}
+        known = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
+        previous = self.get_db_hook().get_first(statement("load/previous_publication"), known)
+        self.log.info("Judging run %s; consumers read run %s before", run.run_key, previous[0] if previous else "none")
+        return (
+            known
+            | thresholds
+            | {
+                "min_anchors": run.linking["min_anchors"],
+                "previous_run_key": previous[0] if previous else None,
+            }
+        )
+
+    def _judge(self, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
         row = self.get_db_hook().get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
-        passed, finding = row or (False, "the run is not in the registry")
-        self.log.info("check %-22s %s  %s", name, "passed" if passed else "FAILED", finding)
-        return name, bool(passed), finding
+        passed, figure, threshold, finding = row or (False, None, None, "the run is not in the registry")
+        word = "passed" if passed else ("FAILED" if severity == "fail" else "WARNING")
+        self.log.log(
+            logging.INFO if passed else logging.WARNING, "check %-22s %-7s  %s  [figure %s, threshold %s]",
+            name, word, finding, "none" if figure is None else f"{figure:.6g}", threshold,
+        )  # fmt: skip
+        return {
+            "run_key": parameters["run_key"], "check_name": name, "severity": severity, "passed": bool(passed),
+            "figure": figure, "threshold": threshold, "finding": finding,
+        }  # fmt: skip

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
+from irt.timer import Timer
 
 RESPONSES = "responses.parquet"
 ANCHORS = "anchors.json"
@@ -28,8 +29,8 @@ class ExtractResponsesOperator(RunOperator):
     :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
     """
 
-    def execute(self, context: Any) -> dict[str, int]:
-        run = self.the_run
+    def execute(self, context: Any) -> dict[str, Any]:
+        run, timer = self.the_run, Timer()
         with self.database.arrow_transaction() as transaction:
             transaction.repeatable_read()
             transaction.execute("extract/set_window", _window_settings(run))
@@ -43,7 +44,7 @@ class ExtractResponsesOperator(RunOperator):
         counts |= written | {"repeated": usable - distinct, "over_limit": distinct - written["responses"]}
         self._report(run, counts)
         reason = _too_little(run, counts)
-        self._register(run, counts, "skipped" if reason else "running")
+        self._register(run, counts, "skipped" if reason else "running", timer)
         if reason:
             self.log.warning("bank %s is skipped: %s", run.bank, reason)
             raise AirflowSkipException(f"bank {run.bank} is skipped: {reason}")
@@ -61,10 +62,11 @@ class ExtractResponsesOperator(RunOperator):
             run.attempt_policy, counts["over_limit"], counts["users"], counts["items"],
         )  # fmt: skip
 
-    def _register(self, run: Run, counts: dict[str, int], state: str) -> None:
+    def _register(self, run: Run, counts: dict[str, Any], state: str, timer: Timer) -> None:
         fields = run.to_dict()
         parameters = {name: fields[name] for name in ("run_key", "dag_run_id", "bank", "window_start", "window_end")}
         parameters |= {"state": state, "settings": json.dumps(fields), "counts": json.dumps(counts)}
+        parameters["timings"] = timer.seconds("extract")
         with self.database.transaction() as cursor:
             cursor.execute(statement("load/register_run"), parameters)
 

@@ -11,6 +11,7 @@ from irt.operators.base import RunOperator
 from irt.operators.calibrate import ABILITIES, FIT, ITEMS
 from irt.operators.extract import ANCHORS
 from irt.run import Run
+from irt.timer import Timer
 
 
 class LoadOperator(RunOperator):
@@ -20,7 +21,7 @@ class LoadOperator(RunOperator):
     """
 
     def execute(self, context: Any) -> dict[str, int]:
-        run = self.the_run
+        run, timer = self.the_run, Timer()
         items, abilities = _table(run, ITEMS), _table(run, ABILITIES)
         with run.staged(FIT).open("r") as file:
             fit = json.load(file)
@@ -32,6 +33,7 @@ class LoadOperator(RunOperator):
                 transaction.execute(f"load/{name}", key)
             transaction.append("run_item", items, schema="irt")
             transaction.append("run_ability", abilities, schema="irt")
+            transaction.execute("load/set_state", key | {"state": "loaded", "timings": timer.seconds("load")})
         self.log.info("Loaded %s items and %s abilities of run %s", items.num_rows, abilities.num_rows, run.run_key)
         return {"items": items.num_rows, "abilities": abilities.num_rows}
 

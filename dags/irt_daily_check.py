@@ -1,0 +1,46 @@
+"""
+### Daily check
+
+The operators' morning check, by the clock: 00:00 UTC is 09:00 KST. It comes 21 hours after the nightly calibration, so
+a night that failed, and was not made up for during the day, is told of here once more.
+
+1. `status`: the answers of `include/sql/status` in the log; `./irt status` shows the same.
+2. `last_calibration`: fails, and alerts, when a bank's last good calibration is older than a day.
+3. `remove_old`: abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of all
+   runs stay, as the history that drift is judged against.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG
+
+from irt.alerts import RunNotifier
+from irt.banks import load_banks
+from irt.operators.daily import CheckAgeOperator, RemoveOldOperator, StatusOperator
+from irt.retry import RunRetryPolicy
+
+with DAG(
+    "irt_daily_check",
+    description="Is the last good calibration of every bank younger than a day?",
+    doc_md=__doc__,
+    schedule="0 0 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    tags=["irt", "status"],
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_policy": RunRetryPolicy(),
+        "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": RunNotifier(),
+    },
+) as dag:
+    status = StatusOperator(task_id="status", questions=["overview", "failed_checks"])
+    last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))
+    remove_old = RemoveOldOperator(task_id="remove_old", keep_days="{{ var.value.get('irt_keep_days', 30) }}")
+
+    status >> last_calibration
+    status >> remove_old

@@ -1,0 +1,22 @@
+-- Purpose: the screening for drift has left most anchors in the linking; where it has not, the scale rests on few.
+-- Grain:   one row: passed, figure, threshold, finding.
+-- Parameters: run_key, min_anchor_share.
+with linking as (
+    select
+        coalesce((result ->> 'n_anchors_sent')::int, 0) as sent,
+        (result -> 'model_spec' -> 'linking_constants' ->> 'n_anchors_used')::int as used,
+        coalesce(settings -> 'linking' ->> 'method', '') as method
+    from irt.run
+    where run_key = %(run_key)s
+)
+
+select
+    method = 'none' or coalesce(used >= %(min_anchor_share)s::float8 * sent, false) as passed,
+    used::float8 / nullif(sent, 0) as figure,
+    format('>= %%s', %(min_anchor_share)s::text) as threshold,
+    case when method = 'none' then 'linking method none: nothing to judge'
+        else format(
+            '%%s of %%s anchors left after the screening for drift, at least %%s %%%% needed',
+            coalesce(used::text, 'none'), sent, round(%(min_anchor_share)s::numeric * 100, 1)
+        ) end as finding
+from linking

@@ -1,0 +1,21 @@
+-- Purpose: the difficulties order the items as the last published calibration did.
+-- Grain:   one row: passed, figure, threshold, finding.
+-- Parameters: run_key, previous_run_key (NULL: nothing is published yet), min_b_correlation.
+with compared as (
+    select now.b as b_now, before.b as b_before
+    from irt.run_item as now
+    inner join irt.run_item as before on before.item_id = now.item_id and before.run_key = %(previous_run_key)s::text
+    where now.run_key = %(run_key)s
+)
+
+select
+    -- Of a handful of items a correlation says nothing; items that all are alike have none.
+    count(*) < 10 or coalesce(corr(b_now, b_before), 1) >= %(min_b_correlation)s::float8 as passed,
+    corr(b_now, b_before) as figure,
+    format('>= %%s', %(min_b_correlation)s::text) as threshold,
+    case when count(*) < 10 then format('%%s items in common with the last publication: too few to judge', count(*))
+        else format(
+            'correlation of b %%s with run %%s over %%s items, at least %%s',
+            round(corr(b_now, b_before)::numeric, 4), %(previous_run_key)s::text, count(*), %(min_b_correlation)s::text
+        ) end as finding
+from compared

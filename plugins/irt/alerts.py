@@ -1,0 +1,139 @@
+"""Who is told when a run fails, is rejected, recovers or is late: by mail or webhook, by the connection `irt_alerts`.
+
+Without that connection nothing is sent. Its type decides how:
+
+- `smtp`: the provider's settings; in the extra `to` (one address or a list) besides the provider's `from_email`.
+- `http`: the message is posted as JSON, `{"text": …, "kind", "bank", "run_id", "task", "reason", "log"}`, to the
+  address of the connection; `text` alone is what chat programs show. Headers (a token, say) stand in the extra.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.http.notifications.http import HttpNotifier
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk import BaseHook
+from airflow.sdk.bases.notifier import BaseNotifier
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import redact
+
+from irt.errors import ChecksFailedError
+
+CONNECTION = "irt_alerts"
+
+log = logging.getLogger(__name__)
+
+_LONGEST_REASON = 1500
+# In both languages of those who read it.
+_KINDS = {
+    "failed": "failed / 실패",
+    "rejected": "rejected / 반려",
+    "recovered": "recovered / 복구",
+    "late": "late / 지연",
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message; what is not known is empty."""
+
+    kind: str
+    bank: str
+    run_id: str
+    task: str
+    reason: str
+    log: str
+
+    @property
+    def subject(self) -> str:
+        return " ".join(filter(None, ["[IRT]", _KINDS[self.kind], self.bank and f"({self.bank})", self.run_id]))
+
+    @property
+    def text(self) -> str:
+        lines = [self.subject, f"task: {self.task}", f"reason: {self.reason}", f"log: {self.log}"]
+        return "\n".join(line for line in lines if not line.endswith(": "))
+
+
+class RunNotifier(BaseNotifier):
+    """Tells of a task that failed for good; in the case of `check`, that the run is rejected."""
+
+    def notify(self, context: Any) -> None:
+        exception = context.get("exception")
+        kind = "rejected" if isinstance(exception, ChecksFailedError) else "failed"
+        send(_alert(kind, context, str(exception or "the task ended without an error of its own")))
+
+
+class RecoveryNotifier(BaseNotifier):
+    """Tells of a publication after a run of the same bank that was none; the task's result says whether it is one."""
+
+    def notify(self, context: Any) -> None:
+        task_instance = context["ti"]
+        before = task_instance.xcom_pull(
+            task_ids=task_instance.task_id, map_indexes=task_instance.map_index, key=RECOVERED
+        )
+        if before:
+            send(_alert("recovered", context, f"the run before, {before}, was not published"))
+
+
+# The XCom by which a publication says that the run before failed.
+RECOVERED = "recovered_after"
+
+
+async def deadline_missed(context: Any = None, **_: Any) -> None:
+    """Airflow's deadline alert: the run has not finished in time. Runs in the triggerer."""
+    run = (context or {}).get("dag_run") or {}
+    deadline = ((context or {}).get("deadline") or {}).get("deadline_time", "its deadline")
+    reason = f"not finished by {deadline}; it is {run.get('state', 'in an unknown state')}"
+    alert = Alert("late", "", str(run.get("dag_run_id", "")), str(run.get("dag_id", "")), reason, "")
+    try:
+        connection = await get_async_connection(CONNECTION)
+    except AirflowNotFoundException:
+        return _nobody(alert)
+    await _channel(alert, connection).async_notify({})
+    log.info("alert sent: %s", alert.subject)
+
+
+def send(alert: Alert) -> None:
+    """Send it, if there is a connection to send it by.
+
+    :raise AirflowException, smtplib.SMTPException, OSError: it could not be delivered.
+    """
+    try:
+        connection = BaseHook.get_connection(CONNECTION)
+    except AirflowNotFoundException:
+        return _nobody(alert)
+    # Not called as a notifier, which would take braces in a reason for a template.
+    _channel(alert, connection).notify({})
+    log.info("alert sent: %s", alert.subject)
+
+
+def _nobody(alert: Alert) -> None:
+    log.info("no connection %s, so nobody is told: %s", CONNECTION, alert.subject)
+
+
+def _channel(alert: Alert, connection: Any) -> BaseNotifier:
+    """How the connection wants it."""
+    if connection.conn_type == "smtp":
+        body = html.escape(alert.text).replace("\n", "<br>\n")
+        receivers = connection.extra_dejson.get("to") or connection.login
+        return SmtpNotifier(to=receivers, subject=alert.subject, html_content=body, smtp_conn_id=CONNECTION)
+    return HttpNotifier(http_conn_id=CONNECTION, json={"text": alert.text, **asdict(alert)})
+
+
+def _alert(kind: str, context: Any, reason: str) -> Alert:
+    task_instance = context["ti"]
+    run = getattr(context.get("task"), "run", None)
+    return Alert(
+        kind,
+        run["bank"] if isinstance(run, dict) else "",
+        task_instance.run_id,
+        task_instance.task_id,
+        # A reason may quote what a server answered.
+        str(redact(reason))[:_LONGEST_REASON],
+        task_instance.log_url,
+    )

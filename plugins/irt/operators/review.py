@@ -1,0 +1,51 @@
+"""The task that shows what is wrong with a rejected run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from irt.errors import BadDataError
+from irt.hooks.postgres import ArrowPostgresHook
+from irt.operators.base import DATABASE
+from irt.sql import statement
+
+# The XCom that holds the findings as Markdown.
+FINDINGS = "findings"
+
+
+class ReviewRejectedOperator(BaseOperator):
+    """Reads a rejected run and its failed checks from the registry.
+
+    :param run_key: (templated)
+    :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` says in Markdown what failed.
+    :raise BadDataError: there is no such run, or it is not rejected.
+    """
+
+    template_fields: Sequence[str] = ("run_key",)
+    ui_color = "#fdf1e3"
+
+    def __init__(self, *, run_key: str, conn_id: str = DATABASE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_key, self.conn_id = run_key, conn_id
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        hook = ArrowPostgresHook(postgres_conn_id=self.conn_id)
+        rows = hook.get_records(statement("status/verdicts"), {"run_key": self.run_key})
+        if not rows:
+            raise BadDataError(f"run_key: there is no run {self.run_key!r}, or it was never checked")
+        state, settings = rows[0][:2]
+        if state != "rejected":
+            raise BadDataError(f"run_key: run {self.run_key!r} is {state}; only a rejected run is published this way")
+        lines = [_line(*row[2:]) for row in rows]
+        context["ti"].xcom_push(
+            key=FINDINGS, value="\n".join(["| check | verdict | finding |", "|---|---|---|", *lines])
+        )
+        return settings
+
+
+def _line(check: str, severity: str, passed: bool, finding: str) -> str:
+    verdict = "passed" if passed else {"fail": "**FAILED**", "warn": "warning"}[severity]
+    return f"| {check} | {verdict} | {finding.replace('|', chr(92) + '|')} |"

@@ -1,0 +1,71 @@
+"""The DAGs that operators use by hand, and the daily check."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+
+def upstream(dag):
+    return {task.task_id: task.upstream_task_ids for task in dag.tasks}
+
+
+def test_daily_check(bag):
+    dag = bag.dags["irt_daily_check"]
+    assert upstream(dag) == {"status": set(), "last_calibration": {"status"}, "remove_old": {"status"}}
+    assert dag.schedule == "0 0 * * *"
+    # 09:00 in Seoul, summer and winter.
+    assert dag.timezone.utcoffset(datetime(2026, 7, 1)) == timedelta(0)
+    assert dag.catchup is False
+    assert dag.get_task("last_calibration").banks == ["lsat7", "math"]
+    assert dag.get_task("last_calibration").max_hours == 24
+
+
+def test_rollback(bag):
+    dag = bag.dags["irt_publish_rollback"]
+    assert upstream(dag) == {"roll_back": set()}
+    assert dag.schedule is None
+    assert dag.params.get_param("bank").schema["enum"] == ["lsat7", "math"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "form"),
+    [
+        ("irt_publish_rollback", {"bank": "math", "reason": "the keys were wrong"}),
+        ("irt_publish_rollback", {"bank": "math", "run_key": "r/math", "reason": "short"}),
+        ("irt_publish_rollback", {"bank": "nobody", "run_key": "r/math", "reason": "the keys were wrong"}),
+        ("irt_publish_rejected", {}),
+        ("irt_publish_rejected", {"run_key": ""}),
+    ],
+)
+def test_forms_that_are_refused(bag, dag_id, form):
+    params = bag.dags[dag_id].params
+    for name, value in form.items():
+        param = params.get_param(name)
+        try:
+            param.resolve(value)
+        except ValueError:
+            return
+    # What the form leaves out has no value of its own.
+    with pytest.raises(ValueError):
+        for name in params:
+            params.get_param(name).resolve(form.get(name, params.get_param(name).value))
+
+
+def test_publish_rejected(bag):
+    dag = bag.dags["irt_publish_rejected"]
+    assert upstream(dag) == {"review": set(), "approve": {"review"}, "publish": {"approve"}}
+    assert dag.schedule is None
+    approve = dag.get_task("approve")
+    assert type(approve).__name__ == "ApprovalOperator"
+    assert approve.response_timeout == timedelta(days=1)
+    # Without an answer nothing is published.
+    assert approve.defaults == ["Reject"]
+
+
+@pytest.mark.parametrize("dag_id", ["irt_daily_check", "irt_publish_rejected", "irt_publish_rollback"])
+def test_every_failure_is_told_of(bag, dag_id):
+    for task in bag.dags[dag_id].tasks:
+        assert [type(callback).__name__ for callback in task.on_failure_callback] == ["RunNotifier"], task.task_id
+        assert task.retries == 3

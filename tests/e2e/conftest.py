@@ -1,0 +1,43 @@
+"""A whole Airflow with the demo's data, and a web server that its alerts go to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from local import demo
+from local.home import Home
+from local.stack import DAG_ID, running_stack
+from tests.scripted import Answer, scripted_server
+
+
+@pytest.fixture(scope="session")
+def alerts():
+    """The server behind the connection `irt_alerts`."""
+    with scripted_server() as (server, port), pytest.MonkeyPatch.context() as environment:
+        server.script[("POST", "/alerts")] = Answer(200, {})
+        connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
+        environment.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, alerts):
+    """PostgreSQL, the calibration service and Airflow, with the demo's data; one for all tests of this folder."""
+    home = Home(tmp_path_factory.mktemp("irt")).make()
+    with running_stack(home) as running:
+        demo.load_data(running)
+        running.api = running.start_airflow()
+        running.api.pause(DAG_ID, False)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def first_run(stack):
+    """One run of both banks, triggered through the REST API as the UI's form does."""
+    lines: list[str] = []
+    run_id = stack.api.trigger(DAG_ID, "manual__first")
+    state = demo.follow(stack.api, run_id, lines.append, stack.check)
+    assert state == "success", "\n".join(lines)
+    return run_id, lines

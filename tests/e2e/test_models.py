@@ -1,0 +1,58 @@
+"""What banks may ask for besides 2PL and Stocking-Lord, through the whole chain: 3PL, and anchors that are held."""
+
+from __future__ import annotations
+
+import pytest
+
+from local import demo
+from local.stack import DAG_ID
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def runs(stack, first_run):
+    """The math bank with 3PL, and with its anchors held; both dry, so that other tests see the first run."""
+    asked = {"manual__3pl": {"model": "3PL"}, "manual__fixed": {"linking_method": "fixed"}}
+    for run_id, form in asked.items():
+        stack.api.trigger(DAG_ID, run_id, {"banks": ["math"], "dry_run": True, **form})
+        assert demo.follow(stack.api, run_id, print, stack.check) == "success"
+    with stack.database() as connection:
+        query = "select dag_run_id, state, result from irt.run where dag_run_id = any(%s)"
+        return {run_id: (state, result) for run_id, state, result in connection.execute(query, [list(asked)])}
+
+
+def rows(stack, run_id, columns):
+    with stack.database() as connection:
+        return connection.execute(
+            f"select {columns} from irt.run_item where run_key = %s", [f"{run_id}/math"]
+        ).fetchall()
+
+
+def test_3pl(stack, runs):
+    state, result = runs["manual__3pl"]
+    assert state == "accepted"
+    assert result["model_spec"]["model"] == "3PL"
+    items = rows(stack, "manual__3pl", "model, c, se_c")
+    assert len(items) == 150
+    # The default prior on guessing leaves none at its bounds.
+    assert all(model == "3PL" and 0 < c < 0.6 and se_c > 0 for model, c, se_c in items)
+    assert result["model_spec"]["linking_constants"]["slope"] == pytest.approx(1.2, abs=0.2)
+
+
+def test_held_anchors(stack, runs):
+    state, result = runs["manual__fixed"]
+    assert state == "accepted"
+    constants = result["model_spec"]["linking_constants"]
+    assert (constants["method"], constants["slope"], constants["intercept"]) == ("fixed", 1.0, 0.0)
+    held = rows(stack, "manual__fixed", "item_id, a, b, se_b, anchor")
+    with stack.database() as connection:
+        query = "select id::text, (meta -> 'irt' ->> 'a')::float8, (meta -> 'irt' ->> 'b')::float8 from question"
+        known = {item: (a, b) for item, a, b in connection.execute(query)}
+    anchors = [row for row in held if row[4] == "fixed"]
+    assert len(anchors) >= 40
+    assert all((a, b) == pytest.approx(known[item]) and se is None for item, a, b, se, _ in anchors)
+    # The sample's distribution on the reference scale: mean 0.4, SD 1.2.
+    latent = result["model_spec"]["latent"]
+    assert latent["mean"] == pytest.approx(0.4, abs=0.12)
+    assert latent["sd"] == pytest.approx(1.2, abs=0.12)

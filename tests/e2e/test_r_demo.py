@@ -1,0 +1,42 @@
+"""`./irt demo --service r`: the same night against the service in R."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from local import demo, r_service
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory):
+    from local.home import Home
+
+    home = Home(tmp_path_factory.mktemp("irt")).make()
+    try:
+        r_service.install(home)
+    except r_service.RMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"not run: {missing}")
+    report = home.path / "summary.json"
+    assert demo.run(home, json_file=report, service="r") == 0
+    return json.loads(report.read_text())
+
+
+def test_lsat7_gives_the_published_result(summary):
+    assert summary["state"] == "success"
+    assert summary["lsat7"]["equal"] is True
+
+
+def test_math_is_recovered_as_by_the_engine(summary):
+    [bank] = [bank for bank in summary["banks"] if bank["bank"] == "math"]
+    assert (bank["state"], bank["checks_passed"], bank["items"], bank["users"]) == ("published", 14, 150, 500)
+    # The engine's figures of the same data, which are R mirt's.
+    assert bank["loglik"] == pytest.approx(-6556.937, abs=0.01)
+    assert (bank["slope"], bank["intercept"]) == pytest.approx((1.1150, 0.4003), abs=0.002)
+    assert summary["math"]["b"]["correlation"] > 0.9

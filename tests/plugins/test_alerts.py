@@ -1,0 +1,128 @@
+"""Alerts on their way to a real web server and a real mail server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from email import message_from_bytes, policy
+from types import SimpleNamespace
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from irt.alerts import RECOVERED, RecoveryNotifier, RunNotifier, deadline_missed
+from irt.errors import BadDataError, ChecksFailedError
+from local.stack import free_port
+from tests.runs import a_run
+from tests.scripted import Answer, scripted_server
+
+REASON = "run run-1/math is rejected, 1 checks failed: convergence: converged {{ nonsense }} <b>"
+
+
+class TaskInstance(SimpleNamespace):
+    def xcom_pull(self, task_ids, map_indexes, key):
+        return self.xcom.get((task_ids, map_indexes, key))
+
+
+@pytest.fixture
+def webhook(monkeypatch):
+    with scripted_server() as (server, port):
+        server.script[("POST", "/hooks/irt")] = Answer(200, {"ok": True})
+        connection = {
+            "conn_type": "http", "host": f"http://127.0.0.1:{port}/hooks/irt", "extra": {"X-Token": "planted-secret"},
+        }  # fmt: skip
+        monkeypatch.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
+        yield server
+
+
+@pytest.fixture
+def context(tmp_path):
+    run = a_run(tmp_path)
+    instance = TaskInstance(task_id="bank.check", run_id="run-1", map_index=1, log_url="http://airflow/log", xcom={})
+    return {"ti": instance, "task": SimpleNamespace(run=run.to_dict()), "exception": ChecksFailedError(REASON)}
+
+
+def posted(server):
+    return [json.loads(request.body) for request in server.asked("POST", "/hooks/irt")]
+
+
+def test_a_rejection_by_webhook(webhook, context):
+    RunNotifier()(context)
+    [message] = posted(webhook)
+    assert message == {
+        "kind": "rejected", "bank": "math", "run_id": "run-1", "task": "bank.check", "reason": REASON,
+        "log": "http://airflow/log",
+        "text": f"[IRT] rejected / 반려 (math) run-1\ntask: bank.check\nreason: {REASON}\nlog: http://airflow/log",
+    }  # fmt: skip
+    assert webhook.requests[0].headers["X-Token"] == "planted-secret"
+
+
+def test_a_failure_of_a_task_that_belongs_to_no_bank(webhook, context):
+    RunNotifier()(context | {"exception": BadDataError("x" * 5000), "task": SimpleNamespace()})
+    [message] = posted(webhook)
+    assert (message["kind"], message["bank"], len(message["reason"])) == ("failed", "", 1500)
+
+
+def test_a_recovery_is_told_and_a_usual_night_is_not(webhook, context):
+    RecoveryNotifier()(context)
+    assert posted(webhook) == []
+    context["ti"].xcom["bank.check", 1, RECOVERED] = "run-0/math"
+    RecoveryNotifier()(context)
+    [message] = posted(webhook)
+    assert (message["kind"], message["reason"]) == ("recovered", "the run before, run-0/math, was not published")
+
+
+def test_a_late_run(webhook):
+    run = {"dag_id": "irt_calibration_nightly", "dag_run_id": "scheduled__2026-05-01", "state": "running"}
+    deadline = {"deadline_time": "2026-05-01T06:00:00+00:00"}
+    asyncio.run(deadline_missed(context={"dag_run": run, "deadline": deadline}))
+    [message] = posted(webhook)
+    assert message["kind"] == "late"
+    assert message["text"].startswith("[IRT] late / 지연 scheduled__2026-05-01\ntask: irt_calibration_nightly\n")
+    assert message["reason"] == "not finished by 2026-05-01T06:00:00+00:00; it is running"
+
+
+def test_without_the_connection_nobody_is_told(context, caplog, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_IRT_ALERTS", raising=False)
+    with caplog.at_level("INFO", "irt.alerts"):
+        RunNotifier()(context)
+        asyncio.run(deadline_missed(context={}))
+    assert caplog.text.count("no connection irt_alerts") == 2
+
+
+def test_a_web_server_that_refuses_is_an_error_of_the_callback(webhook, context):
+    webhook.script[("POST", "/hooks/irt")] = Answer(403, {"no": "entry"})
+    with pytest.raises(Exception, match="403"):
+        RunNotifier()(context)
+
+
+class Mailbox:
+    def __init__(self):
+        self.received = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.received.append(
+            (envelope.mail_from, envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default))
+        )
+        return "250 OK"
+
+
+def test_a_rejection_by_mail(context, monkeypatch):
+    mailbox = Mailbox()
+    server = Controller(mailbox, hostname="127.0.0.1", port=free_port(0))
+    server.start()
+    try:
+        extra = {"from_email": "irt@example.org", "to": ["kim@example.org", "lee@example.org"], "disable_ssl": True}
+        extra["disable_tls"] = True
+        port = server.port
+        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
+        RunNotifier()(context)
+    finally:
+        server.stop()
+    [(sender, receivers, message)] = mailbox.received
+    assert (sender, receivers) == ("irt@example.org", ["kim@example.org", "lee@example.org"])
+    assert message["Subject"] == "[IRT] rejected / 반려 (math) run-1"
+    body = message.get_body(("html",)).get_content()
+    # The reason is text, not HTML nor a template.
+    assert "converged {{ nonsense }} &lt;b&gt;" in body

@@ -1,0 +1,141 @@
+"""The checks that compare a run with the last publication."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from irt.banks import Bank
+from irt.errors import ChecksFailedError
+from tests.chain import check, ready, state, whole_chain
+from tests.runs import END, a_run
+
+TOMORROW = END + timedelta(days=1)
+ITEMS = 20
+
+
+def bank_of(difficulties, users=range(10), **spec):
+    """A result with so many items of these difficulties, and these users."""
+
+    def change(result):
+        first = result["item_params"][0]
+        result["item_params"] = [
+            first | {"item_id": str(n), "params": {"a": 1.0, "b": b}} for n, b in enumerate(difficulties, start=1)
+        ]
+        result["abilities"] = [{"user_id": f"u{u}", "theta": u / 5 - 1, "se": 0.4, "n_responses": 3} for u in users]
+        result["fit_meta"]["model_spec"] |= {"n_items": len(difficulties), "n_users": len(users)} | spec
+
+    return change
+
+
+def verdict(database, run, name):
+    query = (
+        "select passed, severity, figure, threshold, finding from irt.run_check where run_key = %s and check_name = %s"
+    )
+    return database.execute(query, [run.run_key, name]).fetchone()
+
+
+@pytest.fixture
+def second_night(database, tmp_path):
+    """Publishes a bank with difficulties -1, -0.9, ... and judges what a test makes of it the next night."""
+    before = [n / 10 - 1 for n in range(ITEMS)]
+    bank = {}
+
+    def judge(change, **settings):
+        bank["checks"] = settings
+        whole_chain(database, a_run(tmp_path, bank=bank), bank_of(before))
+        run = a_run(tmp_path, bank=bank, run_id="run-2", end=TOMORROW)
+        changed = change(before)
+        ready(database, run, changed if callable(changed) else bank_of(*changed))
+        return run
+
+    return judge
+
+
+def test_nothing_changed(database, second_night):
+    run = second_night(lambda before: (before,))
+    assert check(run)["warnings"] == 0
+    assert verdict(database, run, "difficulty_correlation")[2] == pytest.approx(1.0)
+    assert verdict(database, run, "difficulty_shift")[2] == 0
+    assert verdict(database, run, "difficulty_moved")[2] == 0
+    assert verdict(database, run, "users_lost")[2] == 0
+    assert verdict(database, run, "loglik_per_answer")[2] == 0
+
+
+def test_another_order_of_the_items_is_rejected(database, second_night):
+    """As after a change of the answer keys: the same difficulties, given to other items."""
+    run = second_night(lambda before: (before[::-1],))
+    with pytest.raises(
+        ChecksFailedError, match=r"difficulty_correlation: correlation of b -1.0000 with run run-1/math"
+    ):
+        check(run)
+    assert verdict(database, run, "difficulty_correlation")[:4] == (False, "fail", pytest.approx(-1.0), ">= 0.9")
+
+
+def test_a_shifted_scale_is_rejected(database, second_night):
+    run = second_night(lambda before: ([b + 0.35 for b in before],))
+    with pytest.raises(ChecksFailedError, match="difficulty_shift: mean of b shifted by 0.3500 since run run-1/math"):
+        check(run)
+    assert verdict(database, run, "difficulty_shift")[2] == pytest.approx(0.35)
+
+
+def test_a_few_items_that_moved_far_are_a_warning(database, second_night):
+    run = second_night(lambda before: ([b + 0.6 * (n % 3 == 0) for n, b in enumerate(before)],), min_b_correlation=0.5)
+    assert check(run)["warnings"] == 1
+    passed, severity, figure, threshold, finding = verdict(database, run, "difficulty_moved")
+    assert (passed, severity, figure, threshold) == (False, "warn", pytest.approx(7 / 20), "<= 0.2")
+    assert "7 of 20 items moved by more than 0.5" in finding
+    assert state(database, run) == "accepted"
+
+
+def test_lost_users_are_a_warning_or_as_the_bank_says(database, second_night):
+    run = second_night(lambda before: (before, range(5)), severity={"users_lost": "fail"})
+    with pytest.raises(ChecksFailedError, match="users_lost: 5 of 10 users of run run-1/math are not in this one"):
+        check(run)
+    assert verdict(database, run, "users_lost")[:3] == (False, "fail", pytest.approx(0.5))
+
+
+def test_another_loglik_per_answer_is_a_warning(database, second_night):
+    def change(before):
+        def worse(result):
+            bank_of(before)(result)
+            result["fit_meta"]["metrics"]["loglik"] = -7.5 - 0.11 * 12
+
+        return worse
+
+    run = second_night(change)
+    assert check(run)["warnings"] == 1
+    assert verdict(database, run, "loglik_per_answer")[:3] == (False, "warn", pytest.approx(-0.11))
+
+
+def test_few_anchors_left_is_rejected(database, tmp_path):
+    run = a_run(tmp_path)
+    anchors = [str(n) for n in range(1, 13)]
+    ready(database, run, bank_of([n / 10 for n in range(ITEMS)]), anchors=anchors)
+    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left after the screening for drift"):
+        check(run)
+    assert verdict(database, run, "anchors_left")[:3] == (False, "fail", pytest.approx(5 / 12))
+
+
+def test_old_answers_are_a_warning(database, tmp_path):
+    run = a_run(tmp_path, end=END + timedelta(days=3))
+    ready(database, run)
+    assert check(run)["warnings"] == 1
+    passed, _, figure, _, finding = verdict(database, run, "freshness")
+    assert (passed, figure) == (False, pytest.approx(4.0))
+    assert finding.startswith("the newest answer is of 2026-04-30T03:00:00Z, 4.00 days before the end of the window")
+
+
+def test_the_first_run_of_a_bank_has_nothing_to_be_compared_with(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run)
+    assert check(run)["warnings"] == 0
+    assert "nothing to judge" in verdict(database, run, "users_lost")[4]
+
+
+def test_severities_and_thresholds_are_checked_when_the_banks_are_read():
+    with pytest.raises(ValueError, match="there is no check 'users_gone'"):
+        Bank.model_validate({"name": "x", "topics": ["x"], "checks": {"severity": {"users_gone": "warn"}}})
+    with pytest.raises(ValueError, match="'fail' or 'warn'"):
+        Bank.model_validate({"name": "x", "topics": ["x"], "checks": {"severity": {"users_lost": "maybe"}}})

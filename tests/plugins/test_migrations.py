@@ -1,0 +1,128 @@
+"""The schema: from nothing, on a database that has the production tables, twice at once, and the role of the DAGs."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from irt.migrations import FOLDER, migrate, missing
+from local.postgres import LOGIN
+
+FILES = sorted(file.stem for file in FOLDER.glob("*.sql"))
+
+
+@pytest.fixture
+def empty(postgres) -> str:
+    """The connection string of an empty database."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    postgres.create_databases(name)
+    return postgres.conninfo(name)
+
+
+@pytest.fixture
+def as_the_dags(database, postgres):
+    """A connection of the login that the DAGs use, to the test's database."""
+    name = database.info.dbname
+    with psycopg.connect(psycopg.conninfo.make_conninfo(postgres.conninfo(name), user=LOGIN), autocommit=True) as own:
+        yield own
+
+
+def test_from_nothing_and_again(empty):
+    assert missing(empty) == FILES
+    assert migrate(empty) == FILES
+    assert migrate(empty) == []
+    assert missing(empty) == []
+
+
+def test_several_at_once(empty):
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(migrate, [empty] * 4))
+    assert sorted(results) == [[], [], [], FILES]
+
+
+def test_a_migrator_that_was_killed_locks_nobody_out(empty):
+    migrate(empty)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("insert into yoyo_lock (locked, ctime, pid) values (1, now(), 4711)")
+    assert migrate(empty) == []
+
+
+def test_production_tables_are_adopted_with_their_rows(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute(
+            """
+            create table mirt_item_params (
+                item_id text primary key, model text, params jsonb not null, version text, fitted_at timestamptz
+            );
+            insert into mirt_item_params values ('1', '2PL', '{"a": 1, "b": 0}', 'v1', '2026-01-01');
+            create table mirt_ability (
+                user_id text, theta float8 not null, se float8, model text, version text, fitted_at timestamptz,
+                primary key (user_id, version)
+            );
+            insert into mirt_ability values ('u', 0.5, 0.3, '2PL', 'online-1', '2026-01-01');
+            create table exam_results (
+                id bigint primary key, user_id text, session_id text, exam_id int, result_json jsonb,
+                created_at timestamptz, updated_at timestamptz
+            );
+            create view attempt as
+            select 1::bigint as id, null::uuid as student_id, 1::bigint as item_id, true as correct,
+                null::int as response_time_ms, false as hint_used, now() as completed_at, now() as started_at,
+                1 as attempt_no, 's'::text as session_id, 'math'::text as topic_id;
+            """
+        )
+        migrate(empty)
+        assert connection.execute("select params ->> 'a', version from mirt_item_params").fetchall() == [("1", "v1")]
+        assert connection.execute("select theta from mirt_ability").fetchall() == [(0.5,)]
+        assert connection.execute("select count(*) from attempt").fetchone() == (1,)
+
+
+def test_the_run_tables_of_before_are_kept(empty):
+    """What was made without the migration library's log: its first two files, applied by hand."""
+    with psycopg.connect(empty, autocommit=True) as connection:
+        for name in FILES[:2]:
+            connection.execute((FOLDER / f"{name}.sql").read_text())
+        connection.execute(
+            "insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings) "
+            "values ('k', 'r', 'b', 'accepted', now(), now(), '{}')"
+        )
+        assert migrate(empty) == FILES
+        assert connection.execute("select state, timings from irt.run").fetchall() == [("accepted", {})]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("update irt.run set state = 'nonsense'")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from mirt_item_params",
+        "delete from mirt_ability",
+        "delete from mirt_fit_meta",
+        "truncate mirt_ability",
+        "drop table mirt_item_params",
+        "alter table mirt_ability add column x int",
+        "insert into exam_results (user_id) values ('x')",
+        "update exam_results set user_id = 'x'",
+        "insert into question (id) values (1)",
+        "update question set topic_id = 'x'",
+        "drop table irt.run",
+        "create table x (y int)",
+        "create schema x",
+        "insert into _yoyo_migration (migration_hash, migration_id) values ('x', 'x')",
+        "create role x",
+    ],
+)
+def test_the_dags_may_not(as_the_dags, statement):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_the_dags.execute(statement)
+
+
+def test_the_dags_may(as_the_dags):
+    """What they do in earnest is done by all the other tests of this folder, whose connection is the same login."""
+    who = "select current_user, rolsuper from pg_roles where rolname = current_user"
+    assert as_the_dags.execute(who).fetchone() == (LOGIN, False)
+    as_the_dags.execute("update question set meta = '{}', updated_at = now()")
+    as_the_dags.execute("create temporary view v as select * from attempt")
+    assert missing(as_the_dags.info.dsn) == []

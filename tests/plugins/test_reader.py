@@ -1,0 +1,84 @@
+"""A consumer that reads while runs are published one after the other."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import psycopg
+
+from tests.chain import publish, ready
+from tests.runs import END, a_run
+
+PUBLICATIONS, USERS = 20, 500
+
+# One statement, as a dashboard might ask it: what do the three tables say of the bank?
+QUESTION = """
+    select
+        (select array_agg(distinct fitted_at) from mirt_item_params where version = 'math'),
+        (select count(*) from mirt_item_params where version = 'math'),
+        (select array_agg(distinct fitted_at) from mirt_ability where version = 'math'),
+        (select count(*) from mirt_ability where version = 'math'),
+        (select array_agg(distinct theta) from mirt_ability where version = 'math'),
+        (select array[max(fitted_at)] from mirt_fit_meta)
+"""
+
+
+def _result(night):
+    def change(result):
+        # Every ability of a publication is the same number, and another one the next night.
+        abilities = [{"user_id": f"u{n}", "theta": night / 100, "se": 0.4, "n_responses": 3} for n in range(USERS)]
+        result["abilities"] = abilities
+        result["fit_meta"]["model_spec"]["n_users"] = USERS
+
+    return change
+
+
+class Reader(threading.Thread):
+    """Asks without pause until it is told to stop; keeps each answer that differs from the one before."""
+
+    def __init__(self, conninfo: str) -> None:
+        super().__init__()
+        self.answers, self.reads, self.failure = [], 0, None
+        self._conninfo, self._over = conninfo, threading.Event()
+
+    def run(self) -> None:
+        try:
+            with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                while not self._over.is_set():
+                    answer = connection.execute(QUESTION).fetchone()
+                    self.reads += 1
+                    if not self.answers or answer != self.answers[-1]:
+                        self.answers.append(answer)
+        except psycopg.Error as error:
+            self.failure = error
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_no_statement_sees_two_runs_or_an_empty_table(database, tmp_path):
+    runs = [a_run(tmp_path, run_id=f"run-{n}", end=END + timedelta(days=n)) for n in range(PUBLICATIONS + 1)]
+    for night, run in enumerate(runs):
+        ready(database, run, _result(night))
+        # Abilities that all are alike pass no check; what is looked at here is the publication.
+        database.execute("update irt.run set state = 'accepted' where run_key = %s", [run.run_key])
+    publish(runs[0])
+    reader = Reader(database.info.dsn)
+    reader.start()
+    try:
+        for run in runs[1:]:
+            publish(run)
+    finally:
+        reader.stop()
+    assert reader.failure is None
+    for items_at, items, abilities_at, abilities, thetas, newest in reader.answers:
+        assert (items, abilities) == (3, USERS)
+        assert items_at == abilities_at == newest
+        assert len(thetas) == 1
+        # The ability's number tells the night it is from.
+        assert newest[0] == END + timedelta(days=round(thetas[0] * 100))
+    # It really read in between, and not just before and after.
+    assert len(reader.answers) >= PUBLICATIONS // 2
+    assert reader.answers[-1][5] == [END + timedelta(days=PUBLICATIONS)]

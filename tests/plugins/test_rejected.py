@@ -1,0 +1,103 @@
+"""Publishing a rejected run by name and with a reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from irt.errors import BadDataError, ChecksFailedError
+from irt.operators.publish import PublishOperator
+from irt.operators.review import ReviewRejectedOperator
+from tests.chain import check, published, ready, state, whole_chain
+from tests.runs import END, a_run
+
+ANSWER = {
+    "chosen_options": ["Approve"],
+    "params_input": {"reason": "the bank was renewed on purpose"},
+    "responded_at": "2026-05-01T06:00:00+00:00",
+    "responded_by_user": {"id": "7", "name": "kim"},
+}
+
+
+class TaskInstance:
+    def __init__(self):
+        self.xcom = {}
+
+    def xcom_push(self, key, value):
+        self.xcom[key] = value
+
+
+def review(run_key):
+    instance = TaskInstance()
+    settings = ReviewRejectedOperator(task_id="review", run_key=run_key).execute({"ti": instance})
+    return settings, instance.xcom["findings"]
+
+
+def publish(settings, **answer):
+    return PublishOperator(task_id="publish", run=settings, approval=ANSWER | answer).execute({})
+
+
+@pytest.fixture
+def rejected(database, tmp_path):
+    run = a_run(tmp_path)
+
+    def change(result):
+        result["fit_meta"]["metrics"]["converged"] = False
+
+    ready(database, run, change)
+    with pytest.raises(ChecksFailedError):
+        check(run)
+    return run
+
+
+def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
+    settings, findings = review(rejected.run_key)
+    assert settings == rejected.to_dict()
+    assert findings.splitlines()[2] == (
+        "| convergence | **FAILED** | converged false after 12 iterations, log-likelihood -7.5 |"
+    )
+    assert publish(settings) == {"items": 3, "abilities": 4, "fit_meta": 1}
+    approval = {"by": "kim", "reason": ANSWER["params_input"]["reason"], "at": ANSWER["responded_at"]}
+    assert database.execute("select approval from irt.run").fetchone()[0] == approval
+    assert published(database)[2][0][1]["approval"] == approval
+    assert state(database, rejected) == "published"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"responded_by_user": None}, "approval: nobody answered"),
+        ({"params_input": {"reason": "  ok "}}, "approval.reason: 'ok' is too short"),
+        ({"params_input": {}}, "approval.reason: '' is too short"),
+    ],
+)
+def test_no_publication_without_a_name_and_a_reason(database, rejected, answer, message):
+    with pytest.raises(BadDataError, match=message):
+        publish(rejected.to_dict(), **answer)
+    assert published(database) == [[], [], []]
+    assert state(database, rejected) == "rejected"
+
+
+def test_an_approval_does_not_publish_what_was_never_judged(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run)
+    with pytest.raises(BadDataError, match="is loaded: only a run whose checks passed is published"):
+        publish(run.to_dict())
+
+
+def test_an_approved_run_does_not_overwrite_a_newer_publication(database, rejected, tmp_path):
+    whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)))
+    before = published(database)
+    with pytest.raises(AirflowSkipException, match="superseded by run-2/math"):
+        publish(rejected.to_dict())
+    assert published(database) == before
+
+
+def test_only_a_rejected_run_is_reviewed(database, tmp_path):
+    whole_chain(database, a_run(tmp_path))
+    with pytest.raises(BadDataError, match="run 'run-1/math' is published; only a rejected run"):
+        review("run-1/math")
+    with pytest.raises(BadDataError, match="there is no run 'nonsense'"):
+        review("nonsense")

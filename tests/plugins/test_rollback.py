@@ -1,0 +1,121 @@
+"""Returning to an earlier publication."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from irt.errors import BadDataError
+from irt.operators.rollback import RollbackOperator
+from tests.chain import check, publish, published, ready, state, whole_chain
+from tests.runs import END, a_run
+
+TOMORROW, NOON = END + timedelta(days=1), END + timedelta(days=1, hours=9)
+
+
+def roll_back(run_key="run-1/math", at=NOON, run_id="rollback-1", bank="math", **settings):
+    operator = RollbackOperator(task_id="roll_back", bank=bank, run_key=run_key, reason="keys were wrong", **settings)
+    dag_run = SimpleNamespace(run_id=run_id, run_after=at, triggering_user_name="kim")
+    return operator.execute({"dag_run": dag_run})
+
+
+@pytest.fixture
+def two_nights(database, tmp_path):
+    """Two publications; the second moved item 1, brought item 4 and user u9."""
+    first, second = a_run(tmp_path), a_run(tmp_path, run_id="run-2", end=TOMORROW)
+    whole_chain(database, first)
+
+    def change(result):
+        result["item_params"][0]["params"]["b"] = -0.8
+        result["item_params"].append(result["item_params"][2] | {"item_id": "4"})
+        result["abilities"][0]["theta"] = -0.7
+        result["abilities"].append({"user_id": "u9", "theta": 1.0, "se": 0.3, "n_responses": 3})
+        result["fit_meta"]["model_spec"] |= {"n_items": 4, "n_users": 5}
+
+    whole_chain(database, second, change)
+    return first, second
+
+
+def test_consumers_read_the_earlier_run_again(database, two_nights):
+    first, second = two_nights
+    assert roll_back() == {"items": 3, "abilities": 4, "fit_meta": 1}
+    items, abilities, meta = published(database)
+    assert [(i[0], i[2]["b"], i[4]) for i in items] == [
+        ("1", -1, END), ("2", 0, END), ("3", 1, END), ("4", 1, TOMORROW),
+    ]  # fmt: skip
+    assert [(p[0], p[1]) for p in abilities] == [("u0", -1), ("u1", 0), ("u2", 1), ("u3", 2), ("u9", 1)]
+    newest = max(meta, key=lambda row: row[3])
+    assert (newest[0], newest[3]) == ("rollback-1/math", NOON)
+    assert newest[1]["run_key"] == "run-1/math"
+    assert newest[1]["rollback"] == {"by": "kim", "reason": "keys were wrong", "from": "run-2/math"}
+    assert newest[1]["linking_constants"]["slope"] == 1.2
+    assert (state(database, first), state(database, second)) == ("published", "superseded")
+
+
+def test_a_second_try_changes_nothing(database, two_nights):
+    roll_back()
+    before = published(database)
+    roll_back()
+    assert published(database) == before
+
+
+def test_a_cleared_publication_of_the_run_undone_does_not_come_back(database, two_nights):
+    roll_back()
+    before = published(database)
+    check(two_nights[1])
+    with pytest.raises(AirflowSkipException, match="superseded by rollback-1/math"):
+        publish(two_nights[1])
+    assert published(database) == before
+
+
+def test_the_next_night_publishes_as_always_and_is_compared_with_the_run_returned_to(database, two_nights, tmp_path):
+    roll_back()
+    third = a_run(tmp_path, run_id="run-3", end=END + timedelta(days=2))
+    whole_chain(database, third)
+    finding = "select finding from irt.run_check where run_key = 'run-3/math' and check_name = 'difficulty_shift'"
+    assert "since run run-1/math" in database.execute(finding).fetchone()[0]
+    assert state(database, third) == "published"
+
+
+def test_an_item_that_the_earlier_run_lacks_gets_what_stood_before_it(database, tmp_path):
+    whole_chain(database, a_run(tmp_path))
+
+    def without(result):
+        del result["item_params"][2]
+        result["fit_meta"]["model_spec"] |= {"n_items": 2}
+
+    def moved(result):
+        result["item_params"][2]["params"]["b"] = 1.4
+
+    whole_chain(database, a_run(tmp_path, run_id="run-2", end=TOMORROW), without)
+    whole_chain(database, a_run(tmp_path, run_id="run-3", end=END + timedelta(days=2)), moved)
+    roll_back("run-2/math", at=END + timedelta(days=2, hours=9))
+    items, _, _ = published(database)
+    assert [(i[0], i[2]["b"], i[4]) for i in items] == [("1", -1, TOMORROW), ("2", 0, TOMORROW), ("3", 1, END)]
+
+
+def test_rows_of_online_updates_are_not_touched(database, two_nights):
+    database.execute("update mirt_item_params set version = 'online-1' where item_id = '1'")
+    roll_back()
+    assert published(database)[0][0][2]["b"] == -0.8
+
+
+def test_runs_that_cannot_be_returned_to(database, two_nights, tmp_path):
+    ready(database, a_run(tmp_path, run_id="run-3", end=END + timedelta(days=2)))
+    before = published(database)
+    with pytest.raises(BadDataError, match="bank 'math' has no run 'nonsense'"):
+        roll_back("nonsense")
+    with pytest.raises(BadDataError, match="bank: 'physics' has no publication"):
+        roll_back(bank="physics")
+    with pytest.raises(BadDataError, match="run 'run-3/math' was never published"):
+        roll_back("run-3/math")
+    with pytest.raises(BadDataError, match="was published again meanwhile, by run-2/math"):
+        roll_back(at=END + timedelta(hours=1))
+    database.execute("delete from irt.run_ability where run_key = 'run-1/math' and user_id = 'u0'")
+    with pytest.raises(BadDataError, match="3 of 4 abilities are kept; with items_only"):
+        roll_back()
+    assert published(database) == before
+    assert roll_back(items_only=True) == {"items": 3, "fit_meta": 1}
