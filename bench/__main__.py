@@ -21,6 +21,18 @@ def main(argv: list[str] | None = None) -> int:
     recovery.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     services = commands.add_parser("services", help="the engine's service and the R service on the same answers")
     services.add_argument("--cases", default="0.5M", help="cases of `bench engine` (default: %(default)s)")
+    pipeline = commands.add_parser("pipeline", help="every step from the answers in PostgreSQL to what consumers read")
+    pipeline.add_argument(
+        "--cases",
+        default="publication,0.5M,10M",
+        help="cases of `bench engine` for the whole chain, and `publication` (default: %(default)s; short: "
+        "publication,12k --abilities 50000)",
+    )
+    pipeline.add_argument("--abilities", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
+    pipeline.add_argument(
+        "--upserts", type=int, default=50_000, metavar="N", help="abilities written row by row (default: %(default)s)"
+    )
+    pipeline.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "engine":
@@ -31,6 +43,10 @@ def main(argv: list[str] | None = None) -> int:
             from bench import services as compared
 
             return compared.run(arguments.cases)
+        if arguments.command == "pipeline":
+            from bench import pipeline as nightly
+
+            return nightly.run(arguments)
         from bench import recovery as simulated
 
         return simulated.run(arguments.replications, arguments.seed)

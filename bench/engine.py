@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case, write
+from bench.memory import high_water
 from bench.peers import ENGINES, Engine, install_r
 from irt_engine import Responses
 from irt_engine.kernels import expectation, tables
@@ -115,7 +116,7 @@ def _watch(process: subprocess.Popen[bytes], limit: float, most_bytes: float) ->
         try:
             info = watched.memory_info()
             # The kernel's own peak where it tells one; it misses nothing between two looks.
-            peak = max(peak, info.rss, _high_water(process.pid))
+            peak = max(peak, info.rss, high_water(process.pid))
         except psutil.NoSuchProcess:
             break
         if peak > most_bytes:
@@ -129,14 +130,6 @@ def _watch(process: subprocess.Popen[bytes], limit: float, most_bytes: float) ->
         time.sleep(_POLL_SECONDS)
     process.wait()
     return "", peak
-
-
-def _high_water(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def _evaluate(outcomes: list[Outcome], folder: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case, write
+from bench.memory import Peak
 from local import r_service
 from local.home import default_home
 from local.stack import engine_service
@@ -69,7 +68,7 @@ def _r_engines(home: Any) -> list[str]:
 def _measure(name: str, engine: str | None, columns: dict[str, list[Any]], case: Case) -> Outcome:
     with _service(engine) as (client, process):
         _calibrate(client, {key: values[:3000] for key, values in columns.items()}, "Rasch")
-        peak = _Peak(process)
+        peak = Peak(process)
         started = time.perf_counter()
         result, timings = _calibrate(client, columns, case.model)
         seconds = time.perf_counter() - started
@@ -123,35 +122,6 @@ def _port(port_file: Path) -> int:
             raise SystemExit("irt bench: the service did not start")
         time.sleep(0.05)
     return int(text)
-
-
-class _Peak:
-    """The highest memory of a process and its children together, looked at ten times a second."""
-
-    def __init__(self, process: psutil.Process) -> None:
-        self._process, self._highest, self._over = process, 0, threading.Event()
-        self._watching = threading.Thread(target=self._watch)
-        self._watching.start()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.1):
-            self._highest = max(self._highest, sum(map(_resident, [self._process, *self._children()])))
-
-    def _children(self) -> list[psutil.Process]:
-        return self._process.children(recursive=True)
-
-    def end(self) -> int:
-        self._over.set()
-        self._watching.join()
-        return self._highest
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        # Pages that a fork shares count once.
-        return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss
-    except psutil.Error:
-        return 0
 
 
 def _table(case: Case, outcomes: list[Outcome]) -> Table:

@@ -67,8 +67,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    # From 03:00 that is 06:00 UTC. (Counted from the logical date it would refuse runs by hand, which have none.)
-    deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=3), AsyncCallback(deadline_missed)),
+    # From 03:00 that is 06:00 UTC. (Counted from the time when the run was queued, Airflow 3.3.2 could clear no task.)
+    deadline=DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(hours=3), AsyncCallback(deadline_missed)),
     # A run that hangs must not keep the next nights from running.
     dagrun_timeout=timedelta(hours=12),
     tags=["irt", "calibration"],
@@ -77,7 +77,7 @@ with DAG(
     default_args={
         "retries": 3,
         "retry_delay": timedelta(seconds=float(os.environ.get("IRT_RETRY_DELAY", "30"))),
-        "retry_exponential_backoff": True,
+        "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=15),
         "retry_policy": RunRetryPolicy(),
         "execution_timeout": timedelta(minutes=30),

@@ -73,9 +73,16 @@ def test_a_recovery_is_told_and_a_usual_night_is_not(webhook, context):
 
 
 def test_a_late_run(webhook):
-    run = {"dag_id": "irt_calibration_nightly", "dag_run_id": "scheduled__2026-05-01", "state": "running"}
+    run = {
+        "dag_id": "irt_calibration_nightly",
+        "dag_run_id": "scheduled__2026-05-01",
+        "state": "running",
+        "run_type": "scheduled",
+    }
     deadline = {"deadline_time": "2026-05-01T06:00:00+00:00"}
     asyncio.run(deadline_missed(context={"dag_run": run, "deadline": deadline}))
+    # A backfilled night is late for nobody.
+    asyncio.run(deadline_missed(context={"dag_run": run | {"run_type": "backfill"}, "deadline": deadline}))
     [message] = posted(webhook)
     assert message["kind"] == "late"
     assert message["text"].startswith("[IRT] late / 지연 scheduled__2026-05-01\ntask: irt_calibration_nightly\n")
