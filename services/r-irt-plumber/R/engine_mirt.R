@@ -13,7 +13,7 @@ mirt_engine <- function() {
 
 mirt_tolerance <- 1e-6
 # After so many iterations `polish` goes on, since what is still not at rest then goes far.
-mirt_most_iterations <- 500
+mirt_most_iterations <- 100
 
 mirt_fit <- function(responses, model, settings) {
   types <- ifelse(model$guesses, "3PL", "2PL")
