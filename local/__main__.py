@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
+    _add_connections(commands)
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "psql":
@@ -48,6 +49,37 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nirt: ended")
         return 130 if arguments.command == "demo" else 0
+
+
+def _add_connections(commands: argparse._SubParsersAction) -> None:
+    """`./irt connections`; no argument of it is a secret."""
+    from local import connections
+
+    convert = commands.add_parser("connections", help="make Airflow connections of the old job's Secrets")
+    ways = convert.add_subparsers(dest="way", required=True)
+    url = ways.add_parser("from-database-url", help="seedtest_db from a DATABASE_URL on standard input")
+    secrets = ways.add_parser("from-secrets", help="seedtest_db and r_irt from the two Kubernetes Secrets")
+    secrets.add_argument("--stdin", action="store_true", help="read `kubectl get secret … -o json` from stdin")
+    secrets.add_argument("--namespace", default=connections.NAMESPACE, help="of the Secrets (default: %(default)s)")
+    secrets.add_argument("--service", default=connections.SERVICE, help="address of r_irt (default: %(default)s)")
+    for way in (url, secrets):
+        way.add_argument("--format", choices=list(connections.FORMATS), default="json", help="default: %(default)s")
+        way.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, of mode 0600")
+
+
+def _make_connections(arguments: argparse.Namespace) -> int:
+    from local import connections
+
+    if arguments.way == "from-database-url":
+        made = {"seedtest_db": connections.database_connection(sys.stdin.read())}
+    elif arguments.stdin:
+        made = connections.from_secrets(connections.read_json(sys.stdin.read()), arguments.service)
+    else:
+        made = connections.from_secrets(connections.read_with_kubectl(arguments.namespace), arguments.service)
+    connections.write(made, arguments.format, arguments.out)
+    print(connections.describe(made))
+    print(f"written to {arguments.out}")
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -71,6 +103,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from local import status
 
         return status.migrate(home)
+    if arguments.command == "connections":
+        return _make_connections(arguments)
     if arguments.command == "psql":
         from local import status
 

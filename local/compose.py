@@ -1,0 +1,77 @@
+"""What the one-shot services of docker-compose.yaml run: `python -m local.compose migrate | demo-data`.
+
+libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGDATABASE) say which server, and as whom.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import psycopg
+from psycopg import sql
+
+from local.postgres import DATABASE, LOGIN, METADATA
+
+OWNER, AIRFLOW = "irt_owner", "airflow"
+PIPELINE = "irt_pipeline"
+# Each login, and the variable that holds its password.
+PASSWORDS = {
+    OWNER: "IRT_OWNER_PASSWORD",
+    AIRFLOW: "IRT_AIRFLOW_PASSWORD",
+    LOGIN: "IRT_DAG_PASSWORD",
+}
+
+
+def migrate() -> None:
+    """Databases, logins and the schema. Any number of times: what is there stays, and a new password counts."""
+    passwords = {login: os.environ[variable] for login, variable in PASSWORDS.items()}
+    with psycopg.connect(dbname="postgres", autocommit=True) as server:
+        _make_role(server, PIPELINE, "nologin")
+        for login, password in passwords.items():
+            _make_role(server, login, "login")
+            _set_password(server, login, password)
+        for database, owner in ((DATABASE, OWNER), (METADATA, AIRFLOW)):
+            _make_database(server, database, owner)
+        # The DAGs' login gets in by its role, and nowhere else.
+        server.execute(sql.SQL("grant {} to {}").format(*map(sql.Identifier, (PIPELINE, LOGIN))))
+        server.execute(sql.SQL("grant connect on database {} to {}").format(*map(sql.Identifier, (DATABASE, PIPELINE))))
+    from local.schema import apply_schema
+
+    conninfo = psycopg.conninfo.make_conninfo(
+        host=os.environ["PGHOST"], user=OWNER, password=passwords[OWNER], dbname=DATABASE
+    )
+    print("\n".join(f"applied {name}" for name in apply_schema(conninfo)) or "the schema is up to date")
+
+
+def demo_data() -> None:
+    """The demo's banks, moved to the last 40 days; none where the database holds other rows."""
+    from local import demo_data
+
+    with psycopg.connect() as connection:
+        if foreign := demo_data.foreign_rows(connection):
+            print(f"left alone: the database holds rows that are not the demo's: {foreign}")
+            return
+        loaded = demo_data.load(connection, demo_data.midnight())
+    print(f"loaded: {loaded['exams']} exams, {loaded['questions']} questions")
+
+
+def _make_role(server: psycopg.Connection, name: str, kind: str) -> None:
+    if not server.execute("select from pg_roles where rolname = %s", [name]).rowcount:
+        server.execute(sql.SQL("create role {} " + kind).format(sql.Identifier(name)))
+
+
+def _set_password(server: psycopg.Connection, login: str, password: str) -> None:
+    """As its SCRAM verifier: the server may write a statement into its log, and this one tells nothing."""
+    verifier = server.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+    server.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(verifier)))
+
+
+def _make_database(server: psycopg.Connection, name: str, owner: str) -> None:
+    if not server.execute("select from pg_database where datname = %s", [name]).rowcount:
+        server.execute(sql.SQL("create database {} owner {}").format(*map(sql.Identifier, (name, owner))))
+    server.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
+
+
+if __name__ == "__main__":
+    {"migrate": migrate, "demo-data": demo_data}[sys.argv[1]]()

@@ -1,0 +1,210 @@
+"""`./irt connections`: what the old job kept in raw Secrets, as Airflow connections.
+
+Values come from standard input or from kubectl, never from the command line, which the whole machine can read; they go
+into a file that only its owner reads, and nothing of them is shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import yaml
+from psycopg.conninfo import conninfo_to_dict
+
+# The Secrets of the job that this replaces, and the key in each.
+DATABASE_SECRET, DATABASE_KEY = "seedtest-db-credentials", "DATABASE_URL"
+TOKEN_SECRET, TOKEN_KEY = "r-irt-credentials", "token"
+NAMESPACE = "seedtest"
+SERVICE = "http://r-irt-plumber.seedtest.svc.cluster.local:80"
+MANIFEST_NAME = "airflow-irt-connections"
+
+_ENCODE = "(characters such as @ / : # in a password must be percent-encoded)"
+
+Connections = dict[str, dict[str, Any]]
+
+
+class ConnectionsError(RuntimeError):
+    """What was given cannot be used; the message never quotes it."""
+
+
+def database_connection(url: str) -> dict[str, Any]:
+    """The Airflow connection that a `DATABASE_URL` stands for.
+
+    :param url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+driver://`; with percent-encoded parts, IPv6
+        addresses, unix sockets (as host or `?host=`), and libpq's options as query.
+    :raise ConnectionsError: another scheme, a part that libpq does not understand, several hosts, no database.
+    """
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ConnectionsError(f"{DATABASE_KEY}: expected postgresql://, postgres:// or postgresql+driver://")
+    try:
+        # libpq's own reading: what it takes, psql and psycopg take.
+        known = conninfo_to_dict(f"postgresql://{rest}")
+    except psycopg.ProgrammingError as error:
+        raise ConnectionsError(f"{DATABASE_KEY}: {_harmless(error)}") from None
+    if "," in str(known.get("host", "")):
+        raise ConnectionsError(f"{DATABASE_KEY}: several hosts; an Airflow connection has one")
+    if not known.get("dbname"):
+        raise ConnectionsError(f"{DATABASE_KEY}: no database is named after the host")
+    names = {"host": "host", "port": "port", "user": "login", "password": "password", "dbname": "schema"}
+    connection: dict[str, Any] = {"conn_type": "postgres"}
+    connection |= {ours: known.pop(theirs) for theirs, ours in names.items() if theirs in known}
+    if "port" in connection:
+        # Not quoted: a password with an unencoded colon ends up here.
+        if not str(connection["port"]).isdigit():
+            raise ConnectionsError(f"{DATABASE_KEY}: the port is no number {_ENCODE}")
+        connection["port"] = int(connection["port"])
+    return connection | ({"extra": known} if known else {})
+
+
+def service_connection(address: str, token: str) -> dict[str, Any]:
+    """The Airflow connection of the calibration service at `address` (http or https), with its bearer token."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.path.strip("/"):
+        raise ConnectionsError(f"--service: expected http://host:port, got {address!r}")
+    if not token.strip() or any(character.isspace() for character in token.strip()):
+        raise ConnectionsError(f"{TOKEN_KEY}: it is empty or has a space in it")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {
+        "conn_type": "http", "host": parts.hostname, "port": port, "schema": parts.scheme, "password": token.strip(),
+    }  # fmt: skip
+
+
+def from_secrets(documents: list[dict[str, Any]], service: str) -> Connections:
+    """Both connections from the Secrets as `kubectl get secret -o json` gives them.
+
+    :raise ConnectionsError: a Secret or its key is missing, or its value is not base64.
+    """
+    secrets = {}
+    for document in documents:
+        for secret in document.get("items", [document]):
+            secrets[(secret.get("metadata") or {}).get("name")] = secret
+    url = _value(secrets, DATABASE_SECRET, DATABASE_KEY)
+    token = _value(secrets, TOKEN_SECRET, TOKEN_KEY)
+    return {"seedtest_db": database_connection(url), "r_irt": service_connection(service, token)}
+
+
+def read_json(text: str) -> list[dict[str, Any]]:
+    """Secrets as kubectl prints them: one, a List, or several one after the other.
+
+    :raise ConnectionsError: it is no JSON.
+    """
+    decoder, documents, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        try:
+            document, end = decoder.raw_decode(rest)
+        except ValueError as error:
+            # Not the error's text, which would quote what was given.
+            raise ConnectionsError(f"standard input is no JSON (at character {error.pos})") from None
+        documents.append(document if isinstance(document, dict) else {})
+        rest = rest[end:].lstrip()
+    return documents
+
+
+def read_with_kubectl(namespace: str) -> list[dict[str, Any]]:
+    """The two Secrets of a namespace.
+
+    :raise ConnectionsError: kubectl is missing or refuses, in its own words.
+    """
+    command = ["kubectl", "get", "secret", DATABASE_SECRET, TOKEN_SECRET, "-n", namespace, "-o", "json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise ConnectionsError("kubectl is not installed; give the Secrets as JSON on standard input instead") from None
+    if done.returncode:
+        raise ConnectionsError(f"kubectl: {done.stderr.strip()}")
+    return [json.loads(done.stdout)]
+
+
+def as_environment(connections: Connections) -> str:
+    """`AIRFLOW_CONN_*` lines, for a shell, an env_file of docker compose or systemd."""
+    lines = []
+    for name, connection in connections.items():
+        text = json.dumps(connection)
+        if "'" in text:
+            text = text.replace("'", "\\u0027")
+        lines.append(f"AIRFLOW_CONN_{name.upper()}='{text}'\n")
+    return "".join(lines)
+
+
+def as_json(connections: Connections) -> str:
+    """For `airflow connections import`, and for the file of Airflow's LocalFilesystemBackend."""
+    return json.dumps(connections, indent=2) + "\n"
+
+
+def as_manifest(connections: Connections) -> str:
+    """A Kubernetes Secret: each connection as environment variable, and all as the file `connections.json`."""
+    data = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": MANIFEST_NAME},
+        "type": "Opaque",
+        "stringData": data | {"connections.json": as_json(connections)},
+    }
+    return yaml.safe_dump(manifest, sort_keys=False)
+
+
+FORMATS: dict[str, Callable[[Connections], str]] = {
+    "env": as_environment,
+    "json": as_json,
+    "secret": as_manifest,
+}
+
+
+def write(connections: Connections, form: str, out: Path) -> None:
+    """Write them to a new file of mode 0600.
+
+    :raise ConnectionsError: the file is there already.
+    """
+    try:
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConnectionsError(f"--out: {out} is there already; remove it first") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(FORMATS[form](connections))
+
+
+def describe(connections: Connections) -> str:
+    """What the connections are, without passwords."""
+    lines = []
+    for name, connection in connections.items():
+        host = str(connection.get("host", "(libpq's default)"))
+        place = f"[{host}]" if ":" in host else host
+        port = f":{connection['port']}" if "port" in connection else ""
+        options = ", ".join(sorted(connection.get("extra", {})))
+        lines.append(
+            f"{name}: {connection['conn_type']}, {place}{port}, schema {connection.get('schema', '-')}, "
+            f"login {connection.get('login', '-')}, password {'set' if connection.get('password') else 'none'}"
+            + (f", options {options}" if options else "")
+        )
+    return "\n".join(lines)
+
+
+def _value(secrets: dict[str | None, dict[str, Any]], name: str, key: str) -> str:
+    if name not in secrets:
+        raise ConnectionsError(f"there is no Secret {name}")
+    secret = secrets[name]
+    if key in (secret.get("stringData") or {}):
+        return secret["stringData"][key]
+    if key not in (secret.get("data") or {}):
+        raise ConnectionsError(f"Secret {name} has no key {key}")
+    try:
+        return base64.b64decode(secret["data"][key], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, TypeError):
+        raise ConnectionsError(f"Secret {name}: the value of {key} is not base64 of a text") from None
+
+
+def _harmless(error: Exception) -> str:
+    """libpq's complaint without what it quotes, which may be a part of the password."""
+    words = str(error).split('"')
+    return f"{words[0].strip().rstrip(':')} {_ENCODE}"

@@ -1,0 +1,73 @@
+"""`./irt env`: the random passwords and keys that docker-compose.yaml reads, in a file that only its owner reads.
+
+Needs Python alone: who runs everything in containers installs nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import secrets
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_HEAD = """\
+# The passwords and keys of this installation, read by docker-compose.yaml. Made by ./irt env; keep them to yourself.
+# The database keeps what it was made with: a new file needs new volumes (docker compose down --volumes).
+"""
+_SETTINGS = """
+# The name of the containers, networks and volumes; the UI's port on this machine.
+COMPOSE_PROJECT_NAME=irt
+IRT_UI_PORT=8080
+
+# Tasks on workers of their own:
+# COMPOSE_PROFILES=celery
+# IRT_EXECUTOR=CeleryExecutor
+"""
+
+
+def text() -> str:
+    """A new content of `.env`. The values are letters, digits, `-`, `_` and `=`: safe in JSON, addresses and shells."""
+    made = {
+        "IRT_UI_PASSWORD": secrets.token_urlsafe(12),
+        "IRT_POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "IRT_OWNER_PASSWORD": secrets.token_urlsafe(24),
+        "IRT_DAG_PASSWORD": secrets.token_urlsafe(24),
+        "IRT_AIRFLOW_PASSWORD": secrets.token_urlsafe(24),
+        "IRT_REDIS_PASSWORD": secrets.token_urlsafe(24),
+        "IRT_SERVICE_SECRET": secrets.token_urlsafe(32),
+        "IRT_FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        "IRT_JWT_SECRET": secrets.token_urlsafe(48),
+        "IRT_WEB_SECRET": secrets.token_urlsafe(48),
+    }
+    return _HEAD + "".join(f"{name}={value}\n" for name, value in made.items()) + _SETTINGS
+
+
+def write(file: Path) -> None:
+    """Write it, readable by its owner alone.
+
+    :raise FileExistsError: there is one; its passwords may be in use.
+    """
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text())
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="irt env", description="Write the passwords that docker-compose.yaml reads.")
+    parser.add_argument("--file", type=Path, default=ROOT / ".env", help="where to (default: .env beside the file)")
+    file = parser.parse_args(argv).file
+    try:
+        write(file)
+    except OSError as error:
+        reason = "it exists and is left as it is" if isinstance(error, FileExistsError) else error.strerror
+        print(f"irt: {file}: {reason}", file=sys.stderr)
+        return 1
+    print(f"irt: wrote {file}; log in to the UI as admin, with its IRT_UI_PASSWORD")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
