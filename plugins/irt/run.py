@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
@@ -48,6 +53,27 @@ class Run:
         if folder.protocol == "file":
             folder.mkdir(parents=True, exist_ok=True)
         return folder / name
+
+    @contextmanager
+    def write_staged(self, name: str, mode: str = "wb") -> Iterator[IO[Any]]:
+        """Write one of the run's staged objects: whoever reads it finds the old one or the new one, whole.
+
+        A try that was given up and goes on all the same may write beside the next one.
+        """
+        path = self.staged(name)
+        if path.protocol != "file":
+            # Object stores show an object when it is closed.
+            with path.open(mode) as file:
+                yield file
+            return
+        draft = path.with_name(f"{name}.{uuid4().hex}")
+        try:
+            with draft.open(mode) as file:
+                yield file
+            os.replace(draft.path, path.path)
+        except BaseException:
+            Path(draft.path).unlink(missing_ok=True)
+            raise
 
     def remove_staged(self) -> bool:
         """Remove the run's folder of staged objects, with all in it.

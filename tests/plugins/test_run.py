@@ -52,3 +52,21 @@ def test_staged_objects_stay_in_the_runs_own_folder(tmp_path, run_id):
 def test_two_runs_never_share_a_folder(tmp_path):
     paths = {str(a_run(tmp_path, run_id=i).staged("x")) for i in ("a:b", "a-b", "a%3Ab", "a b", "a+b")}
     assert len(paths) == 5
+
+
+def test_a_staged_object_is_there_whole_or_not_at_all(tmp_path):
+    run = a_run(tmp_path)
+    with run.write_staged("x", "w") as file:
+        file.write("first")
+    with pytest.raises(RuntimeError), run.write_staged("x", "w") as file:
+        file.write("half of the sec")
+        raise RuntimeError
+    # Two at once: whoever ends last has written it, whole.
+    with run.write_staged("x", "w") as slow:
+        slow.write("slow ")
+        with run.write_staged("x", "w") as fast:
+            fast.write("fast")
+        assert run.staged("x").read_text() == "fast"
+        slow.write("one")
+    assert run.staged("x").read_text() == "slow one"
+    assert [path.name for path in run.staged("x").parent.iterdir()] == ["x"]
