@@ -32,6 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
+    compare = commands.add_parser("compare-runs", help="how far apart two calibrations of a bank are")
+    compare.add_argument("first", help="run key, or 'published' for what consumers read")
+    compare.add_argument("second", help="the same")
+    compare.add_argument("--version", help="of what is published (default: any but online updates)")
     _add_connections(commands)
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
     arguments, rest = parser.parse_known_args(argv)
@@ -103,6 +107,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from local import status
 
         return status.migrate(home)
+    if arguments.command == "compare-runs":
+        from local import compare
+
+        return compare.show(home, arguments.first, arguments.second, arguments.version)
     if arguments.command == "connections":
         return _make_connections(arguments)
     if arguments.command == "psql":
