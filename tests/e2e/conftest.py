@@ -11,6 +11,9 @@ from local.home import Home
 from local.stack import DAG_ID, running_stack
 from tests.scripted import Answer, scripted_server
 
+# Secrets that no log, XCom, table or command line may show.
+PLANTED = {"database": "planted-database-secret", "webhook": "planted-webhook-secret"}
+
 
 @pytest.fixture(scope="session")
 def alerts():
@@ -18,6 +21,7 @@ def alerts():
     with scripted_server() as (server, port), pytest.MonkeyPatch.context() as environment:
         server.script[("POST", "/alerts")] = Answer(200, {})
         connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
+        connection["extra"] = {"X-Token": PLANTED["webhook"]}
         environment.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
         yield server
 
@@ -26,7 +30,10 @@ def alerts():
 def stack(tmp_path_factory, alerts):
     """PostgreSQL, the calibration service and Airflow, with the demo's data; one for all tests of this folder."""
     home = Home(tmp_path_factory.mktemp("irt")).make()
-    with running_stack(home) as running:
+    with running_stack(home) as running, pytest.MonkeyPatch.context() as change:
+        # The embedded server asks for no password; one is sent all the same, for the tests of secrets to look for.
+        connection = running.postgres.airflow_connection() | {"password": PLANTED["database"]}
+        change.setattr(running.postgres, "airflow_connection", lambda: connection)
         demo.load_data(running)
         running.api = running.start_airflow()
         running.api.pause(DAG_ID, False)
