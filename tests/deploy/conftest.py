@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+from tests.deploy.manifests import DEPLOY, Object, build
+
+# A kustomization for each way of deploying, below a copy of deploy/; those with components are made here, as
+# docs/kubernetes.md says to.
+BUILDS = {
+    "namespace": None,
+    "base": None,
+    "rbac": None,
+    "overlays/direct-secret": None,
+    "overlays/external-secret": None,
+    "made/ephemeral": {
+        "resources": ["../../overlays/direct-secret"],
+        "components": ["../../components/ephemeral-state"],
+    },
+    "made/beside-the-cronjob": {
+        "resources": ["../../overlays/external-secret"],
+        "components": ["../../components/admit-jobs"],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory) -> dict[str, list[Object]]:
+    """The objects of each of BUILDS, with the examples as the files that `direct-secret` wants."""
+    tree = tmp_path_factory.mktemp("kustomize") / "deploy"
+    shutil.copytree(DEPLOY, tree)
+    for example in tree.glob("overlays/*/*.example"):
+        shutil.copy(example, example.with_suffix(""))
+    for name, content in BUILDS.items():
+        if content:
+            (tree / name).mkdir(parents=True)
+            (tree / name / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    return {name: build(tree / name) for name in BUILDS}
+
+
+@pytest.fixture(scope="session")
+def values() -> Object:
+    """The values for Airflow's chart."""
+    return yaml.safe_load((DEPLOY / "airflow" / "values.yaml").read_text())

@@ -1,0 +1,162 @@
+"""The R service as it is deployed: rights, image, probes, resources, state, address."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+
+from tests.deploy.conftest import BUILDS
+from tests.deploy.manifests import ROOT, only, patience, selects
+
+WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac")]
+
+
+@pytest.fixture(params=WITH_SERVICE)
+def objects(request, builds):
+    return builds[request.param]
+
+
+@pytest.fixture
+def pod(objects):
+    return only(objects, "Deployment")["spec"]["template"]["spec"]
+
+
+@pytest.fixture
+def container(pod):
+    assert not pod.get("initContainers")
+    (container,) = pod["containers"]
+    return container
+
+
+def dockerfile(instruction: str) -> str:
+    text = (ROOT / "services" / "r-irt-plumber" / "Dockerfile").read_text()
+    return re.findall(rf"^{instruction} (.*)$", text, flags=re.MULTILINE)[-1]
+
+
+def test_user(pod):
+    user, group = map(int, dockerfile("USER").split(":"))
+    context = pod["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (user, group, group) == (10001,) * 3
+
+
+def test_rights(pod, container):
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all("hostPort" not in port for port in container["ports"])
+
+
+def test_no_token_of_the_cluster(objects, pod):
+    assert pod["automountServiceAccountToken"] is False
+    account = only(objects, "ServiceAccount", pod["serviceAccountName"])
+    assert account["automountServiceAccountToken"] is False
+
+
+def test_service_token_is_a_file_and_not_in_the_environment(pod, container):
+    environment = {entry["name"]: entry for entry in container["env"]}
+    assert not any("valueFrom" in entry for entry in environment.values())
+    assert "IRT_SERVICE_TOKEN" not in environment
+    (volume,) = [volume for volume in pod["volumes"] if "secret" in volume]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == volume["name"]]
+    assert volume["secret"]["secretName"] == "r-irt-credentials"
+    assert volume["secret"]["items"] == [{"key": "token", "path": "token"}]
+    assert volume["secret"]["defaultMode"] & 0o007 == 0
+    assert mount["readOnly"] is True
+    assert environment["IRT_SERVICE_TOKEN_FILE"]["value"] == mount["mountPath"] + "/token"
+
+
+def test_written_to_is_only_what_the_image_writes(pod, container):
+    writable = {m["mountPath"]: m["name"] for m in container["volumeMounts"] if not m.get("readOnly")}
+    assert set(writable) == {dockerfile("VOLUME"), "/tmp"}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    # In memory, /tmp would count against the container's limit.
+    assert volumes[writable["/tmp"]]["emptyDir"].get("medium") is None
+    assert all("hostPath" not in volume for volume in volumes.values())
+
+
+def test_image_is_pinned(container):
+    name, _, tag = container["image"].rpartition(":")
+    assert name.endswith("r-irt-plumber")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tag)
+
+
+def test_resources(container):
+    requests, limits = (container["resources"][which] for which in ("requests", "limits"))
+    assert set(requests) == set(limits) == {"cpu", "memory", "ephemeral-storage"}
+    threads = next(int(entry["value"]) for entry in container["env"] if entry["name"] == "OPENBLAS_NUM_THREADS")
+    assert int(limits["cpu"]) > threads, "the process that answers /healthz wants a CPU of its own"
+
+
+def test_temporary_files_fit_into_the_limit(pod, container):
+    sizes = [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "emptyDir" in volume]
+    gibibytes = [int(size.removesuffix("Gi")) for size in sizes]
+    assert sum(gibibytes) < int(container["resources"]["limits"]["ephemeral-storage"].removesuffix("Gi"))
+
+
+def test_probes_ask_what_a_running_fit_does_not_hold_up(container):
+    probes = {kind: container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
+    assert all(probe["httpGet"] == {"path": "/healthz", "port": "http"} for probe in probes.values())
+    assert patience(probes["startup"]) >= 240
+    # Out of the Service, a running job could not be polled.
+    assert patience(probes["readiness"]) >= 30
+    assert patience(probes["liveness"]) >= 300
+    assert probes["liveness"]["timeoutSeconds"] >= 10
+
+
+def test_one_replica_that_ends_before_the_next_starts(objects):
+    spec = only(objects, "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+def test_state(builds):
+    pod = only(builds["base"], "Deployment")["spec"]["template"]["spec"]
+    claim = only(builds["base"], "PersistentVolumeClaim")
+    assert {"name": "state", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}} in pod["volumes"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_ephemeral_state_differs_in_nothing_else(builds):
+    base, changed = (copy.deepcopy(builds[name]) for name in ("overlays/direct-secret", "made/ephemeral"))
+    kinds = [o["kind"] for o in base if o["kind"] != "PersistentVolumeClaim"]
+    assert [o["kind"] for o in changed] == kinds
+    pods = [only(objects, "Deployment")["spec"]["template"]["spec"] for objects in (base, changed)]
+    volumes = [{volume["name"]: volume for volume in pod.pop("volumes")} for pod in pods]
+    assert volumes[1].pop("state") == {"name": "state", "emptyDir": {"sizeLimit": "10Gi"}}
+    assert volumes[0].pop("state")
+    assert volumes[0] == volumes[1]
+    assert pods[1]["containers"][0]["resources"]["limits"].pop("ephemeral-storage") == "14Gi"
+    assert pods[0]["containers"][0]["resources"]["limits"].pop("ephemeral-storage") == "4Gi"
+    assert pods[0] == pods[1]
+
+
+def test_service_leads_to_the_container(objects, container):
+    service = only(objects, "Service")
+    (port,) = service["spec"]["ports"]
+    (named,) = [p for p in container["ports"] if p["name"] == port["targetPort"]]
+    assert (port["port"], named["containerPort"]) == (80, 8000)
+    assert named["containerPort"] == int(dockerfile("EXPOSE"))
+    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert selects({"matchLabels": service["spec"]["selector"]}, labels)
+
+
+def test_disruption_budget_does_not_hold_up_a_drain(objects):
+    budget = only(objects, "PodDisruptionBudget")["spec"]
+    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert selects(budget["selector"], labels)
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_namespace_enforces_what_the_service_keeps(builds):
+    labels = only(builds["namespace"], "Namespace")["metadata"]["labels"]
+    modes = {key.removeprefix("pod-security.kubernetes.io/"): value for key, value in labels.items()}
+    assert modes == {"enforce": "restricted", "audit": "restricted", "warn": "restricted"}
+    assert all(o["kind"] != "Namespace" for name in WITH_SERVICE for o in builds[name])

@@ -1,0 +1,69 @@
+"""Everything builds, is what Kubernetes 1.29 and the newest know, and nothing lies in deploy/ that nobody builds."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.conftest import BUILDS
+from tests.deploy.manifests import DEPLOY, only
+
+OLDEST = "1.29"
+NEWEST = kubernetes_validate.latest_version()
+EXTERNAL_SECRET = json.loads(Path(__file__).with_name("external_secret.schema.json").read_text())
+
+
+def test_the_newest_is_new():
+    assert tuple(map(int, NEWEST.split(".")[:2])) >= (1, 37)
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("name", BUILDS)
+def test_valid(builds, name, version):
+    assert builds[name]
+    for made in builds[name]:
+        if made["apiVersion"].startswith("external-secrets.io/"):
+            jsonschema.validate(made, EXTERNAL_SECRET)
+        else:
+            kubernetes_validate.validate(made, version, strict=True)
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_a_slip_is_seen(builds, version):
+    deployment = copy.deepcopy(only(builds["base"], "Deployment"))
+    deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]["readOnlyRootFileSystem"] = True
+    with pytest.raises(kubernetes_validate.ValidationError, match="readOnlyRootFileSystem"):
+        kubernetes_validate.validate(deployment, version, strict=True)
+
+
+def test_a_slip_in_a_custom_resource_is_seen(builds):
+    made = copy.deepcopy(only(builds["overlays/external-secret"], "ExternalSecret", "irt-connections"))
+    made["spec"]["target"]["templates"] = made["spec"]["target"].pop("template")
+    with pytest.raises(jsonschema.ValidationError, match="templates"):
+        jsonschema.validate(made, EXTERNAL_SECRET)
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_objects_are_named_once_and_have_their_namespace(builds, name):
+    named = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in builds[name]]
+    assert len(named) == len(set(named))
+    assert {namespace for kind, namespace, _ in named if kind != "Namespace"} <= {"seedtest", "airflow"}
+
+
+def test_nothing_is_left_out():
+    kustomizations = {file.parent: yaml.safe_load(file.read_text()) for file in DEPLOY.rglob("kustomization.yaml")}
+    for folder, content in kustomizations.items():
+        files = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
+        assert files == {entry for entry in content.get("resources", []) if entry.endswith(".yaml")}, folder
+    deployable = {
+        str(folder.relative_to(DEPLOY)) for folder, content in kustomizations.items() if content["kind"] != "Component"
+    }
+    assert deployable == {name for name, content in BUILDS.items() if content is None}
+    used = {component for content in BUILDS.values() if content for component in content["components"]}
+    assert {Path(component).name for component in used} == {file.name for file in DEPLOY.glob("components/*")}

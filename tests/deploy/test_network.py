@@ -1,0 +1,84 @@
+"""Who may reach the service, and whom it may reach: the policies are evaluated as Kubernetes does."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deploy.manifests import only, selects
+
+WORKER = {"tier": "airflow", "component": "worker", "release": "airflow"}
+TRIGGERER = WORKER | {"component": "triggerer"}
+JOB = {"batch.kubernetes.io/job-name": "calibrate-irt-nightly-29345678"}
+
+
+def policies_of(objects, direction):
+    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    return [
+        o["spec"]
+        for o in objects
+        if o["kind"] == "NetworkPolicy"
+        and direction in o["spec"]["policyTypes"]
+        and selects(o["spec"]["podSelector"], labels)
+    ]
+
+
+def allowed(objects, direction, namespace, labels, port, protocol="TCP"):
+    """Whether a connection between the service and a pod with these labels is let through.
+
+    A rule without peers or ports lets everything through, a peer without a namespace selector means the own namespace.
+    """
+    policies = policies_of(objects, direction)
+    assert policies, "without a policy everything would be let through"
+    peers_key = {"Ingress": "from", "Egress": "to"}[direction]
+    for rule in (rule for policy in policies for rule in policy.get(direction.lower(), [])):
+        assert rule.get(peers_key), "a rule without peers lets everyone through"
+        assert rule.get("ports"), "a rule without ports opens them all"
+        right_port = {"port": port, "protocol": protocol} in rule["ports"]
+        if right_port and any(is_peer(peer, namespace, labels) for peer in rule[peers_key]):
+            return True
+    return False
+
+
+def is_peer(peer, namespace, labels):
+    assert set(peer) <= {"namespaceSelector", "podSelector"}
+    in_namespace = (
+        selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+        if "namespaceSelector" in peer
+        else namespace == "seedtest"
+    )
+    return in_namespace and selects(peer.get("podSelector", {}), labels)
+
+
+@pytest.mark.parametrize("name", ["base", "overlays/direct-secret", "overlays/external-secret", "made/ephemeral"])
+def test_airflow_alone_comes_in(builds, name):
+    def reaches(namespace, labels, port=8000):
+        return allowed(builds[name], "Ingress", namespace, labels, port)
+
+    assert reaches("airflow", WORKER)
+    assert reaches("airflow", TRIGGERER)
+    assert not reaches("airflow", WORKER | {"component": "api-server"})
+    assert not reaches("airflow", {})
+    assert not reaches("airflow", {"component": "worker"})
+    assert not reaches("seedtest", WORKER), "the labels alone do not make a pod Airflow's"
+    assert not reaches("default", WORKER)
+    assert not reaches("seedtest", JOB)
+    assert not reaches("airflow", WORKER, port=22)
+
+
+def test_jobs_come_in_while_the_cronjob_is_kept(builds):
+    objects = builds["made/beside-the-cronjob"]
+    assert allowed(objects, "Ingress", "seedtest", JOB, 8000)
+    assert allowed(objects, "Ingress", "airflow", WORKER, 8000)
+    assert not allowed(objects, "Ingress", "default", JOB, 8000)
+    assert not allowed(objects, "Ingress", "seedtest", {}, 8000)
+
+
+@pytest.mark.parametrize("name", ["base", "made/beside-the-cronjob"])
+def test_names_alone_go_out(builds, name):
+    dns = {"k8s-app": "kube-dns"}
+    assert allowed(builds[name], "Egress", "kube-system", dns, 53, "UDP")
+    assert allowed(builds[name], "Egress", "kube-system", dns, 53, "TCP")
+    assert not allowed(builds[name], "Egress", "kube-system", dns, 443)
+    assert not allowed(builds[name], "Egress", "kube-system", {"component": "kube-apiserver"}, 53)
+    assert not allowed(builds[name], "Egress", "airflow", WORKER, 53)
+    assert not allowed(builds[name], "Egress", "seedtest", {"app": "postgres"}, 5432)
