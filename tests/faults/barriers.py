@@ -1,0 +1,108 @@
+"""Where a task is stopped in its middle, so that a fault always meets it there.
+
+A barrier is set before the task starts, and reached when the task waits at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import psycopg
+from gate import SUBMISSION, Gate, HeldAnswer
+from processes import resume, task_runners
+
+# Tasks that only read wait for the table; tasks that write wait at the row after which nothing is written yet or, for
+# load and publish, some of their tables are.
+_READS = {"extract_responses": "exam_results", "extract_anchors": "question"}
+_INSERTS = {"load": ("irt.run_ability", 1), "check": ("irt.run_check", 2), "publish": ("mirt_fit_meta", 3)}
+
+_FUNCTION = """
+create function wait_at_barrier() returns trigger language plpgsql as
+$$ begin perform pg_advisory_xact_lock_shared(tg_argv[0]::bigint); return null; end $$
+"""
+_TRIGGER = "create trigger barrier before insert on {} for each statement execute function wait_at_barrier('{}')"
+
+
+def install(connection: psycopg.Connection) -> None:
+    connection.execute(_FUNCTION)
+    for table, key in _INSERTS.values():
+        connection.execute(_TRIGGER.format(table, key))
+
+
+class DatabaseBarrier:
+    """A lock that is held by a connection of its own; it goes with the connection, or with the server."""
+
+    def __init__(self, task: str, connect: Callable[[], psycopg.Connection]) -> None:
+        self.task = task
+        self._connect = connect
+        self._holder: psycopg.Connection | None = None
+
+    def set(self) -> None:
+        self._holder = self._connect()
+        self._pid = self._holder.info.backend_pid
+        if self.task in _READS:
+            self._holder.autocommit = False
+            self._holder.execute(f"lock table {_READS[self.task]} in access exclusive mode")
+        else:
+            self._holder.execute("select pg_advisory_lock(%s)", [_INSERTS[self.task][1]])
+
+    def reached(self) -> bool:
+        with self._connect() as connection:
+            query = "select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid))"
+            return connection.execute(query, [self._pid]).fetchone()[0] > 0
+
+    def release(self) -> None:
+        if self._holder:
+            self._holder.close()
+
+
+class PlanBarrier:
+    """`plan_runs` touches nothing that could be locked: its process is frozen as soon as it is seen."""
+
+    task = "plan_runs"
+
+    def __init__(self) -> None:
+        self._frozen: list[psutil.Process] = []
+
+    def set(self) -> None:
+        pass
+
+    def reached(self) -> bool:
+        self._frozen = task_runners()
+        for process in self._frozen:
+            process.suspend()
+        return bool(self._frozen)
+
+    def release(self) -> None:
+        resume(self._frozen)
+
+
+class CalibrationBarrier:
+    """The service works on the job, whose process is frozen, and `calibrate` has not heard yet that it was taken.
+
+    :param calibrations: the service's processes that calibrate.
+    """
+
+    task = "calibrate"
+
+    def __init__(self, gate: Gate, calibrations: Callable[[], list[psutil.Process]]) -> None:
+        self._gate = gate
+        self._calibrations = calibrations
+        self._frozen: list[psutil.Process] = []
+        self._held = HeldAnswer(self._freeze)
+
+    def set(self) -> None:
+        self._gate.next("POST", SUBMISSION, self._held)
+
+    def reached(self) -> bool:
+        return self._held.reached.is_set()
+
+    def release(self) -> None:
+        resume(self._frozen)
+        self._held.release()
+
+    def _freeze(self) -> None:
+        self._frozen = self._calibrations()
+        for process in self._frozen:
+            process.suspend()

@@ -1,0 +1,72 @@
+"""The plant that all faults are tried on, and the table of what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from night import STAGES, Barriers, Night
+from outcomes import Outcomes
+from plant import Plant, running_plant
+
+_OUTCOMES = pytest.StashKey[Outcomes]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OUTCOMES] = Outcomes()
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    outcomes = config.stash.get(_OUTCOMES, None)
+    if outcomes and outcomes.all:
+        terminalreporter.section("faults and what became of them")
+        for line in outcomes.lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def outcomes(pytestconfig) -> Outcomes:
+    return pytestconfig.stash[_OUTCOMES]
+
+
+@pytest.fixture(scope="package")
+def environment() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="package")
+def empty_plant(tmp_path_factory, environment) -> Iterator[Plant]:
+    with running_plant(tmp_path_factory.mktemp("faults"), environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def first_night(empty_plant) -> Night:
+    """A calibration that consumers read already; without one, nothing could be harmed."""
+    night = Night(empty_plant)
+    with night.watched():
+        night.trigger()
+    return night
+
+
+@pytest.fixture(scope="package")
+def plant(empty_plant, first_night) -> Plant:
+    return empty_plant
+
+
+@pytest.fixture
+def night(plant) -> Iterator[Night]:
+    """A run that is not triggered yet; what a failed test leaves at work ends with it."""
+    yield Night(plant)
+    plant.end_what_is_left()
+
+
+@pytest.fixture
+def barriers(plant):
+    """Makes the barriers of some tasks, by default of all."""
+
+    def make(*tasks: str) -> Barriers:
+        return Barriers(plant, tasks or tuple(task for stage in STAGES for task in stage))
+
+    return make

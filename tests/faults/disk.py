@@ -1,0 +1,41 @@
+"""A staging disk that can be full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class StagingDisk:
+    """A small disk of its own below the staging folder, which can be filled to the last byte."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self) -> None:
+        with self._ballast.open("wb", buffering=0) as file:
+            try:
+                while file.write(b"\0" * 4096):
+                    pass
+            except OSError:
+                return
+
+    def free(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging_disk(folder: Path) -> Iterator[StagingDisk | None]:
+    """None where this user cannot mount one."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield StagingDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,119 @@
+"""The way from Airflow to the calibration service: requests are passed on, and the next one can meet a fault."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import requests
+from scripted import Answer, Request, scripted_server
+
+RESULT = r"/irt/jobs/[^/]+/result"
+SUBMISSION = r"/irt/calibrate"
+HEALTH = r"/healthz"
+
+_PASSED_ON = ("Authorization", "Content-Type", "Content-Encoding", "Prefer", "Idempotency-Key", "Accept")
+_LONGEST_HOLD = 240
+
+Fault = Callable[[Request, Callable[[Request], Answer]], Answer]
+
+
+class Gate:
+    """Stands at the address that the connection `r_irt` names.
+
+    `target` is where the service is; a service that is started again may be elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.target = ""
+        self.address = ""
+        self.open_requests = 0
+        self._faults: list[tuple[str, re.Pattern[str], Fault]] = []
+        self._lock = threading.Lock()
+
+    def next(self, method: str, path: str, fault: Fault) -> None:
+        """Let the next request of this method and path meet the fault, just that one."""
+        with self._lock:
+            self._faults.append((method, re.compile(path), fault))
+
+    def forget(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def answer(self, request: Request) -> Answer:
+        fault = self._fault_of(request)
+        with self._lock:
+            self.open_requests += 1
+        try:
+            return fault(request, self._pass_on) if fault else self._pass_on(request)
+        finally:
+            with self._lock:
+                self.open_requests -= 1
+
+    def _fault_of(self, request: Request) -> Fault | None:
+        with self._lock:
+            for position, (method, path, fault) in enumerate(self._faults):
+                if method == request.method and path.fullmatch(request.path):
+                    del self._faults[position]
+                    return fault
+        return None
+
+    def _pass_on(self, request: Request) -> Answer:
+        """A service that is away raises, and the client's connection then ends without an answer."""
+        headers = {name: request.headers[name] for name in _PASSED_ON if request.headers[name]}
+        with requests.Session() as session:
+            session.trust_env = False
+            url = self.target + request.path
+            given = session.request(request.method, url, data=request.body, headers=headers, allow_redirects=False)
+        shown = {name: given.headers[name] for name in ("Content-Type", "Location") if name in given.headers}
+        return Answer(given.status_code, given.content, shown)
+
+
+class HeldAnswer:
+    """The service has answered, and the client does not hear of it until `release`.
+
+    :param then: what is done as soon as the service has answered.
+    """
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.reached = threading.Event()
+        self._then = then
+        self._released = threading.Event()
+
+    def __call__(self, request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
+        answer = pass_on(request)
+        self._then()
+        self.reached.set()
+        self._released.wait(_LONGEST_HOLD)
+        return answer
+
+    def release(self) -> None:
+        self._released.set()
+
+
+def cut_off(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
+    """Half of the answer, where the whole was promised."""
+    answer = pass_on(request)
+    return replace(answer, body=answer.content[: len(answer.content) // 2], cut=True)
+
+
+def of_another_run(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
+    """A whole, sound result, but not the one that was asked for."""
+    answer = pass_on(request)
+    document: dict[str, Any] = json.loads(answer.content)
+    document["fit_meta"]["run_id"] = "another-run/lsat7"
+    return replace(answer, body=document)
+
+
+@contextmanager
+def open_gate() -> Iterator[Gate]:
+    gate = Gate()
+    with scripted_server() as (server, port):
+        server.answer = gate.answer
+        gate.address = f"http://127.0.0.1:{port}"
+        yield gate

@@ -1,0 +1,51 @@
+"""The staging disk is full."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from night import Night
+
+from local.processes import wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+_FULL = "No space left on device"
+
+
+@pytest.fixture
+def disk(plant):
+    if plant.disk is None:
+        assert not os.environ.get("CI"), "CI must run as a user that can mount a tmpfs"
+        pytest.skip("a full disk needs a tmpfs, which this user may not mount")
+    yield plant.disk
+    plant.disk.free()
+
+
+def test_full_staging_disk(plant, night, disk, outcomes):
+    with night.watched():
+        with outcomes.of("staging disk full", "extract_responses, extract_anchors") as outcome:
+            disk.fill()
+            night.trigger()
+            _failed_for_space(night, "extract_responses")
+            _failed_for_space(night, "extract_anchors")
+            disk.free()
+            night.wait_for("extract_responses", "success", tries=2)
+            outcome.outcome = "success once there was space"
+        with outcomes.of("staging disk full", "calibrate") as outcome:
+            night.wait_for("calibrate", "deferred")
+            disk.fill()
+            _failed_for_space(night, "calibrate")
+            disk.free()
+            night.wait_for("calibrate", "success", tries=2)
+            outcome.outcome = "success once there was space, the same job"
+
+
+def _failed_for_space(night: Night, task: str) -> None:
+    def failed() -> bool:
+        found = night.task(task)
+        return found["state"] == "up_for_retry" or found["try_number"] > 1
+
+    wait_until(failed, seconds=60, what=f"the failure of {task}")
+    assert _FULL in night.log(task, 1)
