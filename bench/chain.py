@@ -1,0 +1,107 @@
+"""The whole chain of one bank: seconds and memory of every step, and extraction against PostgreSQL's own COPY."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from dataclasses import replace
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from bench.attempts import END, TOPIC, WINDOW, prepare
+from bench.cases import Case
+from bench.memory import Peak
+from bench.night import Night, Step, plain, server_cpu, steps_table
+from local.stack import Stack
+
+COPY_GOAL, SECONDS_GOAL, BYTES_GOAL = 0.5, 30.0, 2e9
+
+# The rows and columns that the extraction reads, and no more: the quickest that PostgreSQL can hand them out.
+_COPY = f"""
+copy (
+    select student_id, item_id, correct from attempt
+    where completed_at >= '{(END - WINDOW).isoformat()}' and completed_at < '{END.isoformat()}' and topic_id = '{TOPIC}'
+) to stdout
+"""
+
+
+def measure(stack: Stack, console: Console, case: Case, run_id: str) -> dict[str, Any]:
+    console.print(f"[dim]{case.name}: filling the database where it is not yet[/dim]")
+    database = prepare(stack.postgres, case)
+    # Once for the cache, which extraction finds warm as well.
+    copies = [_copy(stack, database) for _ in range(4)][1:]
+    bank = {"name": "bench", "topics": [TOPIC], "model": case.model}
+    night = Night(stack, database, bank, run_id=run_id, end=END)
+    steps = [night.task("extract_responses"), night.task("extract_anchors")]
+    calibrated, service_peak = _calibrate(stack, night)
+    steps += calibrated
+    steps += [night.task(name) for name in ("load", "check", "publish")]
+    counts = steps[0].value
+    rows = {"extract_responses": (counts["attempts"], "attempts"), "publish": (counts["users"], "abilities")}
+    rows["load"] = rows["publish"]
+    title = f"[bold]{case.name}[/bold]: {counts['attempts']:,} attempts, {counts['responses']:,} responses; {case}"
+    console.print(title)
+    console.print(steps_table(steps, rows))
+    told = _figures(steps, copies, service_peak) | {"counts": counts}
+    console.print(_verdict(told))
+    return told
+
+
+def _copy(stack: Stack, database: str) -> tuple[float, float]:
+    """Seconds, and processor seconds of PostgreSQL."""
+    postgres = psutil.Process(stack.supervisor.children["postgres"][1].pid)
+    command = [str(stack.postgres.psql()), stack.postgres.conninfo(database), "-X", "-q", "-c", _COPY]
+    began, worked = time.perf_counter(), server_cpu(postgres)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began, server_cpu(postgres) - worked
+
+
+def _calibrate(stack: Stack, night: Night) -> tuple[list[Step], int]:
+    """Send, wait as the triggerer does, read the result; and the peak of the service meanwhile."""
+    peak = Peak(psutil.Process(stack.supervisor.children["service"][1].pid))
+    try:
+        sent = night.task("calibrate: send, wait")
+        if sent.value["event"]["status"] != "succeeded":
+            raise SystemExit(f"irt bench: the calibration {sent.value['event']}")
+        read = night.task("calibrate: read", sent.value)
+    finally:
+        highest = peak.end()
+    seconds = sent.value["sent_seconds"]
+    parts = (("calibrate: send", seconds), ("calibrate: wait", sent.seconds - seconds))
+    halves = {"overhead": sent.overhead / 2, "cpu_seconds": tuple(each / 2 for each in sent.cpu_seconds)}
+    send, wait = (replace(sent, name=name, seconds=seconds, **halves) for name, seconds in parts)
+    return [send, wait, read], highest
+
+
+def _figures(steps: list[Step], copies: list[tuple[float, float]], service_peak: int) -> dict[str, Any]:
+    copy, copy_cpu = (statistics.median(each) for each in zip(*copies, strict=True))
+    return {
+        "steps": plain(steps),
+        "seconds": sum(step.seconds for step in steps),
+        "overhead": sum(step.overhead for step in steps),
+        "copy_seconds": copy,
+        "copy_cpu_seconds": copy_cpu,
+        "copy_rate": copy / steps[0].seconds,
+        "peak_bytes": max(step.peak_bytes for step in steps),
+        "service_peak_bytes": service_peak,
+    }
+
+
+def _verdict(told: dict[str, Any]) -> str:
+    def word(met: bool) -> str:
+        return "met" if met else "missed"
+
+    return (
+        f"COPY of the same rows to psql: {told['copy_seconds']:.2f} s (median of 3; PostgreSQL's CPU "
+        f"{told['copy_cpu_seconds']:.2f} s); extraction has "
+        f"{100 * told['copy_rate']:.0f} % of its rate; goal {100 * COPY_GOAL:.0f} %: "
+        f"{word(told['copy_rate'] >= COPY_GOAL)}\n"
+        f"all steps {told['seconds']:.1f} s; goal {SECONDS_GOAL:.0f} s at 10M: {word(told['seconds'] < SECONDS_GOAL)}; "
+        f"beside that {told['overhead']:.1f} s for starting the processes and importing Airflow\n"
+        f"peak of a task {told['peak_bytes'] / 1e6:,.0f} MB; goal {BYTES_GOAL / 1e6:,.0f} MB at 10M: "
+        f"{word(told['peak_bytes'] < BYTES_GOAL)}; peak of the service with its workers "
+        f"{told['service_peak_bytes'] / 1e6:,.0f} MB\n"
+    )

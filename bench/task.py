@@ -1,0 +1,139 @@
+"""One task of the chain in a process of its own, as Airflow runs it: `python -m bench.task STEP ORDER RESULT`.
+
+The clock starts when everything is imported, which is Airflow's own overhead, and stops when the operator returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import BaseTrigger
+
+from bench.memory import high_water
+from irt.banks import SEVERITY, Bank
+from irt.operators.calibrate import ABILITIES, FIT, ITEMS, CalibrateOperator
+from irt.operators.check import CheckRunOperator
+from irt.operators.extract import ANCHORS, ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.operators.load import LoadOperator
+from irt.operators.publish import PublishOperator
+from irt.result import ABILITIES as ABILITY_SCHEMA
+from irt.result import ITEMS as ITEM_SCHEMA
+from irt.run import Run, plan_run
+
+_FORM = {
+    "model": "as configured",
+    "lookback_days": 60,
+    "attempt_policy": "first",
+    "max_responses": 0,
+    "linking_method": "as configured",
+    "dry_run": False,
+    "publish_question_meta": False,
+}
+
+
+def main() -> None:
+    step, order_file, result_file = sys.argv[1:]
+    order = json.loads(Path(order_file).read_text())
+    run = _plan(order["run"])
+    began, worked = time.perf_counter(), time.process_time()
+    value = STEPS[step](run, order["input"])
+    seconds, cpu = time.perf_counter() - began, time.process_time() - worked
+    result = {"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": _peak(), "value": value}
+    Path(result_file).write_text(json.dumps(result))
+
+
+def _plan(fields: dict[str, Any]) -> Run:
+    bank = Bank.model_validate(fields["bank"])
+    end = datetime.fromisoformat(fields["end"])
+    return plan_run(bank, dag_run_id=fields["run_id"], end=end, staging=fields["staging"], params=_FORM)
+
+
+def _peak() -> int:
+    # Linux lets a child inherit its parent's peak in `ru_maxrss`; macOS does not, and counts bytes.
+    return high_water("self") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _operator(kind: Any, **more: Any) -> Callable[[Run, Any], Any]:
+    return lambda run, _: kind(task_id="bench", run=run.to_dict(), **more).execute({})
+
+
+def _send_and_wait(run: Run, _: Any) -> dict[str, Any]:
+    """What the task and then the triggerer do; without a new process between them, in which the job would go on."""
+    began = time.perf_counter()
+    try:
+        CalibrateOperator(task_id="bench", run=run.to_dict()).execute({})
+        raise SystemExit("the service answered at once")
+    except TaskDeferred as deferred:
+        sent = time.perf_counter() - began
+        event = asyncio.run(_first_event(deferred.trigger))
+        return {"sent_seconds": sent, "event": event, "kwargs": deferred.kwargs}
+
+
+async def _first_event(trigger: BaseTrigger) -> dict[str, str]:
+    async for event in trigger.run():
+        return event.payload
+    raise SystemExit("the trigger ended without an event")
+
+
+def _resume(run: Run, sent: dict[str, Any]) -> dict[str, Any]:
+    return CalibrateOperator(task_id="bench", run=run.to_dict()).resume({}, sent["event"], **sent["kwargs"])
+
+
+def _stage_result(run: Run, size: dict[str, int]) -> None:
+    """A result of some size, as the task `calibrate` would have staged it, of a run that is in the registry."""
+    from irt.timer import Timer
+
+    rng = np.random.default_rng(size["seed"])
+    items, users = size["items"], size["abilities"]
+    names = [f"{n:032x}" for n in np.random.default_rng(1).integers(2**62, size=users)]
+    user_ids = [f"{h[24:]}-{h[20:24]}-{h[16:20]}-{h[12:16]}-{h[:12]}" for h in names]
+    columns = {"item_id": [str(n) for n in range(1, items + 1)], "model": ["2PL"] * items, "n_responses": [50] * items}
+    columns |= {name: rng.random(items) for name in ("a", "b", "se_a", "se_b", "p_correct")}
+    abilities = {"user_id": sorted(user_ids), "theta": rng.normal(size=users), "se": rng.random(users)}
+    abilities["n_responses"] = [50] * users
+    for name, schema, given, rows in (
+        (ITEMS, ITEM_SCHEMA, columns, items), (ABILITIES, ABILITY_SCHEMA, abilities, users),
+    ):  # fmt: skip
+        given["run_key"] = [run.run_key] * rows
+        arrays = [given.get(field.name, pa.nulls(rows, field.type)) for field in schema]
+        with run.staged(name).open("wb") as file:
+            pq.write_table(pa.table(arrays, schema=schema), file)
+    fit = {"model_spec": {}, "metrics": {}, "excluded": {}, "n_items": items, "n_abilities": users}
+    run.staged(FIT).write_text(json.dumps(fit))
+    run.staged(ANCHORS).write_text("[]")
+    extraction = ExtractResponsesOperator(task_id="bench", run=run.to_dict())
+    extraction._register(run, {}, "running", Timer())
+
+
+def _import_all(run: Run, _: Any) -> None:
+    """What the operators import when they need it, once, so that it is compiled before any clock runs."""
+    import psycopg  # noqa: F401
+
+
+STEPS: dict[str, Callable[[Run, Any], Any]] = {
+    "extract_responses": _operator(ExtractResponsesOperator),
+    "extract_anchors": _operator(ExtractAnchorsOperator),
+    "calibrate: send, wait": _send_and_wait,
+    "calibrate: read": _resume,
+    "load": _operator(LoadOperator),
+    "check": _operator(CheckRunOperator, checks=list(SEVERITY)),
+    "publish": _operator(PublishOperator),
+    "stage_result": _stage_result,
+    "imports": _import_all,
+}
+
+
+if __name__ == "__main__":
+    main()
