@@ -1,0 +1,149 @@
+"""docker-compose.yaml keeps the schema, and what was promised of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from local import compose
+from local.home import ROOT
+from tests.compose.conftest import variables
+
+ONE_SHOT = {"migrate", "demo-data", "airflow-init"}
+OPTIONAL = {"redis": "celery", "worker": "celery", "engine": "engine"}
+SECRET = re.compile(r"PASSWORD$|TOKEN$|SECRET|_KEY$|CONN|BACKEND|BROKER")
+FILE = ROOT / "docker-compose.yaml"
+
+
+def test_it_keeps_composes_schema(composed, schema):
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(composed, schema, cls=jsonschema.Draft7Validator)
+
+
+def test_the_schema_finds_mistakes(composed, schema):
+    wrong = composed | {"services": {"postgres": {"image": "postgres", "memory": "1g"}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema, cls=jsonschema.Draft7Validator)
+
+
+def test_the_parts_are_all_there(services):
+    airflow = {"api-server", "scheduler", "dag-processor", "triggerer"}
+    assert set(services) == {"postgres", "r-irt"} | airflow | ONE_SHOT | set(OPTIONAL)
+    assert {name: body["profiles"] for name, body in services.items() if "profiles" in body} == {
+        name: [profile] for name, profile in OPTIONAL.items()
+    }
+
+
+def test_whoever_stays_is_asked_how_it_is(services):
+    for name, body in services.items():
+        if name in ONE_SHOT:
+            assert body["restart"] == "no", name
+            continue
+        assert body["restart"] == "unless-stopped", name
+        if name in ("r-irt", "engine"):
+            folder = ROOT / body["build"]["context"]
+            assert "HEALTHCHECK" in (folder / body["build"].get("dockerfile", "Dockerfile")).read_text(), name
+        else:
+            assert {"test", "interval", "timeout", "retries"} <= body["healthcheck"].keys(), name
+
+
+def test_who_waits_for_whom(services):
+    waits = {name: body.get("depends_on", {}) for name, body in services.items()}
+    for name, needed in waits.items():
+        for other, how in needed.items():
+            expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+            assert how == {"condition": expected}, f"{name} waits for {other}"
+    assert waits["migrate"].keys() == {"postgres"}
+    assert waits["airflow-init"].keys() == waits["demo-data"].keys() == {"migrate"}
+    assert waits["api-server"].keys() == {"airflow-init"}
+    assert "r-irt" in waits["scheduler"] and "api-server" in waits["scheduler"]
+
+
+def test_bounds(services, composed):
+    for name, body in services.items():
+        assert body["mem_limit"], name
+        assert body["read_only"] is True, name
+        assert body["cap_drop"] == ["ALL"], name
+        assert body["security_opt"] == ["no-new-privileges:true"], name
+        assert not body.keys() & {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"}, name
+    kept = {volume for body in services.values() for volume in body.get("volumes", ())}
+    # Named volumes, no folder of the machine.
+    assert {volume.split(":")[0] for volume in kept} == set(composed["volumes"])
+
+
+def test_only_the_ui_is_published_and_on_loopback(composed):
+    published = {name: body["ports"] for name, body in composed["services"].items() if "ports" in body}
+    assert published == {"api-server": ["127.0.0.1:8080:8080"]}
+    assert not any("expose" in body for body in composed["services"].values())
+    assert composed["networks"]["data"] == {"internal": True}
+    inside = {name for name, body in composed["services"].items() if body["networks"] == ["data"]}
+    assert inside == {"postgres", "redis", "r-irt", "engine", "migrate", "demo-data"}
+
+
+def test_no_secret_is_written_down(services):
+    for name, body in services.items():
+        for variable, value in body.get("environment", {}).items():
+            if SECRET.search(variable):
+                assert [match for match in variables(str(value)) if match["kind"] == "?"], f"{name}: {variable}"
+    # One that is missing stops Compose with the command that helps.
+    for match in variables(FILE.read_text()):
+        assert match["kind"] == "-" or match["text"] == "run ./irt env first", match[0]
+
+
+def test_no_secret_is_on_a_command_line(services, settings, composed):
+    secrets = {value for name, value in settings.items() if not name.endswith(("NAME", "PORT"))}
+    for name, body in composed["services"].items():
+        told = json.dumps([body.get("command"), body.get("healthcheck"), body.get("build"), body.get("image")])
+        assert not [secret for secret in secrets if secret in told], name
+
+
+def test_env_writes_what_the_file_reads(settings):
+    read = {match["name"] for match in variables(FILE.read_text())}
+    required = {match["name"] for match in variables(FILE.read_text()) if match["kind"] == "?"}
+    assert required <= settings.keys()
+    assert settings.keys() - {"COMPOSE_PROJECT_NAME"} <= read
+
+
+def test_the_connections_are_what_airflow_reads(composed, settings):
+    environment = composed["services"]["scheduler"]["environment"]
+    database = json.loads(environment["AIRFLOW_CONN_SEEDTEST_DB"])
+    # The login that is a member of irt_pipeline, not the owner, and no superuser.
+    assert database["login"] == compose.LOGIN and database["schema"] == compose.DATABASE
+    assert database["password"] == settings["IRT_DAG_PASSWORD"]
+    service = json.loads(environment["AIRFLOW_CONN_R_IRT"])
+    assert (service["host"], service["port"]) == ("r-irt", 8000)
+    assert service["password"] == composed["services"]["r-irt"]["environment"]["IRT_SERVICE_TOKEN"]
+
+
+def test_who_needs_no_password_has_none(composed, settings):
+    def knows(name: str) -> set[str]:
+        told = json.dumps(composed["services"][name].get("environment", {}))
+        return {variable for variable, value in settings.items() if value in told} - {"COMPOSE_PROJECT_NAME"}
+
+    owners = {"IRT_POSTGRES_PASSWORD", "IRT_OWNER_PASSWORD"}
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "airflow-init", "r-irt", "engine"):
+        assert not knows(name) & owners, name
+    for name in ("api-server", "dag-processor", "airflow-init"):
+        assert not knows(name) & {"IRT_DAG_PASSWORD", "IRT_SERVICE_SECRET"}, name
+    assert knows("r-irt") == knows("engine") == {"IRT_SERVICE_SECRET"}
+    assert knows("demo-data") == {"IRT_OWNER_PASSWORD"}
+
+
+def test_images_are_pinned(services):
+    for name, body in services.items():
+        image, _, tag = body["image"].partition(":")
+        assert re.match(r"\d", tag), f"{name}: {image}:{tag}"
+
+
+def test_what_is_ignored():
+    assert "/.env" in (ROOT / ".gitignore").read_text().splitlines()
+    # The builder sees what is named, and nothing else.
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0] == "*"
+    named = [Path(line[1:]) for line in lines if line.startswith("!")]
+    assert all((ROOT / path).exists() for path in named)
+    assert not [path for path in named if path.name.startswith(".") or path in (Path("."), Path("deploy"))]

