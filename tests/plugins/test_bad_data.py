@@ -26,7 +26,7 @@ from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, Ex
 from tests.runs import END, a_run
 
 # The same examples in every run: a failure should belong to a change.
-ANY = settings(deadline=None, max_examples=80, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY = settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 MISSING = object()
 IN_WINDOW = END - timedelta(days=1)
 
