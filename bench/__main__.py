@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         "--cases",
         default="publication,0.5M,10M",
         help="cases of `bench engine` for the whole chain, and `publication` (default: %(default)s; short: "
-        "publication,12k --abilities 50000)",
+        "publication,0.5M --abilities 50000 --upserts 5000)",
     )
     pipeline.add_argument("--abilities", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
     pipeline.add_argument(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator, _sorted
 from tests.runs import a_run, answer, exam
 
 
@@ -198,3 +199,12 @@ def test_odd_question_meta_harms_nothing(database, tmp_path, meta):
     # A tag that is a word instead of a list of words is understood; the others hold nothing that is known.
     expected = [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}] if "anchor" in meta else []
     assert (found, counts["unusable"]) == (expected, 0)
+
+
+def test_the_order_of_ids_that_do_not_fit_into_one_number_with_their_row():
+    """A bank of so many users and items has no test; its numbers have."""
+    for numbers in ([5, 3, 3, 4], [2**62, 3, 2**62, 2**61]):
+        values, rows = _sorted(np.array(numbers, np.int64))
+        assert values.tolist() == sorted(numbers)
+        assert [numbers[row] for row in rows] == sorted(numbers)
+        assert sorted(rows.tolist()) == [0, 1, 2, 3]

@@ -39,15 +39,17 @@ class Reader(threading.Thread):
 
     def __init__(self, conninfo: str) -> None:
         super().__init__()
-        self.answers, self.reads, self.failure = [], 0, None
+        self.answers, self.failure = [], None
         self._conninfo, self._over = conninfo, threading.Event()
 
     def run(self) -> None:
         try:
             with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                while not self._over.is_set():
+                over = False
+                while not over:
+                    # Once more after the end, for what was published last.
+                    over = self._over.is_set()
                     answer = connection.execute(QUESTION).fetchone()
-                    self.reads += 1
                     if not self.answers or answer != self.answers[-1]:
                         self.answers.append(answer)
         except psycopg.Error as error:

@@ -14,7 +14,8 @@ with judged as (
     where run_key = %(run_key)s
 ),
 
-abilities as (
+-- Counted once: where PostgreSQL has no statistics yet it would count anew for every item.
+abilities as materialized (
     select count(*) as n, count(*) filter (where coalesce(se > 0 and se < 'infinity'::float8, false)) as good
     from irt.run_ability
     where run_key = %(run_key)s

@@ -2,16 +2,28 @@
 --          many at once.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: run_key, previous_run_key (NULL: nothing is published yet), max_lost_share.
+with before as materialized (
+    select user_id from irt.run_ability where run_key = %(previous_run_key)s::text
+),
+
+-- Not a join: on a run that was loaded a moment ago PostgreSQL has no statistics, and would compare all with all.
+lost as (
+    select user_id from before
+    except
+    select user_id from irt.run_ability where run_key = %(run_key)s
+),
+
+counted as materialized (
+    select (select count(*) from before) as users, (select count(*) from lost) as lost
+)
+
 select
-    coalesce(avg((now.user_id is null)::int), 0) <= %(max_lost_share)s::float8 as passed,
-    avg((now.user_id is null)::int)::float8 as figure,
+    coalesce(lost::float8 / nullif(users, 0), 0) <= %(max_lost_share)s::float8 as passed,
+    lost::float8 / nullif(users, 0) as figure,
     format('<= %%s', %(max_lost_share)s::text) as threshold,
-    case when count(*) = 0 then 'no abilities of a publication to compare with: nothing to judge'
+    case when users = 0 then 'no abilities of a publication to compare with: nothing to judge'
         else format(
             '%%s of %%s users of run %%s are not in this one, at most %%s %%%% allowed',
-            count(*) filter (where now.user_id is null), count(*), %(previous_run_key)s::text,
-            round(%(max_lost_share)s::numeric * 100, 1)
+            lost, users, %(previous_run_key)s::text, round(%(max_lost_share)s::numeric * 100, 1)
         ) end as finding
-from irt.run_ability as before
-left join irt.run_ability as now on now.run_key = %(run_key)s and now.user_id = before.user_id
-where before.run_key = %(previous_run_key)s::text
+from counted

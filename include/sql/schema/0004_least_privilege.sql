@@ -17,13 +17,6 @@ exception
 end
 $$;
 
-do $$
-begin
-    -- For the temporary view that an extraction reads from.
-    execute format('grant temporary on database %I to irt_pipeline', current_database());
-end
-$$;
-
 grant usage on schema public, irt to irt_pipeline;
 
 grant select on attempt, exam_results, question to irt_pipeline;

@@ -24,19 +24,10 @@ class ArrowTransaction:
         """Run a statement that answers no rows, or whose rows do not matter."""
         self._cursor.execute(*positional(statement(name), parameters or {}))
 
-    def row(self, name: str) -> dict[str, Any]:
-        """The only row of a statement without parameters."""
-        self._cursor.execute(statement(name))
-        return self._cursor.fetch_arrow_table().to_pylist()[0]
-
     def batches(self, name: str) -> pa.RecordBatchReader:
         """Stream a statement without parameters: it runs as COPY, so memory does not grow with its rows."""
         self._cursor.execute(statement(name))
         return self._cursor.fetch_record_batch()
-
-    def repeatable_read(self) -> None:
-        """Let all statements see the same rows; must come first."""
-        self._cursor.execute("set transaction isolation level repeatable read")
 
     def append(self, table: str, rows: pa.Table, schema: str) -> None:
         """Write an Arrow table by COPY in PostgreSQL's binary format; columns are matched by name."""
