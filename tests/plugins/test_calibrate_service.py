@@ -139,7 +139,8 @@ def test_a_worker_that_died_after_submitting_finds_the_same_job(service, tmp_pat
 
 
 def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):
-    run = stage(tmp_path, users=20_000)
+    # Six million answers: the job must still run when the cancellation comes.
+    run = stage(tmp_path, users=100_000, each=60, model="3PL")
     deferred = submit(run)
     asyncio.run(deferred.trigger.on_kill())
     wait_until(lambda: service.jobs()[0]["status"] == "cancelled", seconds=20, what="the cancellation")
