@@ -23,6 +23,7 @@ from airflow.triggers.base import BaseTrigger
 
 from bench.memory import high_water
 from irt.banks import SEVERITY, Bank
+from irt.form import params
 from irt.operators.calibrate import ABILITIES, FIT, ITEMS, CalibrateOperator
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ANCHORS, ExtractAnchorsOperator, ExtractResponsesOperator
@@ -32,15 +33,8 @@ from irt.result import ABILITIES as ABILITY_SCHEMA
 from irt.result import ITEMS as ITEM_SCHEMA
 from irt.run import Run, plan_run
 
-_FORM = {
-    "model": "as configured",
-    "lookback_days": 60,
-    "attempt_policy": "first",
-    "max_responses": 0,
-    "linking_method": "as configured",
-    "dry_run": False,
-    "publish_question_meta": False,
-}
+# What the scheduled run takes.
+_FORM = {name: param.value for name, param in params(["bench"]).items()}
 
 
 def main() -> None:

@@ -27,7 +27,6 @@ failed check) fails at once, with the reason as the last line of its log; the re
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import (
@@ -41,7 +40,7 @@ from airflow.sdk import (
     task_group,
 )  # fmt: skip
 
-from irt.alerts import RecoveryNotifier, RunNotifier, deadline_missed
+from irt.alerts import RecoveryNotifier, deadline_missed
 from irt.banks import SEVERITY, load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
@@ -49,7 +48,7 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
-from irt.retry import RunRetryPolicy
+from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 
 BANKS = load_banks()
@@ -74,15 +73,7 @@ with DAG(
     tags=["irt", "calibration"],
     params=params(BANKS),
     render_template_as_native_obj=True,
-    default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=float(os.environ.get("IRT_RETRY_DELAY", "30"))),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=15),
-        "retry_policy": RunRetryPolicy(),
-        "execution_timeout": timedelta(minutes=30),
-        "on_failure_callback": RunNotifier(),
-    },
+    default_args=task_defaults(),
 ) as dag:
 
     @task(execution_timeout=timedelta(minutes=2))

@@ -12,14 +12,13 @@ a night that failed, and was not made up for during the day, is told of here onc
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
-from irt.alerts import RunNotifier
 from irt.banks import load_banks
 from irt.operators.daily import CheckAgeOperator, RemoveOldOperator, StatusOperator
-from irt.retry import RunRetryPolicy
+from irt.retry import task_defaults
 
 with DAG(
     "irt_daily_check",
@@ -30,13 +29,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["irt", "status"],
-    default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=30),
-        "retry_policy": RunRetryPolicy(),
-        "execution_timeout": timedelta(minutes=30),
-        "on_failure_callback": RunNotifier(),
-    },
+    default_args=task_defaults(),
 ) as dag:
     status = StatusOperator(task_id="status", questions=["overview", "failed_checks"])
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))

@@ -9,7 +9,9 @@ renewed on purpose, a holiday took half of the users away. Then a person may pub
    reject. Without an answer nothing is published.
 3. `publish` does what it does every night; who and why are kept in `irt.run.approval` and in `mirt_fit_meta`.
 
-A run whose window ends before that of the bank's last publication is not published even so.
+What is published is what was shown: a run that is loaded or judged anew meanwhile must be reviewed again. A run whose
+window ends before that of the bank's last publication is not
+published even so.
 """
 
 from __future__ import annotations
@@ -19,10 +21,9 @@ from datetime import timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param
 
-from irt.alerts import RunNotifier
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
-from irt.retry import RunRetryPolicy
+from irt.retry import task_defaults
 
 with DAG(
     "irt_publish_rejected",
@@ -40,12 +41,7 @@ with DAG(
             description="The run key, <DAG run>/<bank>, as in irt.run.",
         )
     },
-    default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=30),
-        "retry_policy": RunRetryPolicy(),
-        "on_failure_callback": RunNotifier(),
-    },
+    default_args=task_defaults(),
 ) as dag:
     review = ReviewRejectedOperator(task_id="review", run_key="{{ params.run_key | string }}")
 
@@ -62,7 +58,7 @@ with DAG(
         task_id="publish",
         run="{{ ti.xcom_pull('review') }}",
         approval="{{ ti.xcom_pull('approve') }}",
-        execution_timeout=timedelta(minutes=30),
+        judged_at="{{ ti.xcom_pull('review', key='judged_at') }}",
     )
 
     review >> approve >> publish

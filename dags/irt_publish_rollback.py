@@ -14,14 +14,11 @@ abilities of an earlier run of the bank again. *Trigger* opens the form; the run
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param
 
-from irt.alerts import RunNotifier
 from irt.banks import load_banks
 from irt.operators.rollback import RollbackOperator
-from irt.retry import RunRetryPolicy
+from irt.retry import task_defaults
 
 BANKS = list(load_banks())
 
@@ -34,6 +31,7 @@ with DAG(
     max_active_runs=1,
     tags=["irt", "publish"],
     render_template_as_native_obj=True,
+    default_args=task_defaults(),
     params={
         "bank": Param(BANKS[0], type="string", enum=BANKS, title="Bank"),
         "run_key": Param(
@@ -58,9 +56,4 @@ with DAG(
         run_key="{{ params.run_key | string }}",
         reason="{{ params.reason | string }}",
         items_only="{{ params.items_only }}",
-        retries=3,
-        retry_delay=timedelta(seconds=30),
-        retry_policy=RunRetryPolicy(),
-        execution_timeout=timedelta(minutes=30),
-        on_failure_callback=RunNotifier(),
     )

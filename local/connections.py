@@ -129,9 +129,7 @@ def as_environment(connections: Connections) -> str:
     """`AIRFLOW_CONN_*` lines, for a shell, an env_file of docker compose or systemd."""
     lines = []
     for name, connection in connections.items():
-        text = json.dumps(connection)
-        if "'" in text:
-            text = text.replace("'", "\\u0027")
+        text = json.dumps(connection).replace("'", "\\u0027")
         lines.append(f"AIRFLOW_CONN_{name.upper()}='{text}'\n")
     return "".join(lines)
 

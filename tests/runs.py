@@ -7,18 +7,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from irt.banks import Bank
+from irt.form import params
 from irt.run import Run, plan_run
 
 END = datetime(2026, 5, 1, 3, 0, tzinfo=timezone.utc)
-FORM = {
-    "model": "as configured",
-    "lookback_days": 60,
-    "attempt_policy": "first",
-    "max_responses": 0,
-    "linking_method": "as configured",
-    "dry_run": False,
-    "publish_question_meta": False,
-}
+# What the scheduled run takes.
+FORM = {name: param.value for name, param in params(["math"]).items()}
 SMALL = {"responses": 1, "users": 1, "items": 3, "item_responses": 1}
 
 

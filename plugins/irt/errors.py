@@ -25,6 +25,10 @@ class ChecksFailedError(PermanentError):
     """The loaded run did not pass its checks; it is rejected."""
 
 
+class SchemaError(PermanentError):
+    """The database lacks migrations."""
+
+
 class StaleError(PermanentError):
     """A bank's last good calibration is too old."""
 

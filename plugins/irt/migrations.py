@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from irt.errors import SchemaError
 from irt.sql import SQL
 
 FOLDER = SQL / "schema"
@@ -48,6 +49,12 @@ def missing(conninfo: str) -> list[str]:
         query = "select migration_id from _yoyo_migration"
         applied = {row[0] for row in connection.execute(query)} if known and known[0] else set()
     return sorted({file.stem for file in FOLDER.glob("*.sql")} - applied)
+
+
+def require_all(conninfo: str) -> None:
+    """:raise SchemaError: naming what is missing, before any work starts on tables of another form."""
+    if names := missing(conninfo):
+        raise SchemaError(f"the database lacks {', '.join(names)}: run ./irt migrate as the owner of its tables")
 
 
 def _files() -> Any:

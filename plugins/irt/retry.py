@@ -1,14 +1,18 @@
-"""Which failures are worth a retry."""
+"""Which failures are worth a retry, and what all tasks share: retries, a time-out, and who is told."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
+from irt.alerts import RunNotifier
 from irt.errors import PermanentError, TransientError
 
+# The first pause before a retry, in seconds; each further one is twice as long.
+_FIRST_PAUSE = float(os.environ.get("IRT_RETRY_DELAY", "30"))
 _LONGEST_WAIT = timedelta(minutes=30)
 
 
@@ -42,3 +46,16 @@ def _is_sql_mistake(exception: BaseException) -> bool:
 
 def _first_line(exception: BaseException) -> str:
     return (str(exception).splitlines() or [type(exception).__name__])[0]
+
+
+def task_defaults() -> dict[str, Any]:
+    """`default_args` of every DAG."""
+    return {
+        "retries": 3,
+        "retry_delay": timedelta(seconds=_FIRST_PAUSE),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=15),
+        "retry_policy": RunRetryPolicy(),
+        "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": RunNotifier(),
+    }

@@ -1,4 +1,7 @@
-"""Alerts on their way to a real web server and a real mail server on loopback."""
+"""Alerts on their way to a real web server and a real mail server on loopback.
+
+The context is a double, since a task's is made by a whole Airflow; `tests/e2e/test_operators.py` has that one.
+"""
 
 from __future__ import annotations
 

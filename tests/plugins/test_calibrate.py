@@ -238,7 +238,7 @@ def test_patience_has_an_end(service, run):
             CalibrationFailedError,
             "no item left",
         ),
-        (Answer(200, {"status": "cancelled"}), CalibrationFailedError, "cancelled"),
+        (Answer(200, {"status": "cancelled"}), TransientError, "cancelled"),
     ],
 )
 def test_how_a_job_can_end(service, run, answer, error, message):

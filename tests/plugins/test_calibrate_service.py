@@ -16,7 +16,7 @@ import pytest
 import requests
 from airflow.sdk.exceptions import TaskDeferred
 
-from irt.errors import CalibrationFailedError, RequestRefusedError
+from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import FIT, CalibrateOperator
 from irt.operators.extract import ANCHORS, RESPONSES
 from irt.triggers.calibration import CalibrationJobTrigger
@@ -145,7 +145,7 @@ def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):
     asyncio.run(deferred.trigger.on_kill())
     wait_until(lambda: service.jobs()[0]["status"] == "cancelled", seconds=20, what="the cancellation")
     event = poll(deferred)
-    with pytest.raises(CalibrationFailedError, match="cancelled"):
+    with pytest.raises(TransientError, match="cancelled"):
         resume(run, deferred, event)
     again = submit(run)
     assert again.kwargs["job"] != deferred.kwargs["job"]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from irt.errors import SchemaError
 from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator, _sorted
 from tests.runs import a_run, answer, exam
 
@@ -199,6 +200,15 @@ def test_odd_question_meta_harms_nothing(database, tmp_path, meta):
     # A tag that is a word instead of a list of words is understood; the others hold nothing that is known.
     expected = [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}] if "anchor" in meta else []
     assert (found, counts["unusable"]) == (expected, 0)
+
+
+def test_a_database_that_lacks_a_migration_is_told_before_work_starts(database, tmp_path):
+    exam(database, THREE)
+    database.execute("delete from _yoyo_migration where migration_id = '0003_registry'")
+    run = a_run(tmp_path)
+    with pytest.raises(SchemaError, match=r"lacks 0003_registry: run \./irt migrate"):
+        extract(run)
+    assert not run.staged(RESPONSES).exists()
 
 
 def test_the_order_of_ids_that_do_not_fit_into_one_number_with_their_row():

@@ -32,11 +32,12 @@ class TaskInstance:
 def review(run_key):
     instance = TaskInstance()
     settings = ReviewRejectedOperator(task_id="review", run_key=run_key).execute({"ti": instance})
-    return settings, instance.xcom["findings"]
+    return settings, instance.xcom
 
 
-def publish(settings, **answer):
-    return PublishOperator(task_id="publish", run=settings, approval=ANSWER | answer).execute({})
+def publish(settings, judged_at, **answer):
+    operator = PublishOperator(task_id="publish", run=settings, approval=ANSWER | answer, judged_at=judged_at)
+    return operator.execute({})
 
 
 @pytest.fixture
@@ -53,12 +54,12 @@ def rejected(database, tmp_path):
 
 
 def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
-    settings, findings = review(rejected.run_key)
+    settings, shown = review(rejected.run_key)
     assert settings == rejected.to_dict()
-    assert findings.splitlines()[2] == (
+    assert shown["findings"].splitlines()[2] == (
         "| convergence | **FAILED** | converged false after 12 iterations, log-likelihood -7.5 |"
     )
-    assert publish(settings) == {"items": 3, "abilities": 4, "fit_meta": 1}
+    assert publish(settings, shown["judged_at"]) == {"items": 3, "abilities": 4, "fit_meta": 1}
     approval = {"by": "kim", "reason": ANSWER["params_input"]["reason"], "at": ANSWER["responded_at"]}
     assert database.execute("select approval from irt.run").fetchone()[0] == approval
     assert published(database)[2][0][1]["approval"] == approval
@@ -75,7 +76,7 @@ def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
 )
 def test_no_publication_without_a_name_and_a_reason(database, rejected, answer, message):
     with pytest.raises(BadDataError, match=message):
-        publish(rejected.to_dict(), **answer)
+        publish(rejected.to_dict(), review(rejected.run_key)[1]["judged_at"], **answer)
     assert published(database) == [[], [], []]
     assert state(database, rejected) == "rejected"
 
@@ -84,15 +85,33 @@ def test_an_approval_does_not_publish_what_was_never_judged(database, tmp_path):
     run = a_run(tmp_path)
     ready(database, run)
     with pytest.raises(BadDataError, match="is loaded: only a run whose checks passed is published"):
-        publish(run.to_dict())
+        publish(run.to_dict(), END.isoformat())
 
 
 def test_an_approved_run_does_not_overwrite_a_newer_publication(database, rejected, tmp_path):
     whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)))
     before = published(database)
     with pytest.raises(AirflowSkipException, match="superseded by run-2/math"):
-        publish(rejected.to_dict())
+        publish(rejected.to_dict(), review(rejected.run_key)[1]["judged_at"])
     assert published(database) == before
+
+
+def test_what_is_published_is_what_was_shown(database, rejected):
+    """The night's tasks were cleared while the approval waited: other numbers now stand under the same run key."""
+    settings, shown = review(rejected.run_key)
+
+    def worse(result):
+        result["fit_meta"]["metrics"]["converged"] = False
+        result["item_params"][0]["params"]["b"] = 9.0
+
+    ready(database, rejected, worse)
+    with pytest.raises(BadDataError, match="is loaded: only a run whose checks passed"):
+        publish(settings, shown["judged_at"])
+    with pytest.raises(ChecksFailedError):
+        check(rejected)
+    with pytest.raises(BadDataError, match="was judged anew since it was approved"):
+        publish(settings, shown["judged_at"])
+    assert published(database) == [[], [], []]
 
 
 def test_only_a_rejected_run_is_reviewed(database, tmp_path):

@@ -1,4 +1,4 @@
--- Purpose: the state of a run, held until the transaction ends, so that nobody loads it anew meanwhile.
+-- Purpose: the state of a run and since when, held until the transaction ends, so that nobody loads it anew meanwhile.
 -- Grain:   no row, or one.
 -- Parameters: run_key.
-select state from irt.run where run_key = %(run_key)s for update
+select state, changed_at from irt.run where run_key = %(run_key)s for update

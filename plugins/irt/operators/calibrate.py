@@ -44,9 +44,10 @@ class CalibrateOperator(HttpOperator):
     :param calibration_timeout: how long a calibration may take.
     :return: the figures of the fit, small enough for XCom.
     :raise RequestRefusedError: the service refused the request (4xx); not retried.
-    :raise CalibrationFailedError: the job failed or was cancelled; not retried.
+    :raise CalibrationFailedError: the job failed; not retried.
     :raise BadDataError: the result is not what the contract says; not retried.
-    :raise TransientError: the service is away, overloaded, or lost the job; retried.
+    :raise TransientError: the service is away, overloaded, or lost the job; or the job was cancelled and this task
+        was not (the end of the try before it may come late); retried, with a job of its own.
     """
 
     template_fields: Sequence[str] = ("run", "http_conn_id")
@@ -89,7 +90,7 @@ class CalibrateOperator(HttpOperator):
     ) -> dict[str, Any]:
         """Goes on when the job has ended: fetches its result."""
         status, message = event["status"], event.get("message", "")
-        if status in {"lost", "unreachable"}:
+        if status in {"lost", "unreachable", "cancelled"}:
             raise TransientError(f"calibration job {job}: {status}: {message}")
         if status == "refused":
             raise RequestRefusedError(f"calibration job {job}: {message}")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from airflow.sdk.exceptions import AirflowSkipException
 
+from irt.migrations import require_all
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
@@ -38,10 +39,12 @@ class ExtractResponsesOperator(RunOperator):
 
     :return: the counts.
     :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
+    :raise SchemaError: the database lacks migrations.
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
         run, timer = self.the_run, Timer()
+        require_all(self.database.conninfo())
         with self.database.arrow_transaction() as transaction:
             transaction.execute("extract/set_window", _window_settings(run))
             attempts, counts = read_usable(transaction.batches("extract/attempts"))

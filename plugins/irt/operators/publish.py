@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -26,17 +27,19 @@ class PublishOperator(RunOperator):
 
     :param approval: who publishes a run that was rejected, and why: the result of Airflow's `ApprovalOperator`, whose
         form asked for a `reason`. (templated)
+    :param judged_at: when the verdicts were found that were shown to that person: nothing else is approved. (templated)
     :return: the numbers of rows published.
     :raise AirflowSkipException: a dry run, or a superseded one.
     :raise BadDataError: the run's checks have not passed and nobody approved it, whatever state its tasks were set to
-        by hand; or the approval lacks a name or a reason.
+        by hand; or the approval lacks a name or a reason, or was of an earlier load of the
+        run.
     """
 
-    template_fields: Sequence[str] = ("run", "approval")
+    template_fields: Sequence[str] = ("run", "approval", "judged_at")
 
-    def __init__(self, *, approval: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, approval: Any = None, judged_at: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.approval = approval
+        self.approval, self.judged_at = approval, judged_at
 
     def execute(self, context: Any) -> dict[str, int]:
         run, timer = self.the_run, Timer()
@@ -52,7 +55,7 @@ class PublishOperator(RunOperator):
         }
         with self.database.transaction() as cursor:
             cursor.execute(statement("publish/lock_bank"), parameters)
-            _require_passed(cursor, parameters, approved=approval is not None)
+            self._require_passed(cursor, parameters)
             newer = cursor.execute(statement("publish/newer_publication"), parameters).fetchone()
             before = cursor.execute(statement("publish/unpublished_before"), parameters).fetchone()
             published = {} if newer else self._publish(cursor, run, parameters, approval)
@@ -69,6 +72,16 @@ class PublishOperator(RunOperator):
             context["ti"].xcom_push(key=RECOVERED, value=before[0])
         return published
 
+    def _require_passed(self, cursor: Any, parameters: dict[str, Any]) -> None:
+        row = cursor.execute(statement("publish/run_state"), parameters).fetchone()
+        state, changed_at = row or ("not in the registry", None)
+        if state in _PASSED:
+            return
+        if not self.approval or state != "rejected":
+            raise BadDataError(f"run {parameters['run_key']} is {state}: only a run whose checks passed is published")
+        if self.judged_at is None or datetime.fromisoformat(self.judged_at) != changed_at:
+            raise BadDataError(f"run {parameters['run_key']} was judged anew since it was approved; review it again")
+
     def _publish(
         self, cursor: Any, run: Run, parameters: dict[str, Any], approval: dict[str, str] | None
     ) -> dict[str, int]:
@@ -79,13 +92,6 @@ class PublishOperator(RunOperator):
             )
         names = ["items", "abilities", "fit_meta"] + ["question_meta"] * run.publish_question_meta
         return {name: cursor.execute(statement(f"publish/{name}"), parameters).rowcount for name in names}
-
-
-def _require_passed(cursor: Any, parameters: dict[str, Any], *, approved: bool) -> None:
-    row = cursor.execute(statement("publish/run_state"), parameters).fetchone()
-    state = row[0] if row else "not in the registry"
-    if state not in _PASSED and not (approved and state == "rejected"):
-        raise BadDataError(f"run {parameters['run_key']} is {state}: only a run whose checks passed is published")
 
 
 def _approval(answer: Any) -> dict[str, str]:

@@ -12,15 +12,16 @@ from irt.hooks.postgres import ArrowPostgresHook
 from irt.operators.base import DATABASE
 from irt.sql import statement
 
-# The XCom that holds the findings as Markdown.
-FINDINGS = "findings"
+# The XComs that hold the findings as Markdown, and when the run was judged.
+FINDINGS, JUDGED_AT = "findings", "judged_at"
 
 
 class ReviewRejectedOperator(BaseOperator):
     """Reads a rejected run and its failed checks from the registry.
 
     :param run_key: (templated)
-    :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` says in Markdown what failed.
+    :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` says in Markdown what failed,
+        `judged_at` when that was found.
     :raise BadDataError: there is no such run, or it is not rejected.
     """
 
@@ -36,13 +37,14 @@ class ReviewRejectedOperator(BaseOperator):
         rows = hook.get_records(statement("status/verdicts"), {"run_key": self.run_key})
         if not rows:
             raise BadDataError(f"run_key: there is no run {self.run_key!r}, or it was never checked")
-        state, settings = rows[0][:2]
+        state, settings, judged_at = rows[0][:3]
         if state != "rejected":
             raise BadDataError(f"run_key: run {self.run_key!r} is {state}; only a rejected run is published this way")
-        lines = [_line(*row[2:]) for row in rows]
+        lines = [_line(*row[3:]) for row in rows]
         context["ti"].xcom_push(
             key=FINDINGS, value="\n".join(["| check | verdict | finding |", "|---|---|---|", *lines])
         )
+        context["ti"].xcom_push(key=JUDGED_AT, value=judged_at.isoformat())
         return settings
 
 
