@@ -15,17 +15,18 @@ from bench.attempts import END, TOPIC, WINDOW, prepare
 from bench.cases import Case
 from bench.memory import Peak
 from bench.night import Night, Step, plain, server_cpu, steps_table
+from local.schema import use_plugins
 from local.stack import Stack
 
 COPY_GOAL, SECONDS_GOAL, BYTES_GOAL = 0.5, 30.0, 2e9
 
-# The rows and columns that the extraction reads, and no more: the quickest that PostgreSQL can hand them out.
-_COPY = f"""
-copy (
-    select student_id, item_id, correct from attempt
-    where completed_at >= '{(END - WINDOW).isoformat()}' and completed_at < '{END.isoformat()}' and topic_id = '{TOPIC}'
-) to stdout
-"""
+# The rows and columns that the extraction reads.
+_ATTEMPTS = {
+    "window_start": (END - WINDOW).isoformat(),
+    "window_end": END.isoformat(),
+    "topics": [TOPIC],
+    "exam_ids": [],
+}
 
 
 def measure(stack: Stack, console: Console, case: Case, run_id: str) -> dict[str, Any]:
@@ -52,8 +53,12 @@ def measure(stack: Stack, console: Console, case: Case, run_id: str) -> dict[str
 
 def _copy(stack: Stack, database: str) -> tuple[float, float]:
     """Seconds, and processor seconds of PostgreSQL."""
+    use_plugins()
+    from irt.sql import literal, statement
+
     postgres = psutil.Process(stack.supervisor.children["postgres"][1].pid)
-    command = [str(stack.postgres.psql()), stack.postgres.conninfo(database), "-X", "-q", "-c", _COPY]
+    copy = f"copy ({literal(statement('extract/attempts'), _ATTEMPTS)}) to stdout"
+    command = [str(stack.postgres.psql()), stack.postgres.conninfo(database), "-X", "-q", "-c", copy]
     began, worked = time.perf_counter(), server_cpu(postgres)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began, server_cpu(postgres) - worked

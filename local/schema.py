@@ -19,14 +19,14 @@ def apply_schema(conninfo: str) -> list[str]:
 
     :return: their names.
     """
-    _use_plugins()
+    use_plugins()
     from irt.migrations import migrate
 
     return migrate(conninfo)
 
 
 def missing_migrations(conninfo: str) -> list[str]:
-    _use_plugins()
+    use_plugins()
     from irt.migrations import missing
 
     return missing(conninfo)
@@ -49,13 +49,13 @@ def database_conninfo(postgres: EmbeddedPostgres, *, owner: bool = False) -> str
 
 
 def _conninfo_of(connection: str) -> str:
-    _use_plugins()
+    use_plugins()
     from irt.hooks.postgres import ArrowPostgresHook
 
     return ArrowPostgresHook(postgres_conn_id=connection).conninfo()
 
 
-def _use_plugins() -> None:
+def use_plugins() -> None:
     """What Airflow does with the folder of plugins."""
     folder = str(ROOT / "plugins")
     if folder not in sys.path:

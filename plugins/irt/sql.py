@@ -1,4 +1,4 @@
-"""SQL files of `include/sql`, and the two ways to bind their named parameters."""
+"""SQL files of `include/sql`, and the ways to bind their named parameters beside psycopg's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from psycopg import sql
 
 # IRT_INCLUDE serves installations that keep plugins/ and include/ apart.
 INCLUDE = Path(os.environ.get("IRT_INCLUDE") or Path(__file__).resolve().parents[2] / "include")
@@ -25,7 +27,7 @@ def statement(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def positional(sql: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+def positional(text: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
     """Turn psycopg's `%(name)s` into PostgreSQL's own `$1`, which ADBC binds.
 
     :return: the statement and its values in order.
@@ -37,5 +39,17 @@ def positional(sql: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[A
         name = match.group(1)
         return "%" if name is None else f"${order.setdefault(name, len(order) + 1)}"
 
-    text = _NAMED.sub(number, sql)
-    return text, [parameters[name] for name in order]
+    return _NAMED.sub(number, text), [parameters[name] for name in order]
+
+
+def literal(text: str, parameters: Mapping[str, Any]) -> str:
+    """The statement with its values written into it as quoted literals, for COPY, which takes no parameters.
+
+    :raise KeyError: when the statement names a parameter that is not given.
+    """
+
+    def quoted(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return "%" if name is None else sql.Literal(parameters[name]).as_string()
+
+    return _NAMED.sub(quoted, text)

@@ -24,9 +24,11 @@ time.sleep(300)
 """
 
 _SUPERVISOR = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from local.processes import Command, Supervisor
+# A shell starts what it runs in the background with SIGINT ignored, and tests are such a thing at times.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Supervisor(Path(sys.argv[1])) as supervisor:
     child = supervisor.start(Command("child", [sys.executable, "-c", sys.argv[3], sys.argv[2]]))
     print(child.pid, flush=True)

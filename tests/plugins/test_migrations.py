@@ -94,6 +94,31 @@ def test_the_run_tables_of_before_are_kept(empty):
             connection.execute("update irt.run set state = 'nonsense'")
 
 
+def test_with_a_run_go_its_rows(empty):
+    migrate(empty)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        for key in ("k", "l"):
+            connection.execute(
+                "insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings) "
+                "values (%s, 'r', 'b', 'accepted', now(), now(), '{}')",
+                [key],
+            )
+            connection.execute("insert into irt.run_ability (run_key, user_id) values (%s, 'u')", [key])
+            connection.execute("insert into irt.run_item (run_key, item_id, model) values (%s, 'i', '2PL')", [key])
+        connection.execute("delete from irt.run where run_key = 'k'")
+        for table in ("run_ability", "run_item"):
+            assert connection.execute(f"select run_key from irt.{table}").fetchall() == [("l",)]
+
+
+def test_a_partitioned_table_of_abilities_is_adopted(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute(
+            "create table mirt_ability (user_id text, theta float8 not null, se float8, model text, version text, "
+            "fitted_at timestamptz, primary key (user_id, version)) partition by hash (user_id)"
+        )
+    assert migrate(empty) == FILES
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.errors import BadDataError, ChecksFailedError
 from irt.sql import SQL
-from tests.chain import CHECKS, check, load, publish, published, ready, state, whole_chain
+from tests.chain import CHECKS, check, load, publish, published, ready, stage, state, whole_chain
 from tests.runs import END, a_run
 
 
@@ -30,6 +30,34 @@ def test_what_consumers_read(database, tmp_path):
     assert database.execute("select params ->> 'a' from mirt_item_params limit 1").fetchone() == ("1.1",)
     query = "select model_spec -> 'linking_constants' ->> 'intercept' from mirt_fit_meta"
     assert database.execute(query).fetchone() == ("0.4",)
+
+
+def test_a_run_that_is_not_in_the_registry_is_not_loaded(database, tmp_path):
+    run = a_run(tmp_path)
+    stage(run)
+    with pytest.raises(BadDataError, match="run-1/math is not in the registry; clear extract_responses"):
+        load(run)
+    assert database.execute("select count(*) from irt.run_ability").fetchone() == (0,)
+
+
+def test_a_publication_that_overwrites_stays_on_its_pages(database, tmp_path):
+    """Heap-only updates: on a full page the new rows would go elsewhere, with index entries of their own."""
+    pages = "select user_id, (ctid::text::point)[0] from mirt_ability where version = 'math' order by user_id"
+    many = [{"user_id": f"u{n:04}", "theta": 0.1, "se": 0.4, "n_responses": 3} for n in range(2_000)]
+
+    def change(result):
+        result["abilities"] = many
+        result["fit_meta"]["model_spec"]["n_users"] = len(many)
+
+    where = []
+    for night in range(3):
+        run = a_run(tmp_path, run_id=f"run-{night}", end=END + timedelta(days=night))
+        ready(database, run, change)
+        database.execute("update irt.run set state = 'accepted' where run_key = %s", [run.run_key])
+        publish(run)
+        where.append(database.execute(pages).fetchall())
+    assert len({page for _, page in where[0]}) > 20
+    assert where[0] == where[1] == where[2]
 
 
 def test_every_check_has_a_file_and_a_severity():

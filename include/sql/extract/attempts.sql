@@ -1,20 +1,15 @@
 -- Purpose: the bank's answers in the window, usable or not. One of a user to an item is kept by who reads them: sorted
 --          here they would come several times slower, and be read from the view twice to be counted.
 -- Grain:   one attempt.
--- Parameters: those of set_window.sql. Each in a subquery of its own: PostgreSQL reads it once, and not for every row.
+-- Parameters: window_start, window_end (ISO 8601; the window is [start, end)); topics, exam_ids (lists; an empty one is
+--          no filter). They are written into the text, quoted: COPY takes no parameters, and with the values before it
+--          PostgreSQL plans for the window as it is.
 select a.student_id, a.item_id, a.correct, a.completed_at, a.id
 from attempt as a
-where a.completed_at >= (select current_setting('irt.window_start')::timestamptz)
-    and a.completed_at < (select current_setting('irt.window_end')::timestamptz)
+where a.completed_at >= %(window_start)s::timestamptz
+    and a.completed_at < %(window_end)s::timestamptz
+    and (%(topics)s::text[] = '{}' or a.topic_id = any(%(topics)s::text[]))
     and (
-        (select current_setting('irt.topics') = '[]')
-        or a.topic_id in (select jsonb_array_elements_text(current_setting('irt.topics')::jsonb))
-    )
-    and (
-        (select current_setting('irt.exam_ids') = '[]')
-        or a.session_id in (
-            select e.session_id
-            from exam_results as e
-            where e.exam_id in (select value::int from jsonb_array_elements_text(current_setting('irt.exam_ids')::jsonb))
-        )
+        %(exam_ids)s::int[] = '{}'
+        or a.session_id in (select e.session_id from exam_results as e where e.exam_id = any(%(exam_ids)s::int[]))
     )

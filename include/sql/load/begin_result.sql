@@ -1,5 +1,5 @@
 -- Purpose: note what the service says of its result, which is about to be loaded.
--- Grain:   one run key.
+-- Grain:   no row, or the run key: it is in the registry.
 -- Parameters: run_key, result (JSON: model_spec, metrics, excluded, n_items, n_abilities, n_anchors_sent, seconds).
 update irt.run
 set
@@ -13,3 +13,4 @@ set
     approval = null,
     changed_at = now()
 where run_key = %(run_key)s
+returning run_key

@@ -2,7 +2,7 @@
 --          or, for an item that it did not calibrate, of the last publication before it. An item that was calibrated
 --          only later keeps its row, and so do rows of online updates.
 -- Grain:   one item.
--- Parameters: bank, target_window_end.
+-- Parameters: bank, window_end.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)
 select distinct on (i.item_id)
     i.item_id,
@@ -15,7 +15,7 @@ select distinct on (i.item_id)
 from irt.run_item as i
 inner join irt.run as run on run.run_key = i.run_key
 inner join mirt_fit_meta as published on published.run_id = run.run_key
-where run.bank = %(bank)s and run.window_end <= %(target_window_end)s::timestamptz
+where run.bank = %(bank)s and run.window_end <= %(window_end)s::timestamptz
 order by i.item_id, run.window_end desc
 on conflict (item_id) do update set
     model = excluded.model,

@@ -4,6 +4,7 @@
 select
     run.state,
     run.window_end,
+    run.settings ->> 'model' as model,
     exists (select 1 from mirt_fit_meta as f where f.run_id = run.run_key) as was_published,
     (select count(*) from irt.run_item as i where i.run_key = run.run_key) as items,
     (select count(*) from irt.run_ability as p where p.run_key = run.run_key) as abilities,

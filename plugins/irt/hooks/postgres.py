@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-from irt.sql import positional, statement
+from irt.sql import literal, positional, statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,9 +24,14 @@ class ArrowTransaction:
         """Run a statement that answers no rows, or whose rows do not matter."""
         self._cursor.execute(*positional(statement(name), parameters or {}))
 
-    def batches(self, name: str) -> pa.RecordBatchReader:
-        """Stream a statement without parameters: it runs as COPY, so memory does not grow with its rows."""
-        self._cursor.execute(statement(name))
+    def row(self, name: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Run a statement and return its first row, or None."""
+        self.execute(name, parameters)
+        return self._cursor.fetchone()
+
+    def batches(self, name: str, parameters: Mapping[str, Any]) -> pa.RecordBatchReader:
+        """Stream a statement's rows: it runs as COPY, so memory does not grow with them."""
+        self._cursor.execute(literal(statement(name), parameters))
         return self._cursor.fetch_record_batch()
 
     def append(self, table: str, rows: pa.Table, schema: str) -> None:

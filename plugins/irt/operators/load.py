@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from irt.errors import BadDataError
 from irt.operators.base import RunOperator
 from irt.operators.calibrate import ABILITIES, FIT, ITEMS
 from irt.operators.extract import ANCHORS
@@ -18,6 +19,7 @@ class LoadOperator(RunOperator):
     """Replaces the run's rows in the run tables by the staged result, in one transaction.
 
     :return: the numbers of rows written.
+    :raise BadDataError: the run is not in the registry.
     """
 
     def execute(self, context: Any) -> dict[str, int]:
@@ -28,7 +30,10 @@ class LoadOperator(RunOperator):
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
         with self.database.arrow_transaction() as transaction:
-            transaction.execute("load/begin_result", key | {"result": json.dumps(fit)})
+            if not transaction.row("load/begin_result", key | {"result": json.dumps(fit)}):
+                raise BadDataError(
+                    f"run {run.run_key} is not in the registry; clear extract_responses, which puts it there"
+                )
             for name in ("clear_checks", "clear_items", "clear_abilities"):
                 transaction.execute(f"load/{name}", key)
             transaction.append("run_item", items, schema="irt")

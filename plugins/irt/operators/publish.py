@@ -90,6 +90,7 @@ class PublishOperator(RunOperator):
             self.log.warning(
                 "Run %s was rejected; %s publishes it: %s", run.run_key, approval["by"], approval["reason"]
             )
+        cursor.execute(statement("publish/plan_for_many"))
         names = ["items", "abilities", "fit_meta"] + ["question_meta"] * run.publish_question_meta
         return {name: cursor.execute(statement(f"publish/{name}"), parameters).rowcount for name in names}
 

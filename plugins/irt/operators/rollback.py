@@ -50,11 +50,14 @@ class RollbackOperator(BaseOperator):
         with ArrowPostgresHook(postgres_conn_id=self.conn_id).transaction() as cursor:
             cursor.execute(statement("publish/lock_bank"), parameters)
             current = self._current(cursor, parameters)
-            parameters["target_window_end"] = self._target(cursor, parameters)
+            parameters |= self._target(cursor, parameters)
             who = getattr(dag_run, "triggering_user_name", None) or "unknown"
             parameters["rollback"] = json.dumps({"by": who, "reason": self.reason, "from": current})
-            names = ["items", *([] if self.items_only else ["abilities"]), "fit_meta"]
-            done = {name: cursor.execute(statement(f"rollback/{name}"), parameters).rowcount for name in names}
+            cursor.execute(statement("publish/plan_for_many"))
+            files = {"items": "rollback/items", "abilities": "publish/abilities", "fit_meta": "rollback/fit_meta"}
+            if self.items_only:
+                del files["abilities"]
+            done = {name: cursor.execute(statement(file), parameters).rowcount for name, file in files.items()}
             cursor.execute(statement("rollback/states"), parameters)
         self.log.warning("Bank %s returned from %s to %s (%s): %s", self.bank, current, self.run_key, self.reason, done)
         return done
@@ -71,11 +74,12 @@ class RollbackOperator(BaseOperator):
             )
         return run_key
 
-    def _target(self, cursor: Any, parameters: dict[str, Any]) -> Any:
+    def _target(self, cursor: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The end of the window and the model of the run to return to."""
         row = cursor.execute(statement("rollback/target"), parameters).fetchone()
         if row is None:
             raise BadDataError(f"run_key: bank {self.bank!r} has no run {self.run_key!r}")
-        state, window_end, was_published, items, abilities, abilities_then = row
+        state, window_end, model, was_published, items, abilities, abilities_then = row
         if not was_published:
             raise BadDataError(f"run_key: run {self.run_key!r} was never published (it is {state})")
         if not items:
@@ -85,4 +89,4 @@ class RollbackOperator(BaseOperator):
                 f"run_key: of run {self.run_key!r} {abilities} of {abilities_then} abilities are kept; "
                 "with items_only its item parameters can be returned to"
             )
-        return window_end
+        return {"window_end": window_end, "model": model}
