@@ -43,7 +43,7 @@ def test_the_answers_of_the_bank(database, tmp_path, capsys):
     assert counts == {
         "attempts": 6, "no_user": 0, "no_item": 0, "no_correctness": 0,
         "responses": 6, "users": 2, "items": 3, "repeated": 0, "over_limit": 0,
-        "last_answer_at": "2026-04-30T03:00:00Z",
+        "exams_in_doubt": 0, "last_answer_at": "2026-04-30T03:00:00Z",
     }  # fmt: skip
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 2)
     assert "Loaded 6 observations from attempt view" in capsys.readouterr().out
@@ -106,6 +106,23 @@ def test_a_bank_by_exam(database, tmp_path):
     exam(database, [answer(7, True), answer(8, True)], user="user-2", exam_id=6)
     extract(run := a_run(tmp_path, bank={"topics": [], "exams": [5]}))
     assert staged(run) == [("1", True), ("2", False), ("3", True)]
+
+
+def test_exams_without_a_session_of_their_own_are_left_out_and_counted(database, tmp_path, capsys):
+    exam(database, THREE, exam_id=5)
+    exam(database, THREE, user="without", exam_id=5)
+    exam(database, THREE, user="shared with another exam", exam_id=5)
+    exam(database, [answer(9, True)], user="the other exam", exam_id=6)
+    exam(database, THREE, user="shared with none", exam_id=5)
+    exam(database, THREE, user="again the same exam", exam_id=5)
+    exam(database, THREE, user="shared with one of the bank's", exam_id=7)
+    for session, positions in ((None, [2]), ("x", [3, 4]), ("y", [5, 6, 7])):
+        database.execute("update exam_results set session_id = %s where id = any(%s)", [session, positions])
+    run = a_run(tmp_path, bank={"topics": [], "exams": [5, 7]})
+    counts = extract(run)
+    assert (counts["exams_in_doubt"], counts["responses"]) == (2, 12)
+    assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 4)
+    assert "Left out: the answers of 2 exams without a session of their own" in capsys.readouterr().out
 
 
 def test_topics_are_bound_not_pasted(database, tmp_path):

@@ -11,5 +11,13 @@ where a.completed_at >= %(window_start)s::timestamptz
     and (%(topics)s::text[] = '{}' or a.topic_id = any(%(topics)s::text[]))
     and (
         %(exam_ids)s::int[] = '{}'
-        or a.session_id in (select e.session_id from exam_results as e where e.exam_id = any(%(exam_ids)s::int[]))
+        or (
+            a.session_id in (select e.session_id from exam_results as e where e.exam_id = any(%(exam_ids)s::int[]))
+            -- A session is all that an answer has of its exam: where it is another exam's too, nobody knows whose it is.
+            and not exists (
+                select 1
+                from exam_results as other
+                where other.session_id = a.session_id and other.exam_id = any(%(exam_ids)s::int[]) is not true
+            )
+        )
     )

@@ -47,6 +47,7 @@ class ExtractResponsesOperator(RunOperator):
         require_all(self.database.conninfo())
         with self.database.arrow_transaction() as transaction:
             attempts, counts = read_usable(transaction.batches("extract/attempts", _window(run)))
+        counts["exams_in_doubt"] = self._exams_in_doubt(run)
         responses, left_out = one_of_each(attempts, run.attempt_policy, run.max_responses)
         with run.write_staged(RESPONSES) as file:
             counts |= write_parquet(responses, file) | left_out
@@ -69,6 +70,14 @@ class ExtractResponsesOperator(RunOperator):
             *(counts[name] for name in ("no_user", "no_item", "no_correctness", "repeated")),
             run.attempt_policy, counts["over_limit"], counts["users"], counts["items"],
         )  # fmt: skip
+
+    def _exams_in_doubt(self, run: Run) -> int:
+        if not run.exams:
+            return 0
+        exams = self.database.get_first(statement("extract/exams_in_doubt"), _window(run))[0]
+        if exams:
+            self.log.warning("Left out: the answers of %s exams without a session of their own", exams)
+        return exams
 
     def _register(self, run: Run, counts: dict[str, Any], state: str, timer: Timer) -> None:
         fields = run.to_dict()
