@@ -24,7 +24,7 @@ from airflow.triggers.base import BaseTrigger
 from bench.memory import high_water
 from irt.banks import SEVERITY, Bank
 from irt.form import params
-from irt.operators.calibrate import ABILITIES, FIT, ITEMS, CalibrateOperator
+from irt.operators.calibrate import CalibrateOperator
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ANCHORS, ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
@@ -32,6 +32,7 @@ from irt.operators.publish import PublishOperator
 from irt.result import ABILITIES as ABILITY_SCHEMA
 from irt.result import ITEMS as ITEM_SCHEMA
 from irt.run import Run, plan_run
+from irt.staged_result import ABILITIES, FIT, ITEMS, SECONDS
 
 # What the scheduled run takes.
 _FORM = {name: param.value for name, param in params(["bench"]).items()}
@@ -106,6 +107,7 @@ def _stage_result(run: Run, size: dict[str, int]) -> None:
             pq.write_table(pa.table(arrays, schema=schema), file)
     fit = {"model_spec": {}, "metrics": {}, "excluded": {}, "n_items": items, "n_abilities": users}
     run.staged(FIT).write_text(json.dumps(fit))
+    run.staged(SECONDS).write_text("null")
     run.staged(ANCHORS).write_text("[]")
     extraction = ExtractResponsesOperator(task_id="bench", run=run.to_dict())
     extraction._register(run, {}, "running", Timer())

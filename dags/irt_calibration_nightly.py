@@ -12,7 +12,8 @@ they expect them. There is no catch-up: a missed night is covered by the next on
 1. `extract_responses`: the answers of the window, one per user and item, from the view `attempt` to staged Parquet.
    Answers without user, item or correctness are left out and counted. An empty window skips the bank.
 2. `extract_anchors`: anchors and seeds from `question.meta`.
-3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. The task waits deferred.
+3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. The task waits deferred. A
+   bank with `runtime: pod` is calibrated by the engine in a Kubernetes pod of its own instead, with the same result.
 4. `load`: the result into the run tables (`irt.run_item`, `irt.run_ability`), where no consumer reads.
 5. `check`: `include/sql/checks`. A run that fails is kept, marked rejected, and changes nothing that consumers see.
 6. `publish`: `mirt_item_params`, `mirt_ability`, `mirt_fit_meta`, in one transaction.
@@ -22,11 +23,13 @@ just its own rows. A failed bank does not stop the others. What is not worth a r
 failed check) fails at once, with the reason as the last line of its log; the rest is retried three times.
 
 **Settings.** Connections `seedtest_db` (Postgres) and `r_irt` (HTTP; the password is the bearer token); variable
-`irt_staging` (a folder or a bucket: `file://`, `s3://`, `gs://`).
+`irt_staging` (a folder or a bucket: `file://`, `s3://`, `gs://`). For pods: connection `kubernetes_default`, where the
+workers are not in the cluster themselves; variable `irt_pods` (image, namespace, volume; docs/kubernetes.md).
 """
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import (
@@ -48,10 +51,13 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
+from irt.pods.settings import require_pods
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 
 BANKS = load_banks()
+# Its slots limit the calibrations, and so the pods, at once, where it is a pool that counts deferred tasks.
+CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
 # Other DAGs can be scheduled on these.
 PUBLISHED = [
     Asset(table, uri=f"postgres://seedtest_db/seedtest/public/{table}")
@@ -81,10 +87,12 @@ with DAG(
         """One run per chosen bank, with everything its tasks need to know."""
         staging = Variable.get("irt_staging")
         end = window_end(dag_run)
-        return [
-            plan_run(BANKS[name], dag_run_id=dag_run.run_id, end=end, staging=staging, params=params).to_dict()
+        runs = [
+            plan_run(BANKS[name], dag_run_id=dag_run.run_id, end=end, staging=staging, params=params)
             for name in params["banks"]
         ]
+        require_pods(runs)
+        return [run.to_dict() for run in runs]
 
     @task_group
     def bank(run):
@@ -92,7 +100,9 @@ with DAG(
         named = {"run": run, "map_index_template": "{{ task.run['bank'] }}"}
         responses = ExtractResponsesOperator(task_id="extract_responses", **named)
         anchors = ExtractAnchorsOperator(task_id="extract_anchors", **named)
-        calibrate = CalibrateOperator(task_id="calibrate", execution_timeout=timedelta(hours=2), **named)
+        calibrate = CalibrateOperator(
+            task_id="calibrate", execution_timeout=timedelta(hours=2), pool=CALIBRATION_POOL, **named
+        )
         load = LoadOperator(task_id="load", **named)
         check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
         publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=RecoveryNotifier(), **named)

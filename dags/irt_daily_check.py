@@ -8,6 +8,7 @@ a night that failed, and was not made up for during the day, is told of here onc
 2. `last_calibration`: fails, and alerts, when a bank's last good calibration is older than a day.
 3. `remove_old`: abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of all
    runs stay, as the history that drift is judged against.
+4. `remove_pods`: pods of calibrations that ended longer ago than `keep_failed_hours` of the variable `irt_pods` (24).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from airflow.sdk import DAG
 
 from irt.banks import load_banks
 from irt.operators.daily import CheckAgeOperator, RemoveOldOperator, StatusOperator
+from irt.operators.pod_removal import RemovePodsOperator
 from irt.retry import task_defaults
 
 with DAG(
@@ -35,5 +37,7 @@ with DAG(
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))
     remove_old = RemoveOldOperator(task_id="remove_old", keep_days="{{ var.value.get('irt_keep_days', 30) }}")
 
+    remove_pods = RemovePodsOperator(task_id="remove_pods")
+
     status >> last_calibration
-    status >> remove_old
+    status >> [remove_old, remove_pods]

@@ -7,12 +7,12 @@ import json
 import pyarrow.parquet as pq
 
 from irt.banks import SEVERITY
-from irt.operators.calibrate import ABILITIES, FIT, ITEMS
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ANCHORS, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.result import parse_result
+from irt.staged_result import ABILITIES, FIT, ITEMS, SECONDS
 from tests.runs import answer, exam
 
 CHECKS = sorted(SEVERITY)
@@ -58,6 +58,7 @@ def stage(run, change=lambda result: None, anchors=("1",)) -> None:
             pq.write_table(table, file)
     with run.staged(FIT).open("w") as file:
         json.dump(parsed.fit, file)
+    run.staged(SECONDS).write_text("1.5")
     known = [{"item_id": i, "params": {"a": 1.0, "b": 0.0}, "fixed": True} for i in anchors]
     with run.staged(ANCHORS).open("w") as file:
         json.dump(known, file)

@@ -13,6 +13,7 @@ from irt.sql import INCLUDE
 BANKS_FILE = INCLUDE / "banks.yaml"
 
 MODELS = ("Rasch", "1PL", "2PL", "3PL")
+RUNTIMES = ("service", "pod")
 LINKING_METHODS = ("fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none")
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,13 +101,23 @@ class Checks(_Settings):
         return self
 
 
+class Pod(_Settings):
+    """What a calibration in a pod of its own may use."""
+
+    cpu: Annotated[float, Field(gt=0, le=256)] = 2.0
+    memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi)$")] = "4Gi"
+    minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+
+
 class Bank(_Settings):
-    """One bank: which answers belong to it, and how it is calibrated."""
+    """One bank: which answers belong to it, and how and where it is calibrated."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     topics: list[Annotated[str, Field(min_length=1)]] = []
     exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
     model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"
+    runtime: Literal["service", "pod"] = "service"
+    pod: Pod = Pod()
     linking: Linking = Linking()
     minimum: Minimum = Minimum()
     checks: Checks = Checks()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from airflow.sdk import Param
 
-from irt.banks import LINKING_METHODS, MODELS
+from irt.banks import LINKING_METHODS, MODELS, RUNTIMES
 
 AS_CONFIGURED = "as configured"
 
@@ -61,6 +61,13 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             enum=[AS_CONFIGURED, *LINKING_METHODS],
             title="Linking method",
             description="Overrides how every chosen bank is put on the scale of its anchors.",
+        ),
+        "runtime": Param(
+            AS_CONFIGURED,
+            type="string",
+            enum=[AS_CONFIGURED, *RUNTIMES],
+            title="Where to calibrate",
+            description="Overrides for every chosen bank whether the service calibrates or a pod of its own.",
         ),
         "dry_run": Param(
             False,

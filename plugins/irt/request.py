@@ -16,6 +16,7 @@ from airflow.sdk import ObjectStoragePath
 from requests_toolbelt import MultipartEncoder
 
 from irt.errors import BadDataError
+from irt.operators.extract import ANCHORS, RESPONSES
 from irt.run import Run
 
 PARQUET = "application/vnd.apache.parquet"
@@ -42,6 +43,15 @@ class Accepts:
             gzip="gzip" in (health.get("content_encodings") or []),
             contract=health.get("contract"),
         )
+
+
+def staged_settings(run: Run) -> dict[str, Any]:
+    """The request without its observations, from what the run has staged.
+
+    :raise BadDataError: as `settings_of`.
+    """
+    with run.staged(ANCHORS).open("r") as file:
+        return settings_of(run, json.load(file), distinct(run.staged(RESPONSES), "item_id"))
 
 
 def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:

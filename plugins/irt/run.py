@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +38,9 @@ class Run:
     max_responses: int
     dry_run: bool
     publish_question_meta: bool
+    # Runs that were registered before there were pods have neither.
+    runtime: str = "service"
+    pod: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,7 +52,7 @@ class Run:
     def staged(self, name: str) -> ObjectStoragePath:
         """The address of one of the run's staged objects; its folder is the run's own."""
         # Quoted and labelled, so that no name (not even "..") leaves the folder and none meets another's.
-        folder = self._folder()
+        folder = self.staged_folder()
         if folder.protocol == "file":
             folder.mkdir(parents=True, exist_ok=True)
         return folder / name
@@ -80,13 +83,14 @@ class Run:
 
         :return: whether there was one.
         """
-        folder = self._folder()
+        folder = self.staged_folder()
         if not folder.exists():
             return False
         folder.fs.rm(folder.path, recursive=True)
         return True
 
-    def _folder(self) -> ObjectStoragePath:
+    def staged_folder(self) -> ObjectStoragePath:
+        """The folder of the run's staged objects; it may not be there yet."""
         labels = {"run": self.dag_run_id, "bank": self.bank}
         parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
         return ObjectStoragePath(self.staging).joinpath(*parts)
@@ -134,5 +138,8 @@ def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params
         max_responses=int(params["max_responses"]),
         dry_run=params["dry_run"],
         publish_question_meta=params["publish_question_meta"],
+        runtime=bank.runtime,
+        pod=bank.pod.model_dump(),
     )
-    return run if params["model"] == "as configured" else replace(run, model=params["model"])
+    chosen = {name: params[name] for name in ("model", "runtime") if params[name] != "as configured"}
+    return replace(run, **chosen)

@@ -78,6 +78,7 @@ def test_form(dag):
         "attempt_policy": "first",
         "max_responses": 0,
         "linking_method": "as configured",
+        "runtime": "as configured",
         "dry_run": False,
         "publish_question_meta": False,
     }

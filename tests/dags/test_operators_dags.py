@@ -22,7 +22,12 @@ def params_of(dag):
 
 def test_daily_check(bag):
     dag = bag.dags["irt_daily_check"]
-    assert upstream(dag) == {"status": set(), "last_calibration": {"status"}, "remove_old": {"status"}}
+    assert upstream(dag) == {
+        "status": set(),
+        "last_calibration": {"status"},
+        "remove_old": {"status"},
+        "remove_pods": {"status"},
+    }
     assert dag.schedule == "0 0 * * *"
     # 09:00 in Seoul, summer and winter.
     assert dag.timezone.utcoffset(datetime(2026, 7, 1)) == timedelta(0)

@@ -13,6 +13,7 @@ BUILDS = {
     "namespace": None,
     "base": None,
     "rbac": None,
+    "pods": None,
     "overlays/direct-secret": None,
     "overlays/external-secret": None,
     "made/ephemeral": {

@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.conftest import BUILDS
 from tests.deploy.manifests import ROOT, only, patience, selects
 
-WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac")]
+WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac", "pods")]
 
 
 @pytest.fixture(params=WITH_SERVICE)

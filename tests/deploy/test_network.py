@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from irt.pods.manifest import LABELS
 from tests.deploy.manifests import only, selects
 
 WORKER = {"tier": "airflow", "component": "worker", "release": "airflow"}
@@ -82,3 +83,14 @@ def test_names_alone_go_out(builds, name):
     assert not allowed(builds[name], "Egress", "kube-system", {"component": "kube-apiserver"}, 53)
     assert not allowed(builds[name], "Egress", "airflow", WORKER, 53)
     assert not allowed(builds[name], "Egress", "seedtest", {"app": "postgres"}, 5432)
+
+
+def test_a_calibration_pod_is_reached_by_nobody_and_reaches_names_and_https(builds):
+    policy = only(builds["pods"], "NetworkPolicy")["spec"]
+    assert selects(policy["podSelector"], LABELS)
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert "ingress" not in policy
+    names, https = policy["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert https["ports"] == [{"protocol": "TCP", "port": 443}]
+    assert "169.254.169.254/32" in https["to"][0]["ipBlock"]["except"]

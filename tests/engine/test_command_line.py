@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -124,3 +125,45 @@ def test_unknown_choices_are_usage_errors(capsys):
         main(["calibrate", "x", "--model", "4PL"])
     assert end.value.code == 2
     assert "4PL" in capsys.readouterr().err
+
+
+def test_a_request_in_place_of_settings(drawn, capsys):
+    request = {"model": "Rasch", "options": {"run_id": "r2", "scores": ["WLE"], "quadrature_points": 31}}
+    (drawn / "request.json").write_text(json.dumps(request))
+    command = ["calibrate", f"{drawn}/in.parquet", "--request", f"{drawn}/request.json", "--out", f"{drawn}/out.json"]
+    assert main(command) == 0
+    responses = Responses.from_parquet(drawn / "in.parquet")
+    expected = calibrate(responses, Settings.from_contract(request)).to_contract()
+    assert json.loads((drawn / "out.json").read_text()) == json.loads(json.dumps(expected))
+    capsys.readouterr()
+    assert main([*command, "--model", "2PL"]) == 1
+    assert "model: cannot be given beside a request, which has it (got '2PL')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "request: is not JSON"),
+        ("[]", "request: must hold a JSON object"),
+        ('{"observations": []}', "request.observations: must not be there"),
+        ('{"model": "4PL"}', "model: "),
+    ],
+)
+def test_requests_that_are_refused(drawn, capsys, text, told):
+    (drawn / "request.json").write_text(text)
+    command = ["calibrate", f"{drawn}/in.parquet", "--request", f"{drawn}/request.json", "--out", f"{drawn}/out.json"]
+    assert main(command) == 1
+    assert told in capsys.readouterr().err
+    assert not (drawn / "out.json").exists()
+
+
+def test_a_result_is_there_whole_or_not_at_all(drawn, monkeypatch):
+    (drawn / "out.json").write_text("the one before")
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert main(["calibrate", f"{drawn}/in.parquet", "--out", f"{drawn}/out.json"]) == 1
+    assert (drawn / "out.json").read_text() == "the one before"
+    assert [file.name for file in drawn.glob(".out*")] == []
+
+
+def refuse(*arguments):
+    raise OSError("no space left")

@@ -15,8 +15,9 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from irt.errors import BadDataError, CalibrationFailedError, PermanentError, RequestRefusedError, TransientError
-from irt.operators.calibrate import ABILITIES, FIT, ITEMS, CalibrateOperator
+from irt.operators.calibrate import CalibrateOperator
 from irt.operators.extract import ANCHORS, RESPONSES
+from irt.staged_result import ABILITIES, FIT, ITEMS
 from irt.triggers.calibration import CalibrationJobTrigger
 from tests.runs import a_run
 from tests.scripted import Answer, scripted_server

@@ -17,8 +17,9 @@ import requests
 from airflow.sdk.exceptions import TaskDeferred
 
 from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
-from irt.operators.calibrate import FIT, CalibrateOperator
+from irt.operators.calibrate import CalibrateOperator
 from irt.operators.extract import ANCHORS, RESPONSES
+from irt.staged_result import FIT
 from irt.triggers.calibration import CalibrationJobTrigger
 from local.processes import Command, Supervisor, wait_until
 from tests.runs import a_run

@@ -62,7 +62,7 @@ def test_old_abilities_are_removed_and_those_that_consumers_read_are_not(databas
     assert remove_old(1, days=1, hours=23) == {"runs": 1, "abilities": 4, "folders": 1}
     left = "select run_key, count(*) from irt.run_ability group by 1 order by 1"
     assert database.execute(left).fetchall() == [("run-1/math", 4), ("run-2/math", 4)]
-    assert not old._folder().exists()
+    assert not old.staged_folder().exists()
     # The history of the items stays, and a second time there is nothing to do but to look.
     assert database.execute("select count(*) from irt.run_item").fetchone() == (9,)
     assert remove_old(1, days=1, hours=23)["abilities"] == 0

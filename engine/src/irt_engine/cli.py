@@ -59,10 +59,13 @@ def _parser(serving: bool) -> argparse.ArgumentParser:
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Calibrate a bank. The result is the JSON of the service's contract: item parameters with standard errors and "
-        "fit, abilities, what was excluded and why, and how the estimation went."
+        "fit, abilities, what was excluded and why, and how the estimation went. IN.parquet, a request and the result "
+        "may be objects of a bucket (s3://, gs://)."
     )
     add = parser.add_argument
     _add_responses(parser)
+    request = "the contract's JSON request without its observations, in place of all other settings"
+    add("--request", metavar="FILE", help=request)
     add("--model", choices=_MODELS, help="model of all items (default: 2PL)")
     add("--item-models", type=Path, metavar="FILE", help='JSON object of the models of single items: {"q7": "3PL"}')
     anchors = parser.add_argument_group("anchors and linking")
@@ -121,9 +124,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_responses(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "responses", type=Path, metavar="IN.parquet", help="answers: columns user_id, item_id and is_correct"
-    )
+    parser.add_argument("responses", metavar="IN.parquet", help="answers: columns user_id, item_id and is_correct")
 
 
 def _add_scoring(parser: argparse._ActionsContainer) -> None:
@@ -136,9 +137,7 @@ def _add_scoring(parser: argparse._ActionsContainer) -> None:
 
 
 def _add_out(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--out", type=Path, metavar="RESULT.json", help="where the result goes (default: standard output)"
-    )
+    parser.add_argument("--out", metavar="RESULT.json", help="where the result goes (default: standard output)")
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from irt_engine.calibration import calibrate
 from irt_engine.errors import InputError
+from irt_engine.locations import read_text, write_text
 from irt_engine.responses import Responses
 from irt_engine.result import Calibration
 from irt_engine.scoring import score
@@ -78,7 +79,9 @@ def simulate_file(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The contract's request that the arguments spell out."""
+    """The contract's request that the arguments spell out, or the file that they name."""
+    if arguments.request:
+        return _request_file(arguments)
     linking = {"method": arguments.linking, "drift_z": arguments.drift_z, "min_anchors": arguments.min_anchors}
     request: dict[str, Any] = {
         "linking": {name: value for name, value in linking.items() if value is not None},
@@ -97,16 +100,33 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     return request
 
 
+def _request_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    request = _parsed("request", arguments.request, read_text("request", arguments.request))
+    if not isinstance(request, dict):
+        raise InputError("request", arguments.request, "must hold a JSON object")
+    if "observations" in request:
+        raise InputError("request.observations", "...", "must not be there: the answers are the Parquet file's")
+    names = ("model", "item_models", "anchors", "linking", "drift_z", "min_anchors", "priors", *_OPTIONS)
+    for name in names:
+        if getattr(arguments, name, None) is not None:
+            raise InputError(name, getattr(arguments, name), "cannot be given beside a request, which has it")
+    return request
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(arguments, name, None) for name in _OPTIONS}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _json(field: str, path: Path) -> Any:
+    return _parsed(field, str(path), read_text(field, str(path)))
+
+
+def _parsed(field: str, name: str, text: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except ValueError as error:
-        raise InputError(field, str(path), f"is not JSON: {error}") from None
+        raise InputError(field, name, f"is not JSON: {error}") from None
 
 
 def _item_rows(field: str, path: Path) -> list[dict[str, Any]]:
@@ -137,12 +157,12 @@ def _item_row(field: str, number: int, row: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def _write(result: dict[str, Any], path: Path | None) -> None:
+def _write(result: dict[str, Any], location: str | None) -> None:
     text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if path is None:
+    if location is None:
         print(text)
     else:
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text("out", location, text + "\n")
 
 
 def _summarise(calibration: Calibration, seconds: dict[str, float]) -> None:
@@ -165,10 +185,10 @@ def _summarise(calibration: Calibration, seconds: dict[str, float]) -> None:
 
 
 class _ProgressLine:
-    """A line that tells the state of the estimation, rewritten in place, on terminals alone."""
+    """A line that tells the state of the estimation: rewritten in place on a terminal, every 10 s in a log."""
 
     def __init__(self, out: Any) -> None:
-        self._out, self._shown = out, 0.0
+        self._out, self._shown = out, time.monotonic()
         self._width = 0 if out.isatty() else -1
 
     def __enter__(self) -> _ProgressLine:
@@ -179,9 +199,13 @@ class _ProgressLine:
             print("\r" + " " * self._width + "\r", end="", file=self._out, flush=True)
 
     def __call__(self, iteration: int, loglik: float, max_change: float) -> None:
-        if self._width < 0 or time.monotonic() - self._shown < 0.1:
+        in_log = self._width < 0
+        if time.monotonic() - self._shown < (10.0 if in_log else 0.1):
             return
         self._shown = time.monotonic()
         text = f"iteration {iteration}: log-likelihood {loglik:.4f}, largest change {max_change:.1e}"
+        if in_log:
+            print(f"irt-engine: {text}", file=self._out, flush=True)
+            return
         print("\r" + text.ljust(self._width), end="", file=self._out, flush=True)
         self._width = max(self._width, len(text))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from irt_engine.errors import InputError
 from irt_engine.ids import encode, numbers, take
 from irt_engine.kernels import rows
+from irt_engine.locations import open_for_reading
 from irt_engine.threads import run
 
 COLUMNS = ("user_id", "item_id", "is_correct")
@@ -72,15 +73,17 @@ class Responses:
     def from_parquet(cls, path: str | Path) -> Responses:
         """Build from a Parquet file with the columns user_id, item_id and is_correct; others are not read.
 
+        :param path: of this machine, or the address of an object in a bucket (see `locations`).
         :raise InputError: the file is not Parquet, or as `from_table`.
         """
         try:
-            schema = pq.read_schema(path)
+            source = open_for_reading("observations", str(path))
+            schema = pq.ParquetFile(source).schema_arrow
             _require_columns(schema.names)
             # Ids that repeat are kept once, which for long ids is most of the memory.
             text = [name for name in COLUMNS[:2] if _is_text(schema.field(name).type)]
             # `read_table` would do the same, but import pandas first.
-            with pq.ParquetFile(path, read_dictionary=text) as file:
+            with pq.ParquetFile(source, read_dictionary=text) as file:
                 table = file.read(columns=list(COLUMNS))
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError):

@@ -13,6 +13,7 @@ from irt.run import Run
 
 DATABASE = "seedtest_db"
 SERVICE = "r_irt"
+KUBERNETES = "kubernetes_default"
 
 
 class RunOperator(BaseOperator):

@@ -1,29 +1,24 @@
-"""The task that asks the calibration service."""
+"""The task that has a bank calibrated: by the calibration service, or in a pod."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-import pyarrow.parquet as pq
 from airflow.providers.http.operators.http import HttpOperator
 
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.hooks.calibration import CalibrationHook
-from irt.operators.base import SERVICE
-from irt.operators.extract import ANCHORS, RESPONSES
-from irt.request import Accepts, distinct, idempotency_key, settings_of, write_body
-from irt.result import parse_result
+from irt.operators.base import KUBERNETES, SERVICE
+from irt.operators.extract import RESPONSES
+from irt.pods.calibration import PodCalibration
+from irt.request import Accepts, idempotency_key, staged_settings, write_body
 from irt.run import Run
+from irt.staged_result import stage_result
 from irt.triggers.calibration import CalibrationJobTrigger
-
-ITEMS = "items.parquet"
-ABILITIES = "abilities.parquet"
-FIT = "fit.json"
 
 _ENDPOINT = "irt/calibrate"
 _LARGEST_IN_MEMORY = 1 << 20
@@ -32,14 +27,17 @@ _LONGEST_SUBMISSION = 300.0
 
 
 class CalibrateOperator(HttpOperator):
-    """Sends the staged responses to the calibration service and stages its result.
+    """Sends the staged responses to the calibration service and stages its result; a bank with `runtime: pod` is
+    calibrated in a pod of its own instead (see `PodCalibration`), with the same result.
 
     The request goes out from the worker, once: with `Prefer: respond-async` and an `Idempotency-Key`, so that a
     worker that dies finds the same job again. While the job runs the task is deferred (no worker waits); a service
     that answers `200` at once, as the one in production does today, is served as well. When the task is killed,
-    the job is cancelled.
+    the job is cancelled, or the pod removed.
 
     :param run: the run, as `irt.run.Run.to_dict` gives it. (templated)
+    :param kubernetes_conn_id: the Airflow connection of the pods' cluster; where it is not there, the cluster that the
+        worker is in. (templated)
     :param poll_interval: longest pause between two looks at the job, in seconds.
     :param calibration_timeout: how long a calibration may take.
     :return: the figures of the fit, small enough for XCom.
@@ -50,7 +48,7 @@ class CalibrateOperator(HttpOperator):
         was not (the end of the try before it may come late); retried, with a job of its own.
     """
 
-    template_fields: Sequence[str] = ("run", "http_conn_id")
+    template_fields: Sequence[str] = ("run", "http_conn_id", "kubernetes_conn_id")
     template_fields_renderers: dict[str, str] = {}
     ui_color = "#eef4fb"
 
@@ -59,22 +57,27 @@ class CalibrateOperator(HttpOperator):
         *,
         run: Any,
         http_conn_id: str = SERVICE,
+        kubernetes_conn_id: str = KUBERNETES,
         poll_interval: float = 10.0,
         calibration_timeout: timedelta = timedelta(hours=2),
         **kwargs: Any,
     ) -> None:
         super().__init__(endpoint=_ENDPOINT, method="POST", http_conn_id=http_conn_id, **kwargs)
         self.run = run
+        self.kubernetes_conn_id = kubernetes_conn_id
         self.poll_interval = poll_interval
         self.calibration_timeout = calibration_timeout
         self._job: str | None = None
+        self._pod: PodCalibration | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
         run, began = Run.from_dict(self.run), time.time()
+        if run.runtime == "pod":
+            return self._in_pod(run).execute(context)
         accepts = self._ask_health()
         response = self._submit(run, accepts)
         if response.status_code == 200:
-            return self._stage(run, response.content, accepts, began)
+            return stage_result(run, response.content, self.log, began=began, sent_run_id=accepts.contract is not None)
         self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self.log.info("R IRT service runs the calibration as job %s", self._job)
         self.defer(
@@ -97,9 +100,19 @@ class CalibrateOperator(HttpOperator):
         if status != "succeeded":
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
         body = self._hook("GET").call(f"{job}/result", timeout=600).content
-        return self._stage(Run.from_dict(self.run), body, Accepts(contract=contract), began)
+        return stage_result(Run.from_dict(self.run), body, self.log, began=began, sent_run_id=contract is not None)
+
+    def resume_pod(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Goes on when the pod has ended."""
+        return self._in_pod(Run.from_dict(self.run)).resume(context, event)
+
+    def _in_pod(self, run: Run) -> PodCalibration:
+        self._pod = PodCalibration(run, self, conn_id=self.kubernetes_conn_id, resume=self.resume_pod.__name__)
+        return self._pod
 
     def on_kill(self) -> None:
+        if self._pod:
+            self._pod.on_kill()
         if self._job:
             self._hook("DELETE").call(self._job, timeout=20)
             self.log.info("calibration job %s cancelled because its task was", self._job)
@@ -116,8 +129,7 @@ class CalibrateOperator(HttpOperator):
 
     def _submit(self, run: Run, accepts: Accepts) -> Any:
         responses = run.staged(RESPONSES)
-        with run.staged(ANCHORS).open("r") as file:
-            settings = settings_of(run, json.load(file), distinct(responses, "item_id"))
+        settings = staged_settings(run)
         self.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
             run.model, settings["linking"]["method"], len(settings["anchors"]), run.run_key,
@@ -134,40 +146,6 @@ class CalibrateOperator(HttpOperator):
             if accepts.contract is not None:
                 seconds = min(seconds, _LONGEST_SUBMISSION)
             return self._hook("POST").call(self.endpoint, body=body, headers=headers | described, timeout=(20, seconds))
-
-    def _stage(self, run: Run, body: bytes, accepts: Accepts, began: float | None) -> dict[str, Any]:
-        result = parse_result(body, run_key=run.run_key, sent_run_id=accepts.contract is not None)
-        responses = run.staged(RESPONSES)
-        result.refuse_strangers(distinct(responses, "item_id"), distinct(responses, "user_id"))
-        for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
-            with run.write_staged(name) as file:
-                pq.write_table(table, file, compression="zstd")
-        with run.write_staged(FIT, "w") as file:
-            # A task that was deferred by a version without `began` has none.
-            json.dump(result.fit | {"seconds": began and round(time.time() - began, 3)}, file)
-        return self._report(result.fit)
-
-    def _report(self, fit: dict[str, Any]) -> dict[str, Any]:
-        spec, metrics = fit["model_spec"], fit["metrics"]
-        linking = spec.get("linking_constants") or {}
-        self.log.info(
-            "Linking constants received: slope=%s intercept=%s n_anchors_used=%s method=%s",
-            *(linking.get(name) for name in ("slope", "intercept", "n_anchors_used", "method")),
-        )
-        excluded = {kind: len(rows) for kind, rows in fit["excluded"].items()}
-        self.log.info(
-            "Calibration completed successfully: %s items, %s abilities, log-likelihood %s, converged %s, excluded %s",
-            fit["n_items"], fit["n_abilities"], metrics.get("loglik"), metrics.get("converged"), excluded,
-        )  # fmt: skip
-        return {
-            "items": fit["n_items"],
-            "abilities": fit["n_abilities"],
-            "loglik": metrics.get("loglik"),
-            "converged": metrics.get("converged"),
-            "slope": linking.get("slope"),
-            "intercept": linking.get("intercept"),
-            "n_anchors_used": linking.get("n_anchors_used"),
-        }
 
 
 def _location(response: Any) -> str:

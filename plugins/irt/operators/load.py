@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from irt.errors import BadDataError
 from irt.operators.base import RunOperator
-from irt.operators.calibrate import ABILITIES, FIT, ITEMS
 from irt.operators.extract import ANCHORS
 from irt.run import Run
+from irt.staged_result import ABILITIES, FIT, ITEMS, SECONDS
 from irt.timer import Timer
 
 
@@ -25,8 +25,7 @@ class LoadOperator(RunOperator):
     def execute(self, context: Any) -> dict[str, int]:
         run, timer = self.the_run, Timer()
         items, abilities = _table(run, ITEMS), _table(run, ABILITIES)
-        with run.staged(FIT).open("r") as file:
-            fit = json.load(file)
+        fit = _json(run, FIT) | {"seconds": _json(run, SECONDS)}
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
         with self.database.arrow_transaction() as transaction:
@@ -48,9 +47,13 @@ def _table(run: Run, name: str) -> Any:
         return pq.read_table(file)
 
 
+def _json(run: Run, name: str) -> Any:
+    with run.staged(name).open("r") as file:
+        return json.load(file)
+
+
 def _anchors_with_answers(run: Run, items: Any, fit: dict[str, Any]) -> int:
     """How many anchors the result should be linked by: those that were in the request."""
-    with run.staged(ANCHORS).open("r") as file:
-        anchors = {item["item_id"] for item in json.load(file) if item["fixed"]}
+    anchors = {item["item_id"] for item in _json(run, ANCHORS) if item["fixed"]}
     excluded = {str(row.get("item_id")) for row in fit["excluded"].get("items", [])}
     return len(anchors & (set(items.column("item_id").to_pylist()) | excluded))

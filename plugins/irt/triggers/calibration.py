@@ -48,7 +48,7 @@ class CalibrationJobTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _wait(self) -> dict[str, str]:
-        await asyncio.sleep(_settling_time())
+        await asyncio.sleep(settling_time())
         pause, reached, shown = _FIRST_PAUSE, time.monotonic(), None
         while True:
             try:
@@ -79,7 +79,7 @@ class CalibrationJobTrigger(BaseTrigger):
         return await AsyncCalibrationHook(http_conn_id=self.http_conn_id).request(method, self.endpoint)
 
 
-def _settling_time() -> float:
+def settling_time() -> float:
     """How long a deferred task must stay away, in seconds.
 
     The supervisor of the part that deferred may linger for `min_heartbeat_interval` after its end. When the task runs

@@ -1,0 +1,81 @@
+"""Where files are: on this machine, or in a bucket (`s3://`, `gs://`), which pyarrow reads and writes itself.
+
+Credentials, region and endpoint are found as the providers' own tools find them: environment, instance, workload
+identity.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from irt_engine.errors import InputError
+
+_BUCKETS = ("s3", "gs")
+
+
+def open_for_reading(field: str, location: str) -> Any:
+    """A file of a bucket as pyarrow reads it, or the path of a local one.
+
+    :param field: what the file is for, named in the error.
+    :raise InputError: the address is not one of a bucket that is known.
+    :raise OSError: the file is not there or cannot be read.
+    """
+    if "://" not in location:
+        return location
+    return _bucket(field, location).open_input_file(_key(location))
+
+
+def read_text(field: str, location: str) -> str:
+    """:raise InputError: as `open_for_reading`, or the text is not UTF-8."""
+    opened = open_for_reading(field, location)
+    try:
+        if isinstance(opened, str):
+            return Path(opened).read_text(encoding="utf-8")
+        with closing(opened):
+            return opened.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(field, location, f"is not UTF-8: {error}") from None
+
+
+def write_text(field: str, location: str, text: str) -> None:
+    """Write a file whole: whoever reads it finds it as it was before, or complete.
+
+    :raise InputError: as `open_for_reading`.
+    :raise OSError: it cannot be written.
+    """
+    if "://" in location:
+        # An object appears once its stream is closed.
+        with _bucket(field, location).open_output_stream(_key(location)) as stream:
+            stream.write(text.encode("utf-8"))
+        return
+    path = Path(location)
+    if path.exists() and not path.is_file():
+        # A pipe or a terminal (/dev/stdout) is written to, not replaced.
+        path.write_text(text, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _bucket(field: str, location: str) -> fs.FileSystem:
+    scheme, _, rest = location.partition("://")
+    if scheme not in _BUCKETS or not _key(location):
+        raise InputError(field, location, f"must be a path, or an object of a bucket ({', '.join(_BUCKETS)})")
+    # The bucket alone: as part of an address, a key would have its percent signs decoded.
+    return fs.FileSystem.from_uri(f"{scheme}://{rest.split('/')[0]}")[0]
+
+
+def _key(location: str) -> str:
+    """Bucket and key; empty where there is no key."""
+    path = location.partition("://")[2]
+    return path if path.partition("/")[2] else ""

@@ -1,0 +1,1 @@
+"""Calibrations in Kubernetes pods of their own."""

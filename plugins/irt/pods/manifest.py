@@ -1,0 +1,92 @@
+"""The pod of a calibration, as the Kubernetes API is asked for it: nothing in it that a calibration does not need."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kubernetes.client import models as k8s
+
+from irt.pods.settings import PART_OF, REQUEST, RESULTS, PodSettings, staged_for_pod
+from irt.run import Run
+
+# The user of the engine's image.
+_USER = 10001
+_IN, _OUT = "/in", "/out"
+REQUEST_LABEL = "irt-request"
+LABELS = {
+    "app.kubernetes.io/name": "irt-engine",
+    "app.kubernetes.io/component": "calibration",
+    "app.kubernetes.io/part-of": PART_OF,
+}
+
+
+def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: str, digest: str) -> dict[str, Any]:
+    """The arguments of a KubernetesPodOperator.
+
+    :param responses: name of the staged responses.
+    :param result: name of the staged object that the result becomes.
+    :param digest: of the request; it labels the pod, so that a retry finds the pod of its own request and no other.
+    """
+    folder = staged_for_pod(run, settings)
+    mounts, volumes = ([], []) if folder is None else _shared(settings.volume.claim, folder)
+    source, target = (_IN, f"{_OUT}/{result}") if folder is not None else _in_bucket(run, result)
+    cpu, memory = run.pod["cpu"], run.pod["memory"]
+    return {
+        "image": settings.image,
+        "namespace": settings.namespace,
+        "name": f"irt-{run.bank}",
+        "arguments": ["calibrate", f"{source}/{responses}", "--request", f"{source}/{REQUEST}", "--out", target],
+        "labels": LABELS | {"irt-bank": run.bank, REQUEST_LABEL: digest},
+        "env_vars": [k8s.V1EnvVar(name="NUMBA_NUM_THREADS", value=str(max(1, math.floor(cpu))))],
+        "env_from": [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.secret))]
+        * bool(settings.secret),
+        "container_resources": k8s.V1ResourceRequirements(
+            requests={"cpu": f"{cpu:g}", "memory": memory, "ephemeral-storage": "64Mi"},
+            limits={"cpu": f"{cpu:g}", "memory": memory, "ephemeral-storage": "1Gi"},
+        ),
+        "volumes": [k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi")), *volumes],
+        "volume_mounts": [k8s.V1VolumeMount(name="tmp", mount_path="/tmp"), *mounts],  # noqa: S108 (the pod's own)
+        "active_deadline_seconds": 60 * run.pod["minutes"],
+        "startup_timeout_seconds": settings.start_seconds,
+        "schedule_timeout_seconds": settings.start_seconds,
+        "service_account_name": settings.service_account,
+        "image_pull_secrets": [k8s.V1LocalObjectReference(name=name) for name in settings.pull_secrets],
+        "node_selector": settings.node_selector,
+        "tolerations": settings.tolerations,
+    }
+
+
+def _shared(claim: str, folder: str) -> tuple[list[k8s.V1VolumeMount], list[k8s.V1Volume]]:
+    """Of the volume just the run's own folder, which cannot be written to, and in it that of the results, which can."""
+    volume = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)
+    return [
+        k8s.V1VolumeMount(name="staging", mount_path=_IN, sub_path=folder, read_only=True),
+        k8s.V1VolumeMount(name="staging", mount_path=_OUT, sub_path=f"{folder}/{RESULTS}"),
+    ], [k8s.V1Volume(name="staging", persistent_volume_claim=volume)]
+
+
+def _in_bucket(run: Run, result: str) -> tuple[str, str]:
+    """The addresses of folder and result, without the Airflow connection that they may name."""
+    folder = run.staged_folder()
+    address = f"{folder.protocol}://{folder.bucket}/{folder.key.strip('/')}"
+    return address, f"{address}/{RESULTS}/{result}"
+
+
+def pod_security() -> k8s.V1PodSecurityContext:
+    return k8s.V1PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=_USER,
+        run_as_group=_USER,
+        seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def container_security() -> k8s.V1SecurityContext:
+    return k8s.V1SecurityContext(
+        allow_privilege_escalation=False,
+        privileged=False,
+        read_only_root_filesystem=True,
+        run_as_non_root=True,
+        capabilities=k8s.V1Capabilities(drop=["ALL"]),
+    )

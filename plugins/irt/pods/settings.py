@@ -1,0 +1,131 @@
+"""The pods of calibrations: where they run and of what image (the Airflow variable `irt_pods`)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from airflow.sdk import ObjectStoragePath, Variable
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from irt.errors import BadDataError
+from irt.run import Run
+
+VARIABLE = "irt_pods"
+PART_OF = "irt-calibration"
+SELECTOR = f"app.kubernetes.io/part-of={PART_OF},app.kubernetes.io/component=calibration"
+# Staged objects of the request and of the results; the folder of these is all that a pod can write to.
+REQUEST = "request.json"
+RESULTS = "pod"
+_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_PINNED = re.compile(r"^[a-z0-9][a-z0-9./_:-]*?(:(?!latest$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$")
+
+Name = Annotated[str, Field(pattern=_NAME)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Volume(_Settings):
+    """A volume that workers and pods share.
+
+    :ivar claim: the PersistentVolumeClaim, in the pods' namespace.
+    :ivar root: the folder where the workers see it.
+    """
+
+    claim: Name
+    root: Annotated[str, Field(pattern=r"^/.")]
+
+
+class PodSettings(_Settings):
+    """Where calibrations in pods run.
+
+    :ivar image: the engine's, with a tag that is not `latest`, or a digest.
+    :ivar secret: a Secret whose entries the pod gets as environment: the bucket's credentials, good for staging alone.
+    :ivar service_account: whose identity the pod has for the bucket; its token is not mounted.
+    :ivar start_seconds: how long a pod may wait for a node, and then for its image.
+    :ivar keep_failed_hours: how long a pod that failed is kept, to be looked at.
+    """
+
+    image: str
+    namespace: Name = "seedtest"
+    volume: Volume | None = None
+    secret: Name | None = None
+    service_account: Name | None = None
+    pull_secrets: list[Name] = []
+    node_selector: dict[str, str] = {}
+    tolerations: list[dict[str, Any]] = []
+    start_seconds: Annotated[int, Field(ge=5, le=3600)] = 600
+    keep_failed_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 24
+
+    @field_validator("image")
+    @classmethod
+    def _pinned(cls, image: str) -> str:
+        if not _PINNED.match(image):
+            raise ValueError("name an image with a tag other than latest, or with its digest (…@sha256:…)")
+        return image
+
+
+def load_pod_settings() -> PodSettings | None:
+    """:return: None where the variable is not set.
+
+    :raise BadDataError: naming the field and the value of each mistake in it.
+    """
+    text = Variable.get(VARIABLE, default=None)
+    if text is None:
+        return None
+    try:
+        return PodSettings.model_validate(json.loads(text))
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        told = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}, got {m['input']!r}" for m in mistakes)
+        raise BadDataError(f"variable {VARIABLE}: {told}") from None
+    except ValueError as error:
+        raise BadDataError(f"variable {VARIABLE}: it is not JSON: {error}") from None
+
+
+def require_pods(runs: Sequence[Run]) -> None:
+    """Before anything is extracted: those that are to be calibrated in pods can be.
+
+    :raise BadDataError: why not.
+    """
+    in_pods = [run for run in runs if run.runtime == "pod"]
+    for run in in_pods:
+        staged_for_pod(run, pod_settings())
+
+
+def pod_settings() -> PodSettings:
+    """:raise BadDataError: the variable is not set, or wrong."""
+    settings = load_pod_settings()
+    if settings is None:
+        raise BadDataError(
+            f'runtime: pod: the variable {VARIABLE} is not set; it names the image: {{"image": "irt-engine:1.0.0"}}'
+        )
+    return settings
+
+
+def staged_for_pod(run: Run, settings: PodSettings) -> str | None:
+    """The run's folder in the shared volume; None where a bucket holds it, which needs no volume.
+
+    :raise BadDataError: a pod could not reach it.
+    """
+    staging = ObjectStoragePath(run.staging)
+    if staging.protocol != "file":
+        if staging.protocol not in {"s3", "gs"}:
+            raise BadDataError(f"irt_staging: {run.staging!r}: pods read file://, s3:// and gs://")
+        return None
+    if settings.volume is None:
+        raise BadDataError(
+            f"irt_staging: {run.staging!r} is a folder of the worker, which a pod cannot see; use s3:// or gs://, or "
+            f"name the volume that both have: volume {{claim, root}} in the variable {VARIABLE}"
+        )
+    folder, root = PurePosixPath(staging.path), PurePosixPath(settings.volume.root)
+    if not folder.is_relative_to(root):
+        raise BadDataError(
+            f"irt_staging: {run.staging!r} is not below volume.root {str(root)!r} of the variable {VARIABLE}"
+        )
+    return str(PurePosixPath(run.staged_folder().path).relative_to(root))

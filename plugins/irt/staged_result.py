@@ -1,0 +1,66 @@
+"""The result of a calibration as staged objects: the same bytes, wherever it was calibrated."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from irt.operators.extract import RESPONSES
+from irt.request import distinct
+from irt.result import parse_result
+from irt.run import Run
+
+ITEMS = "items.parquet"
+ABILITIES = "abilities.parquet"
+FIT = "fit.json"
+# Apart from the result, of which it is no part.
+SECONDS = "seconds.json"
+
+
+def stage_result(run: Run, body: bytes, log: Any, *, began: float | None, sent_run_id: bool = True) -> dict[str, Any]:
+    """Check the contract's response and stage it.
+
+    :param log: of the task.
+    :param began: when the calibration was asked for, in seconds since 1970; a task that was deferred by a version
+        without it has none.
+    :param sent_run_id: whoever calibrated echoes the run key.
+    :return: the figures of the fit, small enough for XCom.
+    :raise BadDataError: it is not what the contract says, or of another run.
+    """
+    result = parse_result(body, run_key=run.run_key, sent_run_id=sent_run_id)
+    responses = run.staged(RESPONSES)
+    result.refuse_strangers(distinct(responses, "item_id"), distinct(responses, "user_id"))
+    for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
+        with run.write_staged(name) as file:
+            pq.write_table(table, file, compression="zstd")
+    with run.write_staged(FIT, "w") as file:
+        json.dump(result.fit, file)
+    with run.write_staged(SECONDS, "w") as file:
+        json.dump(began and round(time.time() - began, 3), file)
+    return _report(result.fit, log)
+
+
+def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:
+    spec, metrics = fit["model_spec"], fit["metrics"]
+    linking = spec.get("linking_constants") or {}
+    log.info(
+        "Linking constants received: slope=%s intercept=%s n_anchors_used=%s method=%s",
+        *(linking.get(name) for name in ("slope", "intercept", "n_anchors_used", "method")),
+    )
+    excluded = {kind: len(rows) for kind, rows in fit["excluded"].items()}
+    log.info(
+        "Calibration completed successfully: %s items, %s abilities, log-likelihood %s, converged %s, excluded %s",
+        fit["n_items"], fit["n_abilities"], metrics.get("loglik"), metrics.get("converged"), excluded,
+    )  # fmt: skip
+    return {
+        "items": fit["n_items"],
+        "abilities": fit["n_abilities"],
+        "loglik": metrics.get("loglik"),
+        "converged": metrics.get("converged"),
+        "slope": linking.get("slope"),
+        "intercept": linking.get("intercept"),
+        "n_anchors_used": linking.get("n_anchors_used"),
+    }

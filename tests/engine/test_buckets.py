@@ -1,0 +1,57 @@
+"""Files in a bucket."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from bucket_double import bucket_server
+
+from irt_engine import simulate
+from irt_engine.cli import main
+
+# A key with what a run's name has; part of an address, its percent sign would be decoded.
+FOLDER = "s3://bucket/irt/run=manual__2026-05-01T03:00:00+00:00%2Fx/bank=수학"
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """Its objects by their keys; the credentials are found where a pod has them."""
+    with bucket_server() as (address, objects):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "given-by-the-environment")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield objects
+
+
+def path(name: str) -> str:
+    return f"{FOLDER}/{name}".removeprefix("s3://")
+
+
+def test_everything_in_a_bucket_gives_the_same_as_in_files(bucket, tmp_path, capsys):
+    drawn = simulate(300, 10, seed=5)
+    request = json.dumps({"model": "2PL", "options": {"run_id": "r"}})
+    pq.write_table(drawn.observations, tmp_path / "in.parquet")
+    (tmp_path / "request.json").write_text(request)
+    for name in ("in.parquet", "request.json"):
+        bucket[path(name)] = (tmp_path / name).read_bytes()
+    for folder in (FOLDER, str(tmp_path)):
+        command = ["calibrate", f"{folder}/in.parquet", "--request", f"{folder}/request.json"]
+        assert main([*command, "--out", f"{folder}/result.json"]) == 0, capsys.readouterr().err
+    assert bucket[path("result.json")] == (tmp_path / "result.json").read_bytes()
+    assert set(bucket) == {path(name) for name in ("in.parquet", "request.json", "result.json")}
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (f"{FOLDER}/nothing.parquet", "does not exist"),
+        ("ftp://host/in.parquet", "observations: must be a path, or an object of a bucket (s3, gs)"),
+        ("s3://bucket", "observations: must be a path, or an object of a bucket (s3, gs)"),
+    ],
+)
+def test_addresses_that_cannot_be_read(bucket, capsys, address, told):
+    assert main(["calibrate", address]) == 1
+    assert told in capsys.readouterr().err

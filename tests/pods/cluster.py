@@ -1,0 +1,156 @@
+"""A Kubernetes for the tests: the one-node cluster beside the checkout, or any other that the environment names."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import image
+import pytest
+import yaml
+from kubernetes import client, config, utils
+
+from tests.deploy.manifests import DEPLOY
+from tests.deploy.manifests import build as kustomize
+
+ROOT = Path(__file__).parents[2]
+BESIDE = ROOT.parent / "shared" / "kubernetes"
+NAMESPACE, AIRFLOW, CLAIM = "seedtest", "airflow", "irt-staging"
+_ACCOUNTS = ("airflow-worker", "airflow-triggerer")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """:ivar kubeconfig: acts as Airflow's worker, with the rights of deploy/rbac and no more.
+    :ivar admin: may do everything.
+    :ivar claim: a PersistentVolumeClaim in the namespace.
+    :ivar staging: where this machine sees its files.
+    """
+
+    kubeconfig: Path
+    admin: client.CoreV1Api
+    image: str
+    namespace: str
+    claim: str
+    staging: Path
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """:param folder: for the kubeconfig and the staged files; every user must be able to pass through it."""
+    if given := os.environ.get("IRT_TEST_KUBECONFIG"):
+        staging = Path(os.environ["IRT_TEST_STAGING_FOLDER"])
+        claim, name = os.environ["IRT_TEST_STAGING_CLAIM"], os.environ["IRT_TEST_ENGINE_IMAGE"]
+        yield _prepared(Path(given), folder, image=name, claim=claim, staging=staging)
+        return
+    if not BESIDE.exists():
+        pytest.skip("no Kubernetes: neither IRT_TEST_KUBECONFIG nor ../shared/kubernetes is there")
+    with _one_node() as (kubeconfig, state):
+        archive, name = image.build(state / "img" / "python", ROOT / ".irt" / "pods")
+        subprocess.run([state / "import-image.sh", archive], check=True, stdout=subprocess.DEVNULL)
+        staging = folder / "staging"
+        staging.mkdir()
+        cluster = _prepared(kubeconfig, folder, image=name, claim=CLAIM, staging=staging)
+        _bind(cluster)
+        yield cluster
+
+
+@contextmanager
+def _one_node() -> Iterator[tuple[Path, Path]]:
+    """Its kubeconfig and its folder. One that runs already is used as it is."""
+    ours = not subprocess.run(["pgrep", "kube-apiserver"], capture_output=True, check=False).stdout
+    done = subprocess.run([BESIDE / "up"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"the cluster does not start:\n{done.stderr[-3000:]}"
+    words = shlex.split(done.stdout)
+    told = dict(word.split("=", 1) for word in words if "=" in word)
+    try:
+        yield Path(told["KUBECONFIG"]), Path(told["K8S_ROOT"])
+    finally:
+        if ours:
+            subprocess.run([BESIDE / "down"], check=True, stdout=subprocess.DEVNULL)
+
+
+def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
+    """With the namespaces, accounts and rights as deploy/ makes them."""
+    api = config.new_client_from_config(str(admin_config))
+    core = client.CoreV1Api(api)
+    for namespace in (NAMESPACE, AIRFLOW):
+        _made(core.create_namespace, {"metadata": {"name": namespace}})
+    for account in _ACCOUNTS:
+        _made(core.create_namespaced_service_account, AIRFLOW, {"metadata": {"name": account}})
+    for made in kustomize(DEPLOY / "rbac"):
+        _made(utils.create_from_dict, api, made)
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))
+    return Cluster(kubeconfig=kubeconfig, admin=core, namespace=NAMESPACE, **rest)
+
+
+def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
+    """A kubeconfig of the worker's service account, with a token for an hour."""
+    request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[], expiration_seconds=3600))
+    answer = core.create_namespaced_service_account_token(_ACCOUNTS[0], AIRFLOW, request)
+    known = yaml.safe_load(admin_config.read_text())
+    server = dict(known["clusters"][0]["cluster"])
+    if file := server.pop("certificate-authority", None):
+        server["certificate-authority-data"] = base64.b64encode(Path(file).read_bytes()).decode()
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": server}],
+        "users": [{"name": "worker", "user": {"token": answer.status.token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "worker", "namespace": NAMESPACE}}],
+        "current-context": "test",
+    }
+
+
+def _bind(cluster: Cluster) -> None:
+    """A volume on this machine's folder, for one claim alone; of an earlier session's claim nothing is left."""
+    core, name = cluster.admin, f"{CLAIM}-{uuid.uuid4().hex[:8]}"
+    _gone(lambda: core.delete_namespaced_persistent_volume_claim(CLAIM, NAMESPACE))
+    spec = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": name}
+    volume = {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
+        "hostPath": {"path": str(cluster.staging)}, "claimRef": {"namespace": NAMESPACE, "name": CLAIM},
+    }  # fmt: skip
+    _made(core.create_persistent_volume, {"metadata": {"name": name}, "spec": volume})
+    claim = {"metadata": {"name": CLAIM}, "spec": spec | {"resources": {"requests": {"storage": "1Gi"}}}}
+    core.create_namespaced_persistent_volume_claim(NAMESPACE, claim)
+    deadline = time.monotonic() + 60
+    while core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase != "Bound":
+        assert time.monotonic() < deadline, "the claim is not bound"
+        time.sleep(0.5)
+
+
+def _made(create: Callable[..., Any], *arguments: Any) -> None:
+    """It may be there from an earlier session."""
+    try:
+        create(*arguments)
+    except client.ApiException as error:
+        if error.status != 409:
+            raise
+    except utils.FailToCreateError as error:
+        if any(json.loads(each.body)["reason"] != "AlreadyExists" for each in error.api_exceptions):
+            raise
+
+
+def _gone(delete: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            delete()
+        except client.ApiException as error:
+            if error.status == 404:
+                return
+            raise
+        time.sleep(0.5)

@@ -1,0 +1,52 @@
+"""One cluster for all tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from cluster import Cluster, running_cluster
+from pod_tasks import pods
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/tests/pods/" in item.path.as_posix():
+            # The first one waits for the cluster, and for its images where none are made yet.
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    # The kubelet and the pods pass through; pytest lets only its own user.
+    for above in (folder, *folder.parents):
+        if above == tmp_path_factory.getbasetemp().parent:
+            break
+        above.chmod(0o755)
+    with running_cluster(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(cluster, monkeypatch):
+    """Sets the variable irt_pods, and gives a way to change it; no pod is left behind."""
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+
+    def change(**fields) -> None:
+        volume = {"claim": cluster.claim, "root": str(cluster.staging)}
+        variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 60}
+        monkeypatch.setenv("AIRFLOW_VAR_IRT_PODS", json.dumps(variable | fields))
+
+    change()
+    yield change
+    for pod in pods(cluster):
+        cluster.admin.delete_namespaced_pod(pod.metadata.name, cluster.namespace, grace_period_seconds=0)
+    deadline = time.monotonic() + 60
+    while pods(cluster) and time.monotonic() < deadline:
+        time.sleep(0.2)

@@ -1,0 +1,66 @@
+"""Whether the service or a pod calibrates, the staged result is the same, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import requests
+from pod_tasks import Context, operator, send, staged_run, wait
+
+from irt.staged_result import ABILITIES, FIT, ITEMS
+
+TOKEN = "token-of-the-service-in-a-pod"
+POD = {
+    "metadata": {"name": "irt-service"},
+    "spec": {
+        "containers": [
+            {
+                "name": "service",
+                "args": ["serve", "--host", "0.0.0.0", "--port", "8000", "--state-dir", "/tmp/state"],
+                "env": [{"name": "IRT_ENGINE_TOKEN", "value": TOKEN}],
+            }
+        ],
+        "restartPolicy": "Never",
+    },
+}
+
+
+@pytest.fixture
+def service(cluster, monkeypatch):
+    """The service of the same image, in a pod as well: another processor's kernels may round another way."""
+    POD["spec"]["containers"][0]["image"] = cluster.image
+    cluster.admin.create_namespaced_pod(cluster.namespace, POD)
+    try:
+        address = None
+        deadline = time.monotonic() + 120
+        while not answers(address):
+            assert time.monotonic() < deadline, "the service does not start"
+            address = cluster.admin.read_namespaced_pod("irt-service", cluster.namespace).status.pod_ip
+            time.sleep(0.3)
+        connection = {"conn_type": "http", "host": address, "port": 8000, "password": TOKEN}
+        monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
+        yield
+    finally:
+        cluster.admin.delete_namespaced_pod("irt-service", cluster.namespace, grace_period_seconds=0)
+
+
+def answers(address: str | None) -> bool:
+    try:
+        return bool(address) and requests.get(f"http://{address}:8000/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def test_the_service_and_a_pod(cluster, settings, service):
+    results = []
+    for where in ("service", "pod"):
+        # One run, staged in two places: its key is part of the result.
+        run = staged_run(cluster.staging / "same" / where, users=3_000, runtime=where)
+        context = Context(run)
+        deferred = send(run, context)
+        event = wait(deferred)
+        getattr(operator(run), deferred.method_name)(context, event, **(deferred.kwargs or {}))
+        results.append({name: run.staged(name).read_bytes() for name in (ITEMS, ABILITIES, FIT)})
+    assert results[0] == results[1]
