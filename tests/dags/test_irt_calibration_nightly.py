@@ -101,6 +101,9 @@ def test_form(dag):
         ("max_responses", -1),
         ("max_responses", 10**30),
         ("linking_method", "equipercentile"),
+        ("runtime", "laptop"),
+        ("model", "2PL'; drop table question; --"),
+        ("banks", ["math'; drop table question; --"]),
         ("dry_run", "yes"),
     ],
 )

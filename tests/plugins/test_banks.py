@@ -30,6 +30,8 @@ def test_the_file_of_the_project():
         ("{name: m, topics: [x], minimum: {items: 0}}", "bank 'm': minimum.items: .*got 0"),
         ("{name: m, topics: [x], colour: red}", "bank 'm': colour: .*got 'red'"),
         ("{name: Math, topics: [x]}", "bank 'Math': name: .*got 'Math'"),
+        ('{name: "m; drop table x; --", topics: [x]}', "bank 'm; drop table x; --': name: .*got 'm; drop table x; --'"),
+        ("{name: ../m, topics: [x]}", "bank '../m': name: .*got '../m'"),
         ("{name: online-x, topics: [x]}", "bank 'online-x': name: .*online updates"),
         ("{name: m}", "bank 'm': needs topics or exams"),
         ("{name: m, exams: [one]}", "bank 'm': exams.0: .*got 'one'"),
@@ -62,6 +64,13 @@ def test_all_mistakes_are_named_at_once(tmp_path):
 def test_a_file_without_banks(tmp_path, text):
     with pytest.raises(BanksError):
         load_banks(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("tag", ["object/apply:os.system", "object/new:os.system", "module:os", "name:os.system"])
+def test_tags_of_yaml_do_nothing(tmp_path, tag):
+    with pytest.raises(BanksError, match="could not determine a constructor for the tag"):
+        load_banks(write(tmp_path, f"banks: [!!python/{tag} ['touch {tmp_path}/done']]"))
+    assert not (tmp_path / "done").exists()
 
 
 def test_no_file(tmp_path):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -18,10 +18,9 @@ from typing import Any
 import image
 import pytest
 import yaml
-from kubernetes import client, config, utils
+from kubernetes import client, config
 
-from tests.deploy.manifests import DEPLOY
-from tests.deploy.manifests import build as kustomize
+from tests.deploy.manifests import DEPLOY, kubectl
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ROOT.parent / "shared" / "kubernetes"
@@ -55,7 +54,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         return
     if not BESIDE.exists():
         pytest.skip("no Kubernetes: neither IRT_TEST_KUBECONFIG nor ../shared/kubernetes is there")
-    with _one_node() as (kubeconfig, state):
+    with _one_node(folder) as (kubeconfig, state):
         archive, name = image.build(state / "img" / "python", ROOT / ".irt" / "pods")
         subprocess.run([state / "import-image.sh", archive], check=True, stdout=subprocess.DEVNULL)
         staging = folder / "staging"
@@ -66,30 +65,44 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _one_node() -> Iterator[tuple[Path, Path]]:
-    """Its kubeconfig and its folder. One that runs already is used as it is."""
-    ours = not subprocess.run(["pgrep", "kube-apiserver"], capture_output=True, check=False).stdout
-    done = subprocess.run([BESIDE / "up"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the cluster does not start:\n{done.stderr[-3000:]}"
-    words = shlex.split(done.stdout)
-    told = dict(word.split("=", 1) for word in words if "=" in word)
+def _one_node(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Its kubeconfig and its folder. One that runs already is used as it is, and goes on running."""
+    assert os.geteuid() == 0, "../shared/kubernetes starts a cluster only as root"
+    log = folder / "up.log"
     try:
-        yield Path(told["KUBECONFIG"]), Path(told["K8S_ROOT"])
+        with log.open("w") as told:
+            done = subprocess.run([BESIDE / "up"], stdout=subprocess.PIPE, stderr=told, text=True, check=False)
+        assert done.returncode == 0, f"the cluster does not start:\n{log.read_text()[-3000:]}"
+        exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if "=" in word)
+        yield Path(exported["KUBECONFIG"]), Path(exported["K8S_ROOT"])
     finally:
-        if ours:
+        if _started(log.read_text()):
             subprocess.run([BESIDE / "down"], check=True, stdout=subprocess.DEVNULL)
+
+
+def _started(told: str) -> bool:
+    """Whether `up` started a cluster, or a part of one before it failed.
+
+    Where another cluster has the ports it starts nothing, and `down` would take away what that one needs.
+    """
+    return "kube-apiserver already runs" not in told and re.search(r"^[a-z-]+ pid \d+$", told, re.MULTILINE) is not None
 
 
 def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
     """With the namespaces, accounts and rights as deploy/ makes them."""
-    api = config.new_client_from_config(str(admin_config))
-    core = client.CoreV1Api(api)
+    core = client.CoreV1Api(config.new_client_from_config(str(admin_config)))
     for namespace in (NAMESPACE, AIRFLOW):
         _made(core.create_namespace, {"metadata": {"name": namespace}})
     for account in _ACCOUNTS:
         _made(core.create_namespaced_service_account, AIRFLOW, {"metadata": {"name": account}})
-    for made in kustomize(DEPLOY / "rbac"):
-        _made(utils.create_from_dict, api, made)
+    # Applied, not created: rights of an earlier session would be those of an earlier deploy/rbac.
+    apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
+    subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
+    # Until the controllers have made it, no pod is let into a new namespace.
+    _wait_for(
+        lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)),
+        "the namespace has no service account",
+    )
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))
@@ -117,19 +130,26 @@ def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
 def _bind(cluster: Cluster) -> None:
     """A volume on this machine's folder, for one claim alone; of an earlier session's claim nothing is left."""
     core, name = cluster.admin, f"{CLAIM}-{uuid.uuid4().hex[:8]}"
-    _gone(lambda: core.delete_namespaced_persistent_volume_claim(CLAIM, NAMESPACE))
+    core.delete_collection_namespaced_persistent_volume_claim(NAMESPACE, field_selector=f"metadata.name={CLAIM}")
+    _wait_for(
+        lambda: CLAIM not in _names(core.list_namespaced_persistent_volume_claim(NAMESPACE)),
+        "the claim of another session is in use: do its tests still run?",
+    )
+    for volume in core.list_persistent_volume().items:
+        if volume.metadata.name.startswith(CLAIM) and volume.status.phase == "Released":
+            core.delete_persistent_volume(volume.metadata.name)
     spec = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": name}
     volume = {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
         "hostPath": {"path": str(cluster.staging)}, "claimRef": {"namespace": NAMESPACE, "name": CLAIM},
     }  # fmt: skip
-    _made(core.create_persistent_volume, {"metadata": {"name": name}, "spec": volume})
+    core.create_persistent_volume({"metadata": {"name": name}, "spec": volume})
     claim = {"metadata": {"name": CLAIM}, "spec": spec | {"resources": {"requests": {"storage": "1Gi"}}}}
     core.create_namespaced_persistent_volume_claim(NAMESPACE, claim)
-    deadline = time.monotonic() + 60
-    while core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase != "Bound":
-        assert time.monotonic() < deadline, "the claim is not bound"
-        time.sleep(0.5)
+    _wait_for(
+        lambda: core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase == "Bound",
+        "the claim is not bound",
+    )
 
 
 def _made(create: Callable[..., Any], *arguments: Any) -> None:
@@ -139,18 +159,14 @@ def _made(create: Callable[..., Any], *arguments: Any) -> None:
     except client.ApiException as error:
         if error.status != 409:
             raise
-    except utils.FailToCreateError as error:
-        if any(json.loads(each.body)["reason"] != "AlreadyExists" for each in error.api_exceptions):
-            raise
 
 
-def _gone(delete: Callable[[], Any]) -> None:
+def _names(found: Any) -> list[str]:
+    return [each.metadata.name for each in found.items]
+
+
+def _wait_for(holds: Callable[[], Any], otherwise: str) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            delete()
-        except client.ApiException as error:
-            if error.status == 404:
-                return
-            raise
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.5)

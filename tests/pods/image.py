@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from importlib.metadata import requires
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -45,40 +46,58 @@ def _digest(base: Path) -> str:
 
 
 def _install(base: Path, layer: Path) -> None:
-    """Packages and kernels, at the places where they will be: numba's cache holds for these paths alone."""
-    needed = [requirement.partition(";")[0] for requirement in requires("irt-engine")]
-    packages = layer / "opt" / "venv" / "lib"
-    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "-q", "--python-version", "3.11"]
-    uv += ["--python", sys.executable, "--target", str(packages)]
-    subprocess.run([*uv, "--only-binary", ":all:", "-c", str(ROOT / "requirements.txt"), *needed], check=True)
-    shutil.copytree(
-        ROOT / "engine" / "src" / "irt_engine", packages / "irt_engine", ignore=shutil.ignore_patterns("*.pyc")
-    )
+    """In the order of engine/Dockerfile, within the image's own system: numba's cache holds for these paths alone."""
+    with _laid_over(base, layer) as root:
+        _run_in(root, "python3 -m venv --without-pip /opt/venv")
+        _install_packages(root / "opt" / "venv", layer.with_name("source"))
+        # As pip does; in a read-only root nothing can be compiled later.
+        _run_in(root, "/opt/venv/bin/python -m compileall -q /opt/venv/lib")
+        _write(root / "opt" / "irt" / "cpu", f"export NUMBA_CPU_NAME={_CPU} NUMBA_CPU_FEATURES=\n")
+        (root / "opt" / "irt" / "kernels").mkdir()
+        _run_in(root, ". /opt/irt/cpu && NUMBA_CACHE_DIR=/opt/irt/kernels exec /opt/venv/bin/irt-engine warm-up")
+        script = (ROOT / "engine" / "irt-engine.sh").read_text()
+        _write(root / "usr" / "local" / "bin" / "irt-engine", script, 0o755)
+
+
+def _install_packages(venv: Path, source: Path) -> None:
+    """What engine/pyproject.toml asks for, in the versions of the lock, and the engine itself.
+
+    :param source: for a copy of the engine: setuptools builds beside what it packs.
+    """
+    packages = venv / "lib" / "python3.11" / "site-packages"
+    uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", sys.executable]
+    uv += ["--python-version", "3.11", "--link-mode", "copy", "--target", packages]
+    lock, project = ROOT / "requirements.txt", ROOT / "engine" / "pyproject.toml"
+    subprocess.run([*uv, "--only-binary", ":all:", "-c", lock, "-r", project, "--extra", "service"], check=True)
+    shutil.copytree(ROOT / "engine", source, ignore=shutil.ignore_patterns("*.pyc", "*.egg-info", "build"))
+    subprocess.run([*uv, "--no-deps", "--no-build-isolation", source], check=True)
+    shutil.rmtree(source)
     for file in (packages / "irt_engine").rglob("*"):
         os.utime(file, (1767225600, 1767225600))
-    _write(layer / "opt" / "irt" / "cpu", f"export NUMBA_CPU_NAME={_CPU} NUMBA_CPU_FEATURES=\n")
-    (layer / "opt" / "irt" / "kernels").mkdir()
-    command = '#!/bin/sh\nPYTHONPATH=/opt/venv/lib exec python3 -m irt_engine.cli "$@"\n'
-    _write(layer / "opt" / "venv" / "bin" / "irt-engine", command, 0o755)
-    script = (ROOT / "engine" / "irt-engine.sh").read_text()
-    _write(layer / "usr" / "local" / "bin" / "irt-engine", script, 0o755)
-    _compile_kernels(base, layer)
+    # The scripts begin with the path of the Python here.
+    command = (packages / "bin" / "irt-engine").read_text().partition("\n")[2]
+    _write(venv / "bin" / "irt-engine", f"#!/opt/venv/bin/python\n{command}", 0o755)
+    shutil.rmtree(packages / "bin")
 
 
-def _compile_kernels(base: Path, layer: Path) -> None:
-    """In the image's own system, which lies under the new layer for that long."""
+@contextmanager
+def _laid_over(base: Path, layer: Path) -> Iterator[Path]:
+    """The base with the layer on it; what is written goes into the layer."""
     root, work = layer.with_name("root"), layer.with_name("work")
-    for folder in (root, work):
-        folder.mkdir()
+    for folder in (root, work, layer):
+        folder.mkdir(parents=True)
     overlay = f"lowerdir={base},upperdir={layer},workdir={work}"
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", overlay, str(root)], check=True)
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", overlay, root], check=True)
     try:
-        warm = ". /opt/irt/cpu && NUMBA_CACHE_DIR=/opt/irt/kernels exec /opt/venv/bin/irt-engine warm-up"
-        subprocess.run(["chroot", str(root), "/bin/sh", "-c", warm], check=True)
+        yield root
     finally:
-        subprocess.run(["umount", str(root)], check=True)
+        subprocess.run(["umount", root], check=True)
     for folder in (root, work):
         shutil.rmtree(folder)
+
+
+def _run_in(root: Path, command: str) -> None:
+    subprocess.run(["chroot", root, "/bin/sh", "-c", command], check=True)
 
 
 def _archive(base: Path, layer: Path, archive: Path, name: str) -> None:

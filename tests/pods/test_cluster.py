@@ -1,0 +1,144 @@
+"""The cluster is what the other tests take it for: the worker's rights and no more, a volume, the engine's image."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+_IMAGE_USER = 10001
+# verb, resource, subresource, namespace
+MAY = [
+    ("create", "pods", "", "seedtest"),
+    ("get", "pods", "", "seedtest"),
+    ("delete", "pods", "", "seedtest"),
+    ("get", "pods", "log", "seedtest"),
+]
+MAY_NOT = [
+    ("create", "pods", "exec", "seedtest"),
+    ("get", "pods", "exec", "seedtest"),
+    ("get", "secrets", "", "seedtest"),
+    ("list", "secrets", "", "seedtest"),
+    ("create", "pods", "", "airflow"),
+    ("get", "pods", "", "airflow"),
+    ("create", "pods", "", "default"),
+    ("list", "pods", "", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def worker(cluster) -> client.ApiClient:
+    """Speaks to the cluster as Airflow's worker does."""
+    return config.new_client_from_config(str(cluster.kubeconfig))
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"), [(asked, True) for asked in MAY] + [(asked, False) for asked in MAY_NOT], ids=str
+)
+def test_rights_of_the_worker(worker, asked, allowed):
+    verb, resource, subresource, namespace = asked
+    attributes = {"verb": verb, "resource": resource, "subresource": subresource, "namespace": namespace}
+    review = {"spec": {"resourceAttributes": attributes}}
+    answer = client.AuthorizationV1Api(worker).create_self_subject_access_review(review)
+    assert answer.status.allowed is allowed
+
+
+def test_what_is_refused_is_refused_to_the_worker(worker):
+    """Asked for in earnest; the refusal says to whom."""
+    core = client.CoreV1Api(worker)
+    for refused in (
+        lambda: core.list_namespaced_secret("seedtest"),
+        lambda: core.create_namespaced_pod("airflow", pod("any", "any:1", "any")),
+        lambda: core.list_namespaced_pod("default"),
+    ):
+        with pytest.raises(client.ApiException) as error:
+            refused()
+        assert error.value.status == 403
+        assert "system:serviceaccount:airflow:airflow-worker" in json.loads(error.value.body)["message"]
+
+
+def test_the_kubeconfig_is_its_owners_alone(cluster):
+    assert cluster.kubeconfig.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_calibration_with_no_rights_to_spare(cluster, worker):
+    """By the engine's command in the engine's image; the worker makes the pod, reads its log and removes it."""
+    name = f"smoke-{uuid.uuid4().hex[:8]}"
+    folder = cluster.staging / name
+    results = folder / "results"
+    results.mkdir(parents=True)
+    results.chmod(0o1777)
+    simulate(folder / "x.parquet")
+    core = client.CoreV1Api(worker)
+    core.create_namespaced_pod(cluster.namespace, pod(name, cluster.image, cluster.claim))
+    try:
+        phase = ended(core, name, cluster.namespace)
+        log = core.read_namespaced_pod_log(name, cluster.namespace)
+    finally:
+        core.delete_namespaced_pod(name, cluster.namespace, grace_period_seconds=0)
+    assert phase == "Succeeded", log
+    assert "converged after" in log
+    result = results / "result.json"
+    assert len(json.loads(result.read_text())["item_params"]) == 10
+    assert result.stat().st_uid == _IMAGE_USER
+
+
+def simulate(answers: Path) -> None:
+    engine = Path(sys.executable).with_name("irt-engine")
+    subprocess.run([engine, "simulate", "--users", "200", "--items", "10", "--out", answers], check=True)
+    answers.chmod(0o644)
+
+
+def ended(core: client.CoreV1Api, name: str, namespace: str) -> str:
+    deadline = time.monotonic() + 120
+    while (status := core.read_namespaced_pod(name, namespace).status).phase not in {"Succeeded", "Failed"}:
+        assert time.monotonic() < deadline, status
+        time.sleep(0.3)
+    return status.phase
+
+
+def pod(name: str, image: str, claim: str) -> dict[str, Any]:
+    """As strict as Kubernetes can be asked to be; it has arguments and no command, as the operator's. The volume's
+    folder has its name.
+    """
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _IMAGE_USER,
+                "runAsGroup": _IMAGE_USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "base",
+                    "image": image,
+                    "args": ["calibrate", "/in/x.parquet", "--out", "/out/result.json"],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "staging", "mountPath": "/in", "subPath": name, "readOnly": True},
+                        {"name": "staging", "mountPath": "/out", "subPath": f"{name}/results"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "staging", "persistentVolumeClaim": {"claimName": claim}},
+            ],
+        },
+    }
