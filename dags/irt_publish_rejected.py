@@ -37,6 +37,7 @@ with DAG(
         "run_key": Param(
             type="string",
             minLength=3,
+            maxLength=300,
             title="Rejected run",
             description="The run key, <DAG run>/<bank>, as in irt.run.",
         )

@@ -30,17 +30,19 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["irt", "publish"],
-    render_template_as_native_obj=True,
     default_args=task_defaults(),
     params={
         "bank": Param(BANKS[0], type="string", enum=BANKS, title="Bank"),
         "run_key": Param(
             type="string",
             minLength=3,
+            maxLength=300,
             title="Run to return to",
             description="The run key, <DAG run>/<bank>, as in irt.run and mirt_fit_meta.run_id.",
         ),
-        "reason": Param(type="string", minLength=10, title="Why", description="Kept with the publication."),
+        "reason": Param(
+            type="string", minLength=10, maxLength=2000, title="Why", description="Kept with the publication."
+        ),
         "items_only": Param(
             False,
             type="boolean",
@@ -51,9 +53,9 @@ with DAG(
 ) as dag:
     RollbackOperator(
         task_id="roll_back",
-        # A key that looks like a number or a list must stay text.
-        bank="{{ params.bank | string }}",
-        run_key="{{ params.run_key | string }}",
-        reason="{{ params.reason | string }}",
+        # Not rendered as native objects: a key or a reason that looks like a number or a list stays text.
+        bank="{{ params.bank }}",
+        run_key="{{ params.run_key }}",
+        reason="{{ params.reason }}",
         items_only="{{ params.items_only }}",
     )

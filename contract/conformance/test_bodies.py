@@ -105,6 +105,7 @@ def test_kind_of_body_is_refused_before_the_key(client, contract):
         b'"\\ud800"',
         b"[" * 100_000,
         b'{"a":' * 100_000,
+        b'{"observations":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b"9" * 10_000,
     ],
 )
@@ -129,6 +130,11 @@ class TestForms:
         bomb = gzip.compress(request.read() + b" " * (byte_limit + 50 * 2**20), 1)
         headers = {"Content-Type": request.headers["content-type"], "Content-Encoding": "gzip"}
         contract.problem(post(client, content=bomb, headers=headers), 413, "too-large")
+
+    def test_pages_that_unpack_to_too_much(self, client, contract, byte_limit):
+        form = multipart({}, pa.table({"user_id": ["u" * byte_limit], "item_id": ["q"], "is_correct": [True]}))
+        assert len(form["files"]["observations"][1]) < byte_limit / 10
+        contract.problem(post(client, **form), 413, "too-large")
 
     def test_too_many_rows(self, client, contract, health):
         rows = health["limits"]["rows"] + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -65,13 +66,15 @@ def test_up_ends_without_leaving_a_process(tmp_path, sent):
         "sys.exit(up.run(Home(Path(sys.argv[1])).make(), say=lambda text: print(text, flush=True)))"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "irt")]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True, preexec_fn=heed_interrupts
+    )
     try:
         for line in process.stdout:
             if "Ctrl-C ends everything" in line:
                 break
         family = _family(process.pid)
-        names = [" ".join(p.cmdline()).replace("_", "-") for p in family]
+        names = [_command(p).replace("_", "-") for p in family]
         for part in ("postgres -D", "irt-engine", "scheduler", "api-server", "dag-processor", "triggerer"):
             assert [name for name in names if part in name], names
         process.send_signal(sent)
@@ -79,11 +82,24 @@ def test_up_ends_without_leaving_a_process(tmp_path, sent):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and any(_alive(p) for p in family):
             time.sleep(0.2)
-        assert [" ".join(p.cmdline()) for p in family if _alive(p)] == []
+        assert [_command(p) for p in family if _alive(p)] == []
     finally:
         if process.poll() is None:
             process.kill()
+        process.stdout.close()
     wait_until(lambda: not _left(tmp_path), seconds=20, what="the end of every process")
+
+
+def heed_interrupts() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and tests are such a thing at times."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _command(process: psutil.Process) -> str:
+    """Its arguments; of one that has ended meanwhile nothing."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def _alive(process: psutil.Process) -> bool:

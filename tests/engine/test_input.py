@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from irt_engine import InputError, Responses, Settings, calibrate, score, simulate
+from irt_engine.fields import Fields
 from irt_engine.priors import Prior, Priors
 from irt_engine.service.scoring import ScoreRequest
 
@@ -325,3 +326,13 @@ def test_simulated_answers_follow_their_model():
     assert simulate(50, 9, 4, seed=9).observations.equals(simulate(50, 9, 4, seed=9).observations)
     sparse = Responses.from_table(simulate(50, 9, 4, seed=9).observations)
     assert (np.diff(sparse.offsets) == 4).all()
+
+
+def test_a_million_wrong_entries_are_not_all_looked_at():
+    seen = []
+    request = Fields.of("", {"anchors": [7] * 1_000_000}, ("anchors",))
+    for entry in request.objects("anchors", ("item_id",)):
+        seen.append(entry.where)
+    with pytest.raises(InputError, match=r"anchors\[0\]: must be an object"):
+        request.raise_if_any()
+    assert len(seen) == len(request.errors) == 100

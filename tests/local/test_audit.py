@@ -75,9 +75,9 @@ def test_a_package_that_the_source_does_not_know(audited):
 
 
 def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
-    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl", "w") as file:
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
         file.writestr(f"{info}/METADATA", metadata + "".join(f"Requires-Dist: {need}\n" for need in needs))
         file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         file.writestr(f"{info}/RECORD", "")
@@ -86,13 +86,13 @@ def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
 @pytest.mark.parametrize(("version", "possible"), [("2.0", True), ("3.0", False), ("4.0", False)])
 def test_what_the_lock_can_take(tmp_path, monkeypatch, version, possible):
     for weaker in ("1.0", "2.0", "3.0"):
-        wheel(tmp_path, "irt-weak", weaker)
-    wheel(tmp_path, "irt-user", "1.0", "irt-weak<3")
+        wheel(tmp_path, "irtweak", weaker)
+    wheel(tmp_path, "irtuser", "1.0", "irtweak<3")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    (tmp_path / "requirements.in").write_text("irt-user\n")
-    (tmp_path / "requirements.txt").write_text(lock := "irt-user==1.0\nirt-weak==1.0\n")
-    assert audit.can_take(f"irt-weak=={version}", tmp_path) is possible
+    (tmp_path / "requirements.in").write_text("irtuser\n")
+    (tmp_path / "requirements.txt").write_text(lock := "irtuser==1.0\nirtweak==1.0\n")
+    assert audit.can_take(f"irtweak=={version}", tmp_path) is possible
     assert (tmp_path / "requirements.txt").read_text() == lock
 
 

@@ -126,7 +126,7 @@ def test_exams_without_a_session_of_their_own_are_left_out_and_counted(database,
 
 
 def test_topics_are_bound_not_pasted(database, tmp_path):
-    topic = "수학'); drop table question; -- %s %(x)s \"$1"
+    topic = "수학'); drop table question; -- \\' %s %(x)s \"$1"
     exam(database, [answer(i, True, topic=topic) for i in (1, 2, 3)])
     assert extract(a_run(tmp_path, bank={"topics": [topic]}))["responses"] == 3
     anchors(a_run(tmp_path, bank={"topics": [topic]}))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kubernetes.client import models as k8s
 
 from irt.errors import BadDataError, CalibrationFailedError, PermanentError, TransientError
+from irt.operators.calibrate import CalibrateOperator
+from irt.operators.extract import ANCHORS, RESPONSES
 from irt.pods.failure import failure_of, never_ran
-from irt.pods.settings import load_pod_settings, require_pods
+from irt.pods.settings import RESULTS, load_pod_settings, require_pods
+from irt.request import idempotency_key, staged_settings
 from irt.run import Run
 from tests.runs import a_run
 
@@ -155,3 +161,20 @@ def test_what_a_failed_pod_means(tmp_path, found, kind, told):
     assert str(failure).startswith("pod irt-math-x of bank math")
     assert told in str(failure)
     assert never_ran(found) == (found is not None and found.status.phase == "Pending")
+
+
+def test_a_result_that_is_a_link_is_not_followed(tmp_path, variable):
+    """The pod can write to the folder of its results, and could put there what leads the worker elsewhere."""
+    variable(GOOD | {"volume": {"claim": "c", "root": str(tmp_path)}})
+    run = a_run(tmp_path, bank={"runtime": "pod", "linking": {"method": "none"}})
+    table = pa.table({"user_id": ["u"], "item_id": ["1"], "is_correct": [True]})
+    with run.write_staged(RESPONSES) as file:
+        pq.write_table(table, file)
+    run.staged(ANCHORS).write_text("[]")
+    digest = idempotency_key(run, staged_settings(run), run.staged(RESPONSES)).rpartition(":")[2]
+    results = Path(run.staged(RESULTS).path)
+    results.mkdir()
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (results / f"result-{digest}.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(BadDataError, match=r"result-\w+.json is not a regular file"):
+        CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})

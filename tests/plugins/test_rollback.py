@@ -16,8 +16,9 @@ from tests.runs import END, a_run
 TOMORROW, NOON = END + timedelta(days=1), END + timedelta(days=1, hours=9)
 
 
-def roll_back(run_key="run-1/math", at=NOON, run_id="rollback-1", bank="math", **settings):
-    operator = RollbackOperator(task_id="roll_back", bank=bank, run_key=run_key, reason="keys were wrong", **settings)
+def roll_back(run_key="run-1/math", at=NOON, run_id="rollback-1", **settings):
+    settings = {"bank": "math", "reason": "keys were wrong"} | settings
+    operator = RollbackOperator(task_id="roll_back", run_key=run_key, **settings)
     dag_run = SimpleNamespace(run_id=run_id, run_after=at, triggering_user_name="kim")
     return operator.execute({"dag_run": dag_run})
 
@@ -119,3 +120,16 @@ def test_runs_that_cannot_be_returned_to(database, two_nights, tmp_path):
         roll_back()
     assert published(database) == before
     assert roll_back(items_only=True) == {"items": 3, "fit_meta": 1}
+
+
+def test_what_people_write_is_bound_not_pasted(database, tmp_path):
+    text = "x'; drop table mirt_fit_meta; -- \\' %s %(run_key)s $1 $$"
+    run = a_run(tmp_path, run_id=text)
+    whole_chain(database, run)
+    for form in ({"run_key": text}, {"run_key": run.run_key, "bank": text}):
+        with pytest.raises(BadDataError, match="drop table"):
+            roll_back(**form)
+    roll_back(run.run_key, run_id=f"{text}, later", reason=text)
+    newest = max(published(database)[2], key=lambda row: row[3])
+    assert newest[0] == f"{text}, later/math"
+    assert newest[1]["rollback"] == {"by": "kim", "reason": text, "from": run.run_key}

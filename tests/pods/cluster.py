@@ -99,10 +99,7 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
     apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
     subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
     # Until the controllers have made it, no pod is let into a new namespace.
-    _wait_for(
-        lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)),
-        "the namespace has no service account",
-    )
+    _wait_for(lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)), "no service account")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))

@@ -13,9 +13,12 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _SOURCES = ("engine/pyproject.toml", "engine/irt-engine.sh", "requirements.txt")
+# Read when it is loaded: the image is made by this text, whatever becomes of the file meanwhile.
+_THIS = Path(__file__).read_bytes()
 _CPU = "x86-64-v3"
 _USER = "10001:10001"
 
@@ -38,8 +41,8 @@ def build(base: Path, kept: Path) -> tuple[Path, str]:
 
 
 def _digest(base: Path) -> str:
-    sources = [ROOT / name for name in _SOURCES] + sorted((ROOT / "engine" / "src").rglob("*.py")) + [Path(__file__)]
-    digest = hashlib.sha256(str(base).encode())
+    sources = [ROOT / name for name in _SOURCES] + sorted((ROOT / "engine" / "src").rglob("*.py"))
+    digest = hashlib.sha256(str(base).encode() + _THIS)
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
@@ -101,37 +104,42 @@ def _run_in(root: Path, command: str) -> None:
 
 
 def _archive(base: Path, layer: Path, archive: Path, name: str) -> None:
-    layers = []
-    for folder in (base, layer):
-        packed = archive.with_name(f"{folder.name}.layer")
-        with tarfile.open(packed, "w") as tar:
-            for entry in sorted(os.listdir(folder)):
-                tar.add(folder / entry, arcname=entry, filter=_of_root)
-        layers.append((packed, _sha256(packed)))
-    config = {
+    layers = [_packed(folder, archive.with_name(f"{folder.name}.layer")) for folder in (base, layer)]
+    inside = [f"{digest}/layer.tar" for _, digest in layers]
+    draft = archive.with_suffix(".draft")
+    with tarfile.open(draft, "w") as tar:
+        for (packed, _), path in zip(layers, inside):
+            tar.add(packed, arcname=path)
+            packed.unlink()
+        _put(tar, "config.json", _config([digest for _, digest in layers]))
+        _put(tar, "manifest.json", [{"Config": "config.json", "RepoTags": [name], "Layers": inside}])
+    draft.rename(archive)
+
+
+def _config(digests: list[str]) -> dict[str, Any]:
+    """As engine/Dockerfile says, but for tini, which the base has not: the engine itself is the first process."""
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    return {
         "architecture": "amd64",
         "os": "linux",
         "config": {
             "User": _USER,
             "Entrypoint": ["irt-engine"],
             "WorkingDir": "/tmp",
-            "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
-                    "PYTHONUNBUFFERED=1"],
+            "Env": [f"{key}={value}" for key, value in environment.items()],
         },
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for _, digest in layers]},
-    }  # fmt: skip
-    draft = archive.with_suffix(".draft")
-    with tarfile.open(draft, "w") as tar:
-        for packed, digest in layers:
-            tar.add(packed, arcname=f"{digest}/layer.tar")
-            packed.unlink()
-        _put(tar, "config.json", config)
-        _put(
-            tar,
-            "manifest.json",
-            [{"Config": "config.json", "RepoTags": [name], "Layers": [f"{d}/layer.tar" for _, d in layers]}],
-        )
-    draft.rename(archive)
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
+    }
+
+
+def _packed(folder: Path, packed: Path) -> tuple[Path, str]:
+    with tarfile.open(packed, "w") as tar:
+        for entry in sorted(os.listdir(folder)):
+            tar.add(folder / entry, arcname=entry, filter=_of_root)
+    return packed, _sha256(packed)
 
 
 def _sha256(path: Path) -> str:

@@ -108,37 +108,27 @@ def pod(name: str, image: str, claim: str) -> dict[str, Any]:
     """As strict as Kubernetes can be asked to be; it has arguments and no command, as the operator's. The volume's
     folder has its name.
     """
-    return {
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _IMAGE_USER,
-                "runAsGroup": _IMAGE_USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "base",
-                    "image": image,
-                    "args": ["calibrate", "/in/x.parquet", "--out", "/out/result.json"],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                    "volumeMounts": [
-                        {"name": "tmp", "mountPath": "/tmp"},
-                        {"name": "staging", "mountPath": "/in", "subPath": name, "readOnly": True},
-                        {"name": "staging", "mountPath": "/out", "subPath": f"{name}/results"},
-                    ],
-                }
-            ],
-            "volumes": [
-                {"name": "tmp", "emptyDir": {}},
-                {"name": "staging", "persistentVolumeClaim": {"claimName": claim}},
-            ],
-        },
+    user = {"runAsNonRoot": True, "runAsUser": _IMAGE_USER, "runAsGroup": _IMAGE_USER}
+    rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "base",
+        "image": image,
+        "args": ["calibrate", "/in/x.parquet", "--out", "/out/result.json"],
+        "securityContext": rights,
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "staging", "mountPath": "/in", "subPath": name, "readOnly": True},
+            {"name": "staging", "mountPath": "/out", "subPath": f"{name}/results"},
+        ],
     }
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": user | {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "staging", "persistentVolumeClaim": {"claimName": claim}},
+        ],
+    }
+    return {"metadata": {"name": name}, "spec": spec}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 import pytest
 from pod_tasks import pods
 
 from local import demo
-from local.home import Home
+from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home
 from local.stack import DAG_ID, running_stack
 from tests.faults.processes import task_runners
 
@@ -27,7 +27,11 @@ def stack(cluster):
     variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 60}
     kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
     home = Home(cluster.staging / "airflow").make()
-    with running_stack(home) as running, pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as parts:
+        # Other tests' database and service are not this Airflow's.
+        for name in (DATABASE_CONNECTION, SERVICE_CONNECTION):
+            environment.delenv(name, raising=False)
+        running = parts.enter_context(running_stack(home))
         environment.setenv("AIRFLOW_VAR_IRT_PODS", json.dumps(variable))
         environment.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
         environment.setenv("IRT_RETRY_DELAY", "1")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import sys
 import threading
 import time
+from urllib.parse import quote
 
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contract.conformance.bodies import gzipped, multipart, wait_for
@@ -27,6 +31,27 @@ def test_parquet_that_is_damaged_inside(service, client, contract):
         assert str(service.folder) not in problem["detail"]
 
 
+def varint(number: int, length: int) -> bytes:
+    """A signed number as Parquet's footer has it, filled up to so many bytes."""
+    sevens = [(number * 2) >> shift & 0x7F for shift in range(0, 7 * length, 7)]
+    return bytes([*(seven | 0x80 for seven in sevens[:-1]), sevens[-1]])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process cannot be limited here")
+def test_parquet_that_unpacks_to_more_than_it_says(service, client, contract):
+    table = pa.table({"user_id": ["u" * 450 * 2**20], "item_id": ["q"], "is_correct": [True]})
+    pq.write_table(table, file := io.BytesIO(), compression="zstd", use_dictionary=False, write_statistics=False)
+    size = pq.read_metadata(file).row_group(0).column(0).total_uncompressed_size
+    honest = varint(size, 5)
+    assert file.getvalue().count(honest) == 1
+    lie = file.getvalue().replace(honest, varint(1000, 5))
+    assert pq.read_metadata(io.BytesIO(lie)).row_group(0).column(0).total_uncompressed_size == 1000
+    form = {**multipart({}, TABLE)["files"], "observations": ("o", lie, "application/vnd.apache.parquet")}
+    contract.problem(client.post("/irt/calibrate", files=form), 413, "too-large")
+    assert "worker died" not in service.log()
+    assert client.post("/irt/calibrate", **multipart({}, TABLE)).json()["type"] == "urn:irt:problem:calibration-failed"
+
+
 def test_body_that_stops_arriving(start_service, contract):
     service = start_service("--body-idle-seconds", "0.3")
 
@@ -36,6 +61,22 @@ def test_body_that_stops_arriving(start_service, contract):
         yield b"[]}"
 
     contract.problem(service.client.post("/irt/calibrate", content=stalled(), headers=JSON), 408, "request-timeout")
+
+
+def test_no_name_becomes_a_path(start_service):
+    """Nothing that a client names appears among the files, least of all outside."""
+    service, name = start_service(), "../../../evil"
+    table = pa.table({"user_id": [name], "item_id": [name], "is_correct": [True]})
+    form = multipart({"options": {"run_id": name}}, table)["files"]
+    form["observations"] = (name, *form["observations"][1:])
+    headers = {"Idempotency-Key": name, "Prefer": "respond-async"}
+    answer = service.client.post("/irt/calibrate", files=form, headers=headers)
+    assert answer.status_code == 202, answer.text
+    wait_for(lambda: service.client.get(answer.headers["location"]).json()["status"] == "failed")
+    jobs = list((service.folder / "state" / "jobs").iterdir())
+    assert [job.name for job in jobs] == [answer.json()["job_id"]]
+    assert not [path for path in service.folder.parent.rglob("*") if "evil" in path.name]
+    assert service.client.get(f"/irt/jobs/{quote(name, safe='')}").status_code == 404
 
 
 def test_nothing_refused_is_left_on_disk(service, client):

@@ -72,6 +72,9 @@ class Fields:
             self.refuse(name, value, "must be an array")
             return
         for index, entry in enumerate(value or ()):
+            # Millions of wrong entries are one mistake, and not worth a minute.
+            if len(self.errors) >= _MAX_LISTED:
+                return
             yield Fields.of(f"{self.path(name)}[{index}]", entry, names, self.errors)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None) -> str:

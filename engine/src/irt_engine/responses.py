@@ -86,7 +86,8 @@ class Responses:
             with pq.ParquetFile(source, read_dictionary=text) as file:
                 table = file.read(columns=list(COLUMNS))
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError):
+            # Arrow's lack of memory is both, and no fault that another file would not have.
+            if isinstance(error, (FileNotFoundError, MemoryError)):
                 raise
             raise InputError("observations", str(path), f"is not a Parquet file that can be read: {error}") from None
         return cls.from_table(table)

@@ -41,6 +41,8 @@ class RollbackOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
+        # As text, where it was rendered.
+        items_only = str(self.items_only) == "True"
         parameters = {
             "bank": self.bank,
             "run_key": self.run_key,
@@ -50,12 +52,12 @@ class RollbackOperator(BaseOperator):
         with ArrowPostgresHook(postgres_conn_id=self.conn_id).transaction() as cursor:
             cursor.execute(statement("publish/lock_bank"), parameters)
             current = self._current(cursor, parameters)
-            parameters |= self._target(cursor, parameters)
+            parameters |= self._target(cursor, parameters, items_only)
             who = getattr(dag_run, "triggering_user_name", None) or "unknown"
             parameters["rollback"] = json.dumps({"by": who, "reason": self.reason, "from": current})
             cursor.execute(statement("publish/plan_for_many"))
             files = {"items": "rollback/items", "abilities": "publish/abilities", "fit_meta": "rollback/fit_meta"}
-            if self.items_only:
+            if items_only:
                 del files["abilities"]
             done = {name: cursor.execute(statement(file), parameters).rowcount for name, file in files.items()}
             cursor.execute(statement("rollback/states"), parameters)
@@ -74,7 +76,7 @@ class RollbackOperator(BaseOperator):
             )
         return run_key
 
-    def _target(self, cursor: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _target(self, cursor: Any, parameters: dict[str, Any], items_only: bool) -> dict[str, Any]:
         """The end of the window and the model of the run to return to."""
         row = cursor.execute(statement("rollback/target"), parameters).fetchone()
         if row is None:
@@ -84,7 +86,7 @@ class RollbackOperator(BaseOperator):
             raise BadDataError(f"run_key: run {self.run_key!r} was never published (it is {state})")
         if not items:
             raise BadDataError(f"run_key: the items of run {self.run_key!r} are removed")
-        if not self.items_only and abilities != abilities_then:
+        if not items_only and abilities != abilities_then:
             raise BadDataError(
                 f"run_key: of run {self.run_key!r} {abilities} of {abilities_then} abilities are kept; "
                 "with items_only its item parameters can be returned to"

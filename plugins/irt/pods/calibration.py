@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from irt.errors import TransientError
+from irt.errors import BadDataError, TransientError
 from irt.operators.extract import RESPONSES
 from irt.pods.settings import REQUEST, RESULTS, pod_settings
 from irt.request import idempotency_key, staged_settings
@@ -49,13 +50,14 @@ class PodCalibration:
         self._pod = self._calibration_pod(digest, began)
         if self._result(digest).exists():
             self._task.log.info("The result of this very request is there already")
+            told = self._stage(digest, began)
             self._pod.remove_left(context)
-        else:
-            with run.write_staged(REQUEST, "w") as file:
-                json.dump(request, file)
-            _open_to_pod(run)
-            # Defers; returns where a pod of an earlier try has ended meanwhile.
-            self._pod.execute_async(context)
+            return told
+        with run.write_staged(REQUEST, "w") as file:
+            json.dump(request, file)
+        _open_to_pod(run)
+        # Defers; returns where a pod of an earlier try has ended meanwhile.
+        self._pod.execute_async(context)
         return self._stage(digest, began)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +100,9 @@ class PodCalibration:
             raise TransientError(
                 f"the pod succeeded, and {path} is not there: do workers and pods see the same volume or bucket?"
             )
+        if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
+            # A link would be followed here, where there is more to see than in the pod; a pipe never ends.
+            raise BadDataError(f"the pod's result {path} is not a regular file")
         return stage_result(self._run, path.read_bytes(), self._task.log, began=began)
 
 

@@ -9,25 +9,56 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses
-from irt_engine.service.limits import Limits
+from irt_engine.service.limits import MEBIBYTE, Limits
+from irt_engine.service.memory_limit import memory_for
 from irt_engine.service.observations import COLUMNS, check_row_count
-from irt_engine.service.problems import Problem, invalid, invalid_field
+from irt_engine.service.problems import Problem, invalid, invalid_field, unpacks_to_too_much
+
+# Of indices into the distinct ids, and of copies while they are sorted.
+_BYTES_PER_ROW = 64
 
 
 def read_parquet(path: Path, limits: Limits) -> Responses:
     """Read an uploaded file, after a look at its own description of what is in it.
 
-    :raise Problem: 413 for too many rows; 422 for a file that is not Parquet, or has not the columns.
+    :raise Problem: 413 for too many rows, or columns that unpack to too much; 422 for a file that is not Parquet, or
+        has not the columns.
     :raise InputError: when a value in it cannot be used.
     """
     try:
         metadata = pq.read_metadata(path)
         check_row_count(metadata.num_rows, limits.max_rows)
         _check_columns(metadata.schema.to_arrow_schema())
-        return Responses.from_parquet(path)
+        _check_sizes(metadata, limits)
+        with memory_for(_memory_bytes(limits)):
+            return Responses.from_parquet(path)
+    except MemoryError:
+        # What it says of its sizes was not true.
+        raise unpacks_to_too_much(limits.max_body_bytes) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         # What Arrow says names files of this machine.
         raise invalid_field("observations", "is not a Parquet file that can be read") from None
+
+
+def _check_sizes(metadata: pq.FileMetaData, limits: Limits) -> None:
+    """The pages of a column are compressed, each for itself: a file of a few kilobytes can hold an id of a gigabyte.
+
+    :raise Problem: 413 when the columns unpack to more than a body may.
+    """
+    unpacked, values = 0, dict.fromkeys(COLUMNS, 0)
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if chunk.path_in_schema in values:
+                unpacked += max(0, chunk.total_uncompressed_size)
+                values[chunk.path_in_schema] += max(0, chunk.num_values)
+    check_row_count(max(values.values()), limits.max_rows)
+    if unpacked > limits.max_body_bytes:
+        raise unpacks_to_too_much(limits.max_body_bytes)
+
+
+def _memory_bytes(limits: Limits) -> int:
+    """More than is needed for columns within the limits, whatever they hold."""
+    return 4 * limits.max_body_bytes + _BYTES_PER_ROW * limits.max_rows + 256 * MEBIBYTE
 
 
 def _check_columns(schema: pa.Schema) -> None:

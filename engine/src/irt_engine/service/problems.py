@@ -107,6 +107,10 @@ def body_too_large(max_bytes: int) -> Problem:
     return too_large(f"The body may have at most {max_bytes:,} bytes, compressed or not.")
 
 
+def unpacks_to_too_much(max_bytes: int) -> Problem:
+    return too_large(f"The observations may have at most {max_bytes:,} bytes, also when the Parquet file is unpacked.")
+
+
 def unsupported_media_type(detail: str, accepted: Mapping[str, str]) -> Problem:
     return Problem("unsupported-media-type", "Unsupported media type", 415, detail, headers=accepted)
 
