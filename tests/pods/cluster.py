@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
-import shlex
 import subprocess
 import time
 import uuid
@@ -19,11 +17,11 @@ import image
 import pytest
 import yaml
 from kubernetes import client, config
+from one_node import BESIDE, one_node
 
 from tests.deploy.manifests import DEPLOY, kubectl
 
 ROOT = Path(__file__).parents[2]
-BESIDE = ROOT.parent / "shared" / "kubernetes"
 NAMESPACE, AIRFLOW, CLAIM = "seedtest", "airflow", "irt-staging"
 _ACCOUNTS = ("airflow-worker", "airflow-triggerer")
 
@@ -54,7 +52,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         return
     if not BESIDE.exists():
         pytest.skip("no Kubernetes: neither IRT_TEST_KUBECONFIG nor ../shared/kubernetes is there")
-    with _one_node(folder) as (kubeconfig, state):
+    with one_node(folder) as (kubeconfig, state):
         archive, name = image.build(state / "img" / "python", ROOT / ".irt" / "pods")
         subprocess.run([state / "import-image.sh", archive], check=True, stdout=subprocess.DEVNULL)
         staging = folder / "staging"
@@ -62,30 +60,6 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         cluster = _prepared(kubeconfig, folder, image=name, claim=CLAIM, staging=staging)
         _bind(cluster)
         yield cluster
-
-
-@contextmanager
-def _one_node(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Its kubeconfig and its folder. One that runs already is used as it is, and goes on running."""
-    assert os.geteuid() == 0, "../shared/kubernetes starts a cluster only as root"
-    log = folder / "up.log"
-    try:
-        with log.open("w") as told:
-            done = subprocess.run([BESIDE / "up"], stdout=subprocess.PIPE, stderr=told, text=True, check=False)
-        assert done.returncode == 0, f"the cluster does not start:\n{log.read_text()[-3000:]}"
-        exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if "=" in word)
-        yield Path(exported["KUBECONFIG"]), Path(exported["K8S_ROOT"])
-    finally:
-        if _started(log.read_text()):
-            subprocess.run([BESIDE / "down"], check=True, stdout=subprocess.DEVNULL)
-
-
-def _started(told: str) -> bool:
-    """Whether `up` started a cluster, or a part of one before it failed.
-
-    Where another cluster has the ports it starts nothing, and `down` would take away what that one needs.
-    """
-    return "kube-apiserver already runs" not in told and re.search(r"^[a-z-]+ pid \d+$", told, re.MULTILINE) is not None
 
 
 def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:

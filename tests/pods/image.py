@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +33,17 @@ def build(base: Path, kept: Path) -> tuple[Path, str]:
     """
     digest = _digest(base)
     name, archive = f"docker.io/library/irt-engine:test-{digest}", kept / f"irt-engine-{digest}.tar"
-    if not archive.exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        layer = kept / "layer"
-        _install(base, layer)
-        _archive(base, layer, archive, name)
-        shutil.rmtree(layer)
+    kept.mkdir(parents=True, exist_ok=True)
+    # One at a time, and each in a folder of its own: of one that was killed a mount may be left.
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists():
+            for older in kept.glob("*.tar"):
+                older.unlink()
+            work = Path(tempfile.mkdtemp(dir=kept))
+            _install(base, work / "layer")
+            _archive(base, work / "layer", archive, name)
+            shutil.rmtree(work)
     return archive, name
 
 
