@@ -57,6 +57,8 @@ def prepare(postgres: EmbeddedPostgres, case: Case) -> str:
             server.execute(
                 psycopg.sql.SQL("comment on database {} is {}").format(psycopg.sql.Identifier(name), str(case))
             )
+    # One that was filled by an earlier version may lack what has been added since.
+    apply_schema(postgres.conninfo(name))
     with psycopg.connect(postgres.conninfo(name), autocommit=True) as connection:
         connection.execute(_FORGET_EARLIER)
     return name
