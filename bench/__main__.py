@@ -30,7 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     pipeline.add_argument("--abilities", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
     pipeline.add_argument(
-        "--upserts", type=int, default=50_000, metavar="N", help="abilities written row by row (default: %(default)s)"
+        "--upserts",
+        type=int,
+        metavar="N",
+        help="abilities written row by row (default: all; fewer are scaled, to too little)",
     )
     pipeline.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     arguments = parser.parse_args(argv)

@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The benchmark writes: never to a database that somebody has a connection to.
     for connection in (DATABASE_CONNECTION, SERVICE_CONNECTION):
         os.environ.pop(connection, None)
+    upserts = arguments.upserts or arguments.abilities
     console = Console(width=max(110, Console().width))
     told: dict[str, Any] = {}
     with running_stack(_home(), say=lambda text: None) as stack:
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         Night(stack, DATABASE, publication.BANK, run_id="imports", end=END).task("imports")
         for name in names:
             if name == PUBLICATION:
-                told[name] = publication.measure(stack, console, arguments.abilities, arguments.upserts)
+                told[name] = publication.measure(stack, console, arguments.abilities, upserts)
             else:
                 told[name] = chain.measure(stack, console, CASES[name], run_id=f"bench-{time.time_ns()}")
     if arguments.json:
