@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         "--upserts",
         type=int,
         metavar="N",
-        help="abilities written row by row (default: all; fewer are scaled, to too little)",
+        help="abilities written row by row (default: all)",
     )
     pipeline.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     arguments = parser.parse_args(argv)

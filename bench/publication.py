@@ -37,7 +37,7 @@ def measure(stack: Stack, console: Console, abilities: int, upserts: int) -> dic
     """Twice, each way: the first publication inserts, the second overwrites.
 
     :param upserts: rows of abilities that are written one by one; the time is scaled to all. The first of a million
-        cost half of what all do, since nothing of them is written back to disk yet.
+        took half as long a row as all of them did.
     """
     told: dict[str, Any] = {"abilities": abilities, "items": ITEMS, "upserts": upserts}
     with _database(stack) as connection:
