@@ -36,7 +36,6 @@ with DAG(
     status = StatusOperator(task_id="status", questions=["overview", "failed_checks"])
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))
     remove_old = RemoveOldOperator(task_id="remove_old", keep_days="{{ var.value.get('irt_keep_days', 30) }}")
-
     remove_pods = RemovePodsOperator(task_id="remove_pods")
 
     status >> last_calibration

@@ -10,8 +10,7 @@ renewed on purpose, a holiday took half of the users away. Then a person may pub
 3. `publish` does what it does every night; who and why are kept in `irt.run.approval` and in `mirt_fit_meta`.
 
 What is published is what was shown: a run that is loaded or judged anew meanwhile must be reviewed again. A run whose
-window ends before that of the bank's last publication is not
-published even so.
+window ends before that of the bank's last publication is not published even so.
 """
 
 from __future__ import annotations
@@ -44,7 +43,10 @@ with DAG(
     },
     default_args=task_defaults(),
 ) as dag:
-    review = ReviewRejectedOperator(task_id="review", run_key="{{ params.run_key | string }}")
+    # Not rendered as a native object: a key that looks like a number or a list stays text.
+    review = ReviewRejectedOperator(
+        task_id="review", run_key="{{ params.run_key }}", render_template_as_native_obj=False
+    )
 
     approve = ApprovalOperator(
         task_id="approve",

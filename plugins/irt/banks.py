@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from irt.sql import INCLUDE
+from irt.strict import StrictSettings, mistakes_of
 
 BANKS_FILE = INCLUDE / "banks.yaml"
 
@@ -24,12 +25,7 @@ class BanksError(ValueError):
     """banks.yaml cannot be used; the message names bank, field and value of every mistake."""
 
 
-class _Settings(BaseModel):
-    # strict: a quoted number or a number for a name is a slip of the pen, and is said instead of guessed at.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Linking(_Settings):
+class Linking(StrictSettings):
     """How the result is put on the scale of the anchors."""
 
     method: Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"] = "stocking_lord"
@@ -37,7 +33,7 @@ class Linking(_Settings):
     drift_z: Positive = 2.7
 
 
-class Minimum(_Settings):
+class Minimum(StrictSettings):
     """Below these numbers a bank is not calibrated (responses, users, items), or an item not (item_responses)."""
 
     responses: Annotated[int, Field(ge=1)] = 500
@@ -66,7 +62,7 @@ SEVERITY: dict[str, Literal["fail", "warn"]] = {
 }
 
 
-class Checks(_Settings):
+class Checks(StrictSettings):
     """Thresholds of the checks under include/sql/checks, and their severity where it is not that of `SEVERITY`."""
 
     min_a: Positive = 0.01
@@ -101,7 +97,7 @@ class Checks(_Settings):
         return self
 
 
-class Pod(_Settings):
+class Pod(StrictSettings):
     """What a calibration in a pod of its own may use."""
 
     cpu: Annotated[float, Field(gt=0, le=256)] = 2.0
@@ -109,7 +105,7 @@ class Pod(_Settings):
     minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
 
 
-class Bank(_Settings):
+class Bank(StrictSettings):
     """One bank: which answers belong to it, and how and where it is calibrated."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -153,7 +149,7 @@ def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
         try:
             bank = Bank.model_validate(entry)
         except ValidationError as error:
-            mistakes += [f"{label}: {_mistake(detail)}" for detail in error.errors(include_url=False)]
+            mistakes += [f"{label}: {mistake}" for mistake in mistakes_of(error)]
             continue
         if bank.name in banks:
             mistakes.append(f"{label}: name: {bank.name!r} is used twice")
@@ -193,11 +189,3 @@ def _shared(banks: dict[str, Bank]) -> list[str]:
 def _label(entry: Any, position: int) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     return f"bank {name!r}" if name is not None else f"bank number {position}"
-
-
-def _mistake(detail: dict[str, Any]) -> str:
-    field = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "missing" or not field:
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message}, got {detail['input']!r}"

@@ -25,13 +25,7 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             title="Banks",
             description="Which banks of include/banks.yaml to calibrate.",
         ),
-        "model": Param(
-            AS_CONFIGURED,
-            type="string",
-            enum=[AS_CONFIGURED, *MODELS],
-            title="Model",
-            description="Overrides the model of every chosen bank.",
-        ),
+        "model": _override(MODELS, "Model", "Overrides the model of every chosen bank."),
         "lookback_days": Param(
             60,
             type="integer",
@@ -55,19 +49,13 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             title="Most responses",
             description="0: no limit. Otherwise the most recent responses, as many as this, per bank.",
         ),
-        "linking_method": Param(
-            AS_CONFIGURED,
-            type="string",
-            enum=[AS_CONFIGURED, *LINKING_METHODS],
-            title="Linking method",
-            description="Overrides how every chosen bank is put on the scale of its anchors.",
+        "linking_method": _override(
+            LINKING_METHODS, "Linking method", "Overrides how every chosen bank is put on the scale of its anchors."
         ),
-        "runtime": Param(
-            AS_CONFIGURED,
-            type="string",
-            enum=[AS_CONFIGURED, *RUNTIMES],
-            title="Where to calibrate",
-            description="Overrides for every chosen bank whether the service calibrates or a pod of its own.",
+        "runtime": _override(
+            RUNTIMES,
+            "Where to calibrate",
+            "Overrides for every chosen bank whether the service calibrates or a pod of its own.",
         ),
         "dry_run": Param(
             False,
@@ -83,3 +71,8 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             "anchors keep theirs.",
         ),
     }
+
+
+def _override(choices: Iterable[str], title: str, description: str) -> Param:
+    """One of the choices, or what the bank says."""
+    return Param(AS_CONFIGURED, type="string", enum=[AS_CONFIGURED, *choices], title=title, description=description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime, timedelta
 
 import pytest
@@ -62,6 +63,17 @@ def test_forms_that_are_taken(bag):
     form = {"bank": "math", "run_key": "r/math", "reason": "the keys were wrong"}
     assert fill_in(bag.dags["irt_publish_rollback"], form) == form | {"items_only": False}
     assert fill_in(bag.dags["irt_publish_rejected"], {"run_key": "r/math"}) == {"run_key": "r/math"}
+
+
+@pytest.mark.parametrize("text", ["123", "1e5", "[1, 2]", "'quoted'", "None", "{{ 7 * 7 }}"])
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"), [("irt_publish_rollback", "roll_back"), ("irt_publish_rejected", "review")]
+)
+def test_what_is_written_into_a_form_stays_as_it_is(bag, dag_id, task_id, text):
+    task = copy.copy(bag.dags[dag_id].get_task(task_id))
+    task.render_template_fields({"params": {"bank": "math", "run_key": text, "reason": text, "items_only": False}})
+    assert task.run_key == text
+    assert getattr(task, "reason", text) == text
 
 
 def test_publish_rejected(bag):

@@ -133,6 +133,14 @@ def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
     ]
 
 
+def test_a_run_that_cannot_go_in_a_pod_is_refused_at_its_start(stack, first_run):
+    run_id = stack.api.trigger(DAG_ID, "manual__no-pods", {"banks": ["math"], "runtime": "pod"})
+    assert demo.follow(stack.api, run_id, print, stack.check) == "failed"
+    [plan] = [task for task in stack.api.tasks(DAG_ID, run_id) if task["task_id"] == "plan_runs"]
+    assert (plan["state"], plan["try_number"]) == ("failed", 1)
+    assert "runtime: pod: the variable irt_pods is not set" in "\n".join(stack.api.log(DAG_ID, run_id, plan))
+
+
 def test_a_dry_run_by_the_form(stack, first_run):
     before = published(stack)
     run_id = stack.api.trigger(DAG_ID, "manual__dry", {"banks": ["lsat7"], "dry_run": True, "model": "Rasch"})

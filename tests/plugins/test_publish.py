@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.errors import BadDataError, ChecksFailedError
 from irt.sql import SQL
-from tests.chain import CHECKS, check, load, publish, published, ready, stage, state, whole_chain
+from irt.staged_result import FIT, SECONDS
+from tests.chain import CHECKS, check, load, publish, published, ready, register, stage, state, whole_chain
 from tests.runs import END, a_run
 
 
@@ -38,6 +40,17 @@ def test_a_run_that_is_not_in_the_registry_is_not_loaded(database, tmp_path):
     with pytest.raises(BadDataError, match="run-1/math is not in the registry; clear extract_responses"):
         load(run)
     assert database.execute("select count(*) from irt.run_ability").fetchone() == (0,)
+
+
+def test_a_result_that_was_staged_before_seconds_had_a_place_of_their_own(database, tmp_path):
+    run = a_run(tmp_path)
+    register(database, run)
+    stage(run)
+    Path(run.staged(SECONDS).path).unlink()
+    fit = json.loads(run.staged(FIT).read_text())
+    run.staged(FIT).write_text(json.dumps(fit | {"seconds": 2.5}))
+    load(run)
+    assert database.execute("select timings ->> 'calibrate' from irt.run").fetchone() == ("2.5",)
 
 
 def test_a_publication_that_overwrites_stays_on_its_pages(database, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import yaml
 from kubernetes import client, config
 from one_node import BESIDE, one_node
 
+from local.processes import wait_until
 from tests.deploy.manifests import DEPLOY, kubectl
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,10 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
     apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
     subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
     # Until the controllers have made it, no pod is let into a new namespace.
-    _wait_for(lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)), "no service account")
+    wait_until(
+        lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)),
+        seconds=60, what="the namespace's service account",
+    )  # fmt: skip
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))
@@ -102,10 +105,10 @@ def _bind(cluster: Cluster) -> None:
     """A volume on this machine's folder, for one claim alone; of an earlier session's claim nothing is left."""
     core, name = cluster.admin, f"{CLAIM}-{uuid.uuid4().hex[:8]}"
     core.delete_collection_namespaced_persistent_volume_claim(NAMESPACE, field_selector=f"metadata.name={CLAIM}")
-    _wait_for(
+    wait_until(
         lambda: CLAIM not in _names(core.list_namespaced_persistent_volume_claim(NAMESPACE)),
-        "the claim of another session is in use: do its tests still run?",
-    )
+        seconds=60, what="the end of another session, which uses the claim,",
+    )  # fmt: skip
     for volume in core.list_persistent_volume().items:
         if volume.metadata.name.startswith(CLAIM) and volume.status.phase == "Released":
             core.delete_persistent_volume(volume.metadata.name)
@@ -117,10 +120,10 @@ def _bind(cluster: Cluster) -> None:
     core.create_persistent_volume({"metadata": {"name": name}, "spec": volume})
     claim = {"metadata": {"name": CLAIM}, "spec": spec | {"resources": {"requests": {"storage": "1Gi"}}}}
     core.create_namespaced_persistent_volume_claim(NAMESPACE, claim)
-    _wait_for(
+    wait_until(
         lambda: core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase == "Bound",
-        "the claim is not bound",
-    )
+        seconds=60, what="the claim",
+    )  # fmt: skip
 
 
 def _made(create: Callable[..., Any], *arguments: Any) -> None:
@@ -134,10 +137,3 @@ def _made(create: Callable[..., Any], *arguments: Any) -> None:
 
 def _names(found: Any) -> list[str]:
     return [each.metadata.name for each in found.items]
-
-
-def _wait_for(holds: Callable[[], Any], otherwise: str) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.5)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster, running_cluster
-from pod_tasks import pods
+from watching import pods, wait_for_none
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +46,4 @@ def settings(cluster, monkeypatch):
     yield change
     for pod in pods(cluster):
         cluster.admin.delete_namespaced_pod(pod.metadata.name, cluster.namespace, grace_period_seconds=0)
-    deadline = time.monotonic() + 60
-    while pods(cluster) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_for_none(cluster)

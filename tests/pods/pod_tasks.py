@@ -19,7 +19,6 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.extract import ANCHORS, RESPONSES
-from irt.pods.settings import SELECTOR
 from tests.runs import a_run
 
 
@@ -101,7 +100,3 @@ def go_on(run: Any, context: Context, deferred: TaskDeferred, event: dict[str, A
 def whole(run: Any, context: Context) -> dict[str, Any]:
     deferred = send(run, context)
     return go_on(run, context, deferred, wait(deferred))
-
-
-def pods(cluster: Any) -> list[Any]:
-    return cluster.admin.list_namespaced_pod(cluster.namespace, label_selector=SELECTOR).items

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
-from pod_tasks import Context, go_on, operator, pods, send, stage_responses, staged_run, wait, whole
+from pod_tasks import Context, go_on, operator, send, stage_responses, staged_run, wait, whole
+from watching import frozen_pod, pods, wait_for_none
 
 from irt.errors import CalibrationFailedError, TransientError
 from irt.operators.pod_removal import RemovePodsOperator
-from irt.pods.settings import RESULTS
 from irt.staged_result import ABILITIES, FIT, ITEMS
 
 
@@ -60,7 +59,7 @@ def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     second = send(run, Context(run, store, try_number=2))
     assert second.trigger.pod_name != first.trigger.pod_name
     assert go_on(run, Context(run, store, try_number=2), second, wait(second))["abilities"] == 400
-    assert len(list((run.staged(RESULTS)).iterdir())) <= 2
+    assert pods(cluster) == [], "the first one had nothing to work for"
 
 
 def test_data_that_cannot_be_calibrated(cluster, settings):
@@ -77,6 +76,15 @@ def test_too_little_memory(cluster, settings):
     run = staged_run(cluster.staging / "memory", pod={"memory": "40Mi"})
     with pytest.raises(CalibrationFailedError, match="needs more memory than 40Mi: raise pod.memory of the bank"):
         whole(run, Context(run))
+
+
+def test_too_little_time(cluster, settings):
+    run = staged_run(cluster.staging / "time", pod={"minutes": 1})
+    context = Context(run)
+    deferred = send(run, context)
+    with frozen_pod(), pytest.raises(CalibrationFailedError, match="did not end within 1 minutes"):
+        go_on(run, context, deferred, wait(deferred))
+    assert phase(cluster) == ["Failed"]
 
 
 def test_an_image_that_cannot_be_pulled(cluster, settings):
@@ -126,10 +134,3 @@ def test_pods_that_failed_are_removed_in_time(cluster, settings):
     assert removed(now + timedelta(hours=23)) == []
     assert len(removed(now + timedelta(hours=25))) == 1
     wait_for_none(cluster)
-
-
-def wait_for_none(cluster) -> None:
-    deadline = time.monotonic() + 60
-    while pods(cluster):
-        assert time.monotonic() < deadline, [pod.metadata.name for pod in pods(cluster)]
-        time.sleep(0.2)

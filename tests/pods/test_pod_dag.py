@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 
-import psutil
 import pytest
-from pod_tasks import pods
+from kubernetes.client import ApiClient
+from watching import frozen_pod, pods, wait_for
 
 from local import demo
 from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home
@@ -34,24 +32,39 @@ def stack(cluster):
         running = parts.enter_context(running_stack(home))
         environment.setenv("AIRFLOW_VAR_IRT_PODS", json.dumps(variable))
         environment.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
+        environment.setenv("IRT_CALIBRATION_POOL", "irt_calibrations")
         environment.setenv("IRT_RETRY_DELAY", "1")
         environment.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "10")
         environment.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL", "1")
         demo.load_data(running)
         running.api = running.start_airflow()
+        running.api.call("POST", "pools", json={"name": "irt_calibrations", "slots": 1, "include_deferred": True})
         running.api.pause(DAG_ID, False)
         yield running
 
 
-def finished(stack, run_id: str, conf: dict) -> dict[tuple[str, int], str]:
-    """The states of the run's tasks; it ended well."""
-    stack.api.trigger(DAG_ID, run_id, conf)
-    assert demo.follow(stack.api, run_id, print, stack.check) == "success"
-    return {(t["task_id"], t["map_index"]): t["state"] for t in stack.api.tasks(DAG_ID, run_id)}
+@pytest.fixture(scope="module")
+def both_banks(cluster, stack) -> tuple[dict[tuple[str, int], str], list[int], str]:
+    """A run of both banks in pods: the states of its tasks, how many pods there were at each look, and all that
+    Kubernetes was told of them.
+    """
+    at_once, told = [], ""
+
+    def look() -> None:
+        nonlocal told
+        stack.check()
+        there = pods(cluster)
+        at_once.append(sum(not pod.metadata.deletion_timestamp for pod in there))
+        told += json.dumps(ApiClient().sanitize_for_serialization(there))
+
+    stack.api.trigger(DAG_ID, "manual__pods", {"runtime": "pod"})
+    assert demo.follow(stack.api, "manual__pods", print, look) == "success"
+    states = {(t["task_id"], t["map_index"]): t["state"] for t in stack.api.tasks(DAG_ID, "manual__pods")}
+    return states, at_once, told
 
 
-def test_both_banks_in_pods(cluster, stack):
-    states = finished(stack, "manual__pods", {"runtime": "pod"})
+def test_both_banks_in_pods(cluster, stack, both_banks):
+    states = both_banks[0]
     for bank in (0, 1):
         assert {states[f"bank.{task}", bank] for task in ("calibrate", "load", "check", "publish")} == {"success"}
     with stack.database() as connection:
@@ -59,6 +72,18 @@ def test_both_banks_in_pods(cluster, stack):
     log = log_of(stack, "manual__pods", 1)
     assert "converged after" in log and "Calibration completed successfully" in log
     assert pods(cluster) == []
+
+
+def test_the_pool_limits_the_pods(both_banks):
+    assert max(both_banks[1]) == 1
+
+
+def test_pods_are_told_no_secret_and_nothing_of_airflow(stack, both_banks):
+    told = both_banks[2]
+    assert "/in/responses.parquet" in told
+    for secret in stack.home.secrets().values():
+        assert secret not in told
+    assert "AIRFLOW_" not in told
 
 
 def test_the_worker_dies_while_its_pod_runs(cluster, stack):
@@ -96,35 +121,6 @@ def test_what_is_failed_by_hand_takes_its_pod_with_it(cluster, stack, by):
         assert len(ending) == 1
     wait_for(lambda: not pods(cluster), "the end of the pod")
     wait_for(lambda: run_id not in stack.api.active_runs(DAG_ID), "the end of the run")
-
-
-@contextmanager
-def frozen_pod():
-    """The engine of the pod that is about to start does nothing in the block: it runs on this machine's node."""
-
-    def engine():
-        commands = {process: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
-        return [process for process, command in commands.items() if "/in/responses.parquet" in command]
-
-    if "IRT_TEST_KUBECONFIG" in os.environ:
-        pytest.skip("the pod's process is not to be seen here: it runs on another machine")
-    frozen = wait_for(engine, "the engine in the pod")
-    for process in frozen:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in frozen:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
-
-
-def wait_for(found, what: str):
-    """What is found; looked for as often as the machine can, since it may last for a moment only."""
-    deadline = time.monotonic() + 120
-    while not (value := found()):
-        assert time.monotonic() < deadline, what
-    return value
 
 
 def runner_of(stack, run_id: str):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 import requests
 from pod_tasks import Context, operator, send, staged_run, wait
 
 from irt.staged_result import ABILITIES, FIT, ITEMS
+from local.processes import wait_until
 
 TOKEN = "token-of-the-service-in-a-pod"
 POD = {
@@ -33,17 +33,17 @@ def service(cluster, monkeypatch):
     POD["spec"]["containers"][0]["image"] = cluster.image
     cluster.admin.create_namespaced_pod(cluster.namespace, POD)
     try:
-        address = None
-        deadline = time.monotonic() + 120
-        while not answers(address):
-            assert time.monotonic() < deadline, "the service does not start"
-            address = cluster.admin.read_namespaced_pod("irt-service", cluster.namespace).status.pod_ip
-            time.sleep(0.3)
+        wait_until(lambda: answers(address_of(cluster)), seconds=120, what="the service")
+        address = address_of(cluster)
         connection = {"conn_type": "http", "host": address, "port": 8000, "password": TOKEN}
         monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
         yield
     finally:
         cluster.admin.delete_namespaced_pod("irt-service", cluster.namespace, grace_period_seconds=0)
+
+
+def address_of(cluster) -> str | None:
+    return cluster.admin.read_namespaced_pod("irt-service", cluster.namespace).status.pod_ip
 
 
 def answers(address: str | None) -> bool:

@@ -1,4 +1,4 @@
--- Purpose: abilities, of which a run has as many as users, are loaded and published at the speed of the disk.
+-- Purpose: abilities, of which a run has as many as users, are loaded and published several times faster.
 -- Grain:   changes irt.run_ability and mirt_ability; their rows stay.
 
 -- Looking up the run for every single ability took two thirds of a load, which itself knows that its run is registered.

@@ -25,7 +25,10 @@ class LoadOperator(RunOperator):
     def execute(self, context: Any) -> dict[str, int]:
         run, timer = self.the_run, Timer()
         items, abilities = _table(run, ITEMS), _table(run, ABILITIES)
-        fit = _json(run, FIT) | {"seconds": _json(run, SECONDS)}
+        fit = _json(run, FIT)
+        # Of a run that was staged before these had a place of their own, they are in `fit`.
+        if run.staged(SECONDS).exists():
+            fit["seconds"] = _json(run, SECONDS)
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
         with self.database.arrow_transaction() as transaction:

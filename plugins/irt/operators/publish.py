@@ -31,8 +31,7 @@ class PublishOperator(RunOperator):
     :return: the numbers of rows published.
     :raise AirflowSkipException: a dry run, or a superseded one.
     :raise BadDataError: the run's checks have not passed and nobody approved it, whatever state its tasks were set to
-        by hand; or the approval lacks a name or a reason, or was of an earlier load of the
-        run.
+        by hand; or the approval lacks a name or a reason, or was of an earlier load of the run.
     """
 
     template_fields: Sequence[str] = ("run", "approval", "judged_at")

@@ -9,10 +9,11 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from airflow.sdk import ObjectStoragePath, Variable
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from irt.errors import BadDataError
 from irt.run import Run
+from irt.strict import StrictSettings, mistakes_of
 
 VARIABLE = "irt_pods"
 PART_OF = "irt-calibration"
@@ -26,11 +27,7 @@ _PINNED = re.compile(r"^[a-z0-9][a-z0-9./_:-]*?(:(?!latest$)[A-Za-z0-9_][A-Za-z0
 Name = Annotated[str, Field(pattern=_NAME)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Volume(_Settings):
+class Volume(StrictSettings):
     """A volume that workers and pods share.
 
     :ivar claim: the PersistentVolumeClaim, in the pods' namespace.
@@ -41,7 +38,7 @@ class Volume(_Settings):
     root: Annotated[str, Field(pattern=r"^/.")]
 
 
-class PodSettings(_Settings):
+class PodSettings(StrictSettings):
     """Where calibrations in pods run.
 
     :ivar image: the engine's, with a tag that is not `latest`, or a digest.
@@ -81,9 +78,7 @@ def load_pod_settings() -> PodSettings | None:
     try:
         return PodSettings.model_validate(json.loads(text))
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-        told = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}, got {m['input']!r}" for m in mistakes)
-        raise BadDataError(f"variable {VARIABLE}: {told}") from None
+        raise BadDataError(f"variable {VARIABLE}: {'; '.join(mistakes_of(error))}") from None
     except ValueError as error:
         raise BadDataError(f"variable {VARIABLE}: it is not JSON: {error}") from None
 
@@ -93,9 +88,9 @@ def require_pods(runs: Sequence[Run]) -> None:
 
     :raise BadDataError: why not.
     """
-    in_pods = [run for run in runs if run.runtime == "pod"]
-    for run in in_pods:
-        staged_for_pod(run, pod_settings())
+    for run in runs:
+        if run.runtime == "pod":
+            staged_for_pod(run, pod_settings())
 
 
 def pod_settings() -> PodSettings:
