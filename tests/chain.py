@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 
 from irt.banks import SEVERITY
 from irt.operators.check import CheckRunOperator
-from irt.operators.extract import ANCHORS, ExtractResponsesOperator
+from irt.operators.extract import ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.result import parse_result
-from irt.staged_result import ABILITIES, FIT, ITEMS, SECONDS
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, SECONDS
 from tests.runs import answer, exam
 
 CHECKS = sorted(SEVERITY)

@@ -14,9 +14,6 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.http.notifications.http import HttpNotifier
-from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import BaseHook
 from airflow.sdk.bases.notifier import BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -89,6 +86,8 @@ async def deadline_missed(context: Any = None, **_: Any) -> None:
 
     A run by hand or a backfill may have a logical date of long ago, and is late for nobody.
     """
+    from airflow.providers.common.compat.connection import get_async_connection
+
     run = (context or {}).get("dag_run") or {}
     if run.get("run_type", "scheduled") != "scheduled":
         return
@@ -123,10 +122,16 @@ def _nobody(alert: Alert) -> None:
 
 def _channel(alert: Alert, connection: Any) -> BaseNotifier:
     """How the connection wants it."""
+    # Imported when there is something to tell: they take longer than everything that a DAG file needs, and most tasks
+    # have nothing to tell.
     if connection.conn_type == "smtp":
+        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
         body = html.escape(alert.text).replace("\n", "<br>\n")
         receivers = connection.extra_dejson.get("to") or connection.login
         return SmtpNotifier(to=receivers, subject=alert.subject, html_content=body, smtp_conn_id=CONNECTION)
+    from airflow.providers.http.notifications.http import HttpNotifier
+
     return HttpNotifier(http_conn_id=CONNECTION, json={"text": alert.text, **asdict(alert)})
 
 

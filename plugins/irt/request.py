@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from airflow.sdk import ObjectStoragePath
 from requests_toolbelt import MultipartEncoder
 
 from irt.errors import BadDataError
-from irt.operators.extract import ANCHORS, RESPONSES
+from irt.responses import distinct_ids
 from irt.run import Run
+from irt.staging import ANCHORS, RESPONSES, read_json
 
 PARQUET = "application/vnd.apache.parquet"
 _LONGEST_KEY = 255
@@ -50,8 +50,7 @@ def staged_settings(run: Run) -> dict[str, Any]:
 
     :raise BadDataError: as `settings_of`.
     """
-    with run.staged(ANCHORS).open("r") as file:
-        return settings_of(run, json.load(file), distinct(run.staged(RESPONSES), "item_id"))
+    return settings_of(run, read_json(run.staged(ANCHORS)), distinct_ids(run.staged(RESPONSES), "item_id"))
 
 
 def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:
@@ -73,15 +72,6 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
         "linking": run.linking,
         "options": {"run_id": run.run_key, "min_item_responses": run.minimum["item_responses"]},
     }
-
-
-def distinct(path: ObjectStoragePath, column: str) -> set[str]:
-    """The distinct ids in a column (`user_id`, `item_id`) of staged responses."""
-    found: set[str] = set()
-    with path.open("rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=[column]):
-            found.update(pc.unique(batch.column(0)).to_pylist())
-    return found
 
 
 def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:

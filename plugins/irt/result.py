@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from irt.errors import BadDataError
 
-ITEMS = pa.schema(
+ITEM_SCHEMA = pa.schema(
     [
         ("run_key", pa.string()),
         ("item_id", pa.string()),
@@ -28,7 +28,7 @@ ITEMS = pa.schema(
         ("fit", pa.string()),
     ]
 )
-ABILITIES = pa.schema(
+ABILITY_SCHEMA = pa.schema(
     [
         ("run_key", pa.string()),
         ("user_id", pa.string()),
@@ -86,7 +86,7 @@ def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -
         "n_abilities": _count(meta["model_spec"], "n_users", "fit_meta.model_spec.", len(abilities)),
     }
     return CalibrationResult(
-        pa.Table.from_pylist(items, schema=ITEMS), pa.Table.from_pylist(abilities, schema=ABILITIES), fit
+        pa.Table.from_pylist(items, schema=ITEM_SCHEMA), pa.Table.from_pylist(abilities, schema=ABILITY_SCHEMA), fit
     )
 
 

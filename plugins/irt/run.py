@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
-from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
 from irt.banks import Bank
 from irt.errors import BadDataError
+from irt.staging import in_folder, remove_folder, run_folder, write_whole
 
 
 @dataclass(frozen=True)
@@ -51,49 +47,22 @@ class Run:
 
     def staged(self, name: str) -> ObjectStoragePath:
         """The address of one of the run's staged objects; its folder is the run's own."""
-        # Quoted and labelled, so that no name (not even "..") leaves the folder and none meets another's.
-        folder = self.staged_folder()
-        if folder.protocol == "file":
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
+        return in_folder(self.staged_folder(), name)
 
-    @contextmanager
-    def write_staged(self, name: str, mode: str = "wb") -> Iterator[IO[Any]]:
-        """Write one of the run's staged objects: whoever reads it finds the old one or the new one, whole.
-
-        A try that was given up and goes on all the same may write beside the next one.
-        """
-        path = self.staged(name)
-        if path.protocol != "file":
-            # Object stores show an object when it is closed.
-            with path.open(mode) as file:
-                yield file
-            return
-        draft = path.with_name(f"{name}.{uuid4().hex}")
-        try:
-            with draft.open(mode) as file:
-                yield file
-            os.replace(draft.path, path.path)
-        except BaseException:
-            Path(draft.path).unlink(missing_ok=True)
-            raise
+    def write_staged(self, name: str, mode: str = "wb") -> AbstractContextManager[IO[Any]]:
+        """Write one of the run's staged objects (see `staging.write_whole`)."""
+        return write_whole(self.staged(name), mode)
 
     def remove_staged(self) -> bool:
         """Remove the run's folder of staged objects, with all in it.
 
         :return: whether there was one.
         """
-        folder = self.staged_folder()
-        if not folder.exists():
-            return False
-        folder.fs.rm(folder.path, recursive=True)
-        return True
+        return remove_folder(self.staged_folder())
 
     def staged_folder(self) -> ObjectStoragePath:
         """The folder of the run's staged objects; it may not be there yet."""
-        labels = {"run": self.dag_run_id, "bank": self.bank}
-        parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
-        return ObjectStoragePath(self.staging).joinpath(*parts)
+        return run_folder(self.staging, dag_run_id=self.dag_run_id, bank=self.bank)
 
 
 def window(end: datetime, lookback_days: int) -> tuple[datetime, datetime]:

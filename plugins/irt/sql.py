@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from psycopg import sql
-
 # IRT_INCLUDE serves installations that keep plugins/ and include/ apart.
 INCLUDE = Path(os.environ.get("IRT_INCLUDE") or Path(__file__).resolve().parents[2] / "include")
 SQL = INCLUDE / "sql"
@@ -47,6 +45,7 @@ def literal(text: str, parameters: Mapping[str, Any]) -> str:
 
     :raise KeyError: when the statement names a parameter that is not given.
     """
+    from psycopg import sql
 
     def quoted(match: re.Match[str]) -> str:
         name = match.group(1)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from irt.operators.extract import RESPONSES
-from irt.request import distinct
-from irt.result import parse_result
+from irt.responses import distinct_ids
+from irt.result import CalibrationResult, parse_result
 from irt.run import Run
-
-ITEMS = "items.parquet"
-ABILITIES = "abilities.parquet"
-FIT = "fit.json"
-# Apart from the result, of which it is no part.
-SECONDS = "seconds.json"
+from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
 
 
 def stage_result(run: Run, body: bytes, log: Any, *, began: float | None, sent_run_id: bool = True) -> dict[str, Any]:
@@ -32,15 +25,29 @@ def stage_result(run: Run, body: bytes, log: Any, *, began: float | None, sent_r
     """
     result = parse_result(body, run_key=run.run_key, sent_run_id=sent_run_id)
     responses = run.staged(RESPONSES)
-    result.refuse_strangers(distinct(responses, "item_id"), distinct(responses, "user_id"))
+    result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
     for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
         with run.write_staged(name) as file:
             pq.write_table(table, file, compression="zstd")
-    with run.write_staged(FIT, "w") as file:
-        json.dump(result.fit, file)
-    with run.write_staged(SECONDS, "w") as file:
-        json.dump(began and round(time.time() - began, 3), file)
+    write_json(run.staged(FIT), result.fit)
+    write_json(run.staged(SECONDS), began and round(time.time() - began, 3))
     return _report(result.fit, log)
+
+
+def read_result(run: Run) -> CalibrationResult:
+    """What was staged; its `fit` holds how long the calibration took as well, as `seconds`.
+
+    :raise FileNotFoundError: nothing was.
+    """
+    tables = []
+    for name in (ITEMS, ABILITIES):
+        with run.staged(name).open("rb") as file:
+            tables.append(pq.read_table(file))
+    fit = read_json(run.staged(FIT))
+    # Of a run that was staged before these had a place of their own, they are in `fit`.
+    if run.staged(SECONDS).exists():
+        fit["seconds"] = read_json(run.staged(SECONDS))
+    return CalibrationResult(*tables, fit)
 
 
 def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 
 
 class Timer:
-    """Started when it is made."""
+    """Started when it is made: after what a task imports, which is no part of its work."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

@@ -22,7 +22,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.staging import ANCHORS, RESPONSES
+from local.postgres import DATABASE
 from tests.runs import END, a_run
 
 # The same examples in every run: a failure should belong to a change.
@@ -35,7 +37,7 @@ IN_WINDOW = END - timedelta(days=1)
 def database(postgres):
     """One for all examples, which empty its tables."""
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as server:
-        server.execute("create database bad_data template template_irt")
+        server.execute(f"create database bad_data template {DATABASE}")
     connection = json.dumps(postgres.airflow_connection() | {"schema": "bad_data"})
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_SEEDTEST_DB", connection)

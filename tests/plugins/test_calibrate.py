@@ -8,6 +8,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +17,9 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from irt.errors import BadDataError, CalibrationFailedError, PermanentError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
-from irt.operators.extract import ANCHORS, RESPONSES
-from irt.staged_result import ABILITIES, FIT, ITEMS
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, RESPONSES
 from irt.triggers.calibration import CalibrationJobTrigger
+from local.waiting import STILL
 from tests.runs import a_run
 from tests.scripted import Answer, scripted_server
 
@@ -85,7 +86,8 @@ def run(tmp_path):
 
 
 def operator(run, **settings) -> CalibrateOperator:
-    return CalibrateOperator(task_id="calibrate", run=run.to_dict(), **settings)
+    """By default one that leaves every wait to the trigger."""
+    return CalibrateOperator(task_id="calibrate", run=run.to_dict(), **{"in_place": 0, **settings})
 
 
 def events(job: str = "irt/jobs/j1", **settings) -> dict:
@@ -96,7 +98,7 @@ def events(job: str = "irt/jobs/j1", **settings) -> dict:
         async for event in trigger.run():
             return event.payload
 
-    return asyncio.run(asyncio.wait_for(first(), 20))
+    return asyncio.run(asyncio.wait_for(first(), STILL))
 
 
 def submit(run, **settings) -> TaskDeferred:
@@ -209,6 +211,33 @@ def test_a_job_is_waited_for_outside_the_worker(service, run):
     assert all(r.headers["Authorization"] == f"Bearer {TOKEN}" for r in service.asked("GET", JOB))
 
 
+def test_a_job_that_ends_soon_is_waited_for_in_place(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["GET", JOB] = [Answer(200, {"status": each}) for each in ("queued", "running", "succeeded")]
+    service.script["GET", RESULT] = Answer(200, a_result())
+    assert operator(run, in_place=600).execute({})["loglik"] == -3.2
+    assert len(service.asked("GET", JOB)) == 3
+    assert run.staged(FIT).exists()
+
+
+def test_a_job_that_fails_soon(service, run):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["GET", JOB] = Answer(200, {"status": "failed", "error": {"detail": "no item left"}})
+    with pytest.raises(CalibrationFailedError, match="no item left"):
+        operator(run, in_place=600).execute({})
+
+
+@pytest.mark.parametrize(
+    ("answer", "in_place"),
+    [(Answer(200, {"status": "running"}), 0.2), (Answer(503, {"title": "starting"}), 600), (Answer(401, {}), 600)],
+)
+def test_what_lasts_or_is_not_plain_is_left_to_the_trigger(service, run, answer, in_place):
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["GET", JOB] = answer
+    assert submit(run, in_place=in_place).trigger.endpoint == "irt/jobs/j1"
+    assert service.asked("GET", JOB)
+
+
 def test_the_service_may_be_away_for_a_while(service, run):
     service.script["GET", JOB] = [
         Answer(503, {"title": "starting"}),
@@ -303,9 +332,11 @@ def test_nobody_listens(run, monkeypatch):
 
 
 def test_a_service_that_hangs(service, run):
-    service.script["POST", "/irt/calibrate"] = Answer(200, a_result(), delay=3)
+    given_up = Event()
+    service.script["POST", "/irt/calibrate"] = Answer(200, a_result(), after=given_up)
     with pytest.raises(TransientError, match="cannot be reached"):
         operator(run, calibration_timeout=timedelta(seconds=0.5)).execute({})
+    given_up.set()
 
 
 def test_a_connection_that_is_cut(service, run):

@@ -4,66 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 from airflow.sdk.exceptions import TaskDeferred
 
+from contract.conformance.bodies import wait_for_job
 from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
-from irt.operators.extract import ANCHORS, RESPONSES
-from irt.staged_result import FIT
+from irt.staging import ANCHORS, FIT, RESPONSES
 from irt.triggers.calibration import CalibrationJobTrigger
-from local.processes import Command, Supervisor, wait_until
+from irt_engine import warm_up
+from local.waiting import STILL, wait_until
 from tests.runs import a_run
+from tests.service.service_harness import TOKEN, ServiceProcess
 
-TOKEN = "token-of-the-service-tests"
 
-
-class Service:
-    """`irt-engine serve` on one port, with a state folder that outlives it."""
-
-    def __init__(self, folder) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.supervisor = Supervisor(folder)
-
-    def start(self) -> None:
-        arguments = [sys.executable, "-m", "irt_engine.cli", "serve", "--port", str(self.port)]
-        arguments += ["--state-dir", str(self.folder / "state")]
-        self.supervisor.start(Command("service", arguments, env={"IRT_ENGINE_TOKEN": TOKEN}))
-        wait_until(self.answers, seconds=60, what="the service")
-
-    def answers(self) -> bool:
-        try:
-            return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def jobs(self) -> list[dict]:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        found = requests.get(f"http://127.0.0.1:{self.port}/irt/jobs", headers=headers, timeout=5).json()
-        return found["jobs"] if isinstance(found, dict) else found
+@pytest.fixture(scope="module")
+def running_service(tmp_path_factory) -> Iterator[ServiceProcess]:
+    # However long it takes to compile the kernels; the task waits only so long until its request is accepted.
+    warm_up()
+    process = ServiceProcess(tmp_path_factory.mktemp("service")).start()
+    # The connection names one address, also after a restart.
+    process.port = process.client.base_url.port
+    yield process
+    process.stop()
 
 
 @pytest.fixture
-def service(tmp_path, monkeypatch):
-    service = Service(tmp_path)
-    connection = {"conn_type": "http", "host": "127.0.0.1", "port": service.port, "password": TOKEN}
+def service(running_service, monkeypatch) -> Iterator[ServiceProcess]:
+    """One service for all tests; of the jobs of one, none goes on after it."""
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": running_service.port, "password": TOKEN}
     monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
-    service.start()
-    yield service
-    service.supervisor.stop()
+    if not running_service.running:
+        running_service.start()
+    yield running_service
+    running_service.end_jobs()
+
+
+def jobs(service) -> list[dict]:
+    return service.client.get("/irt/jobs").json()["jobs"]
 
 
 def stage(tmp_path, users: int, items: int = 60, each: int = 40, easy: int | None = None, **bank):
@@ -84,8 +71,14 @@ def stage(tmp_path, users: int, items: int = 60, each: int = 40, easy: int | Non
 
 def submit(run) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as deferred:
-        CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
+        CalibrateOperator(task_id="calibrate", run=run.to_dict(), in_place=0).execute({})
     return deferred.value
+
+
+def hold(service) -> None:
+    """The calibration that runs comes no further."""
+    for worker in service.workers():
+        worker.suspend()
 
 
 def resume(run, deferred: TaskDeferred, event: dict) -> dict:
@@ -98,59 +91,70 @@ async def _first_event(trigger: CalibrationJobTrigger) -> dict:
     raise AssertionError("the trigger ended without an event")
 
 
-def poll(deferred: TaskDeferred, meanwhile=lambda: None) -> dict:
+def poll(service, deferred: TaskDeferred, meanwhile=lambda: None) -> dict:
     """Run the trigger in a thread, as the triggerer does in a process, beside something else; returns its event."""
     _, fields = deferred.trigger.serialize()
-    trigger = CalibrationJobTrigger(**(fields | {"poll_interval": 0.2, "patience": 60}))
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: asyncio.run(asyncio.wait_for(_first_event(trigger), 120)))
-        meanwhile()
-        return waiting.result()
+    trigger = CalibrationJobTrigger(**(fields | {"poll_interval": 0.2, "patience": STILL}))
+    event: Future[dict] = Future()
+
+    def wait_for_it() -> None:
+        try:
+            event.set_result(asyncio.run(_first_event(trigger)))
+        except Exception as error:
+            event.set_exception(error)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
+    meanwhile()
+    wait_until(event.done, what="the event of the trigger", work=lambda: str(jobs(service)), check=service.check)
+    return event.result()
 
 
 def test_the_service_is_killed_and_restarted_while_the_trigger_polls(service, tmp_path):
-    run = stage(tmp_path, users=20_000)
+    run, before = stage(tmp_path, users=20_000), len(jobs(service))
     deferred = submit(run)
+    hold(service)
 
     def kill_and_restart() -> None:
-        wait_until(lambda: service.jobs()[0]["status"] == "running", seconds=30, what="the job", pause=0.01)
-        service.supervisor.kill("service", signal.SIGKILL)
-        assert not service.answers()
+        wait_for_job(service.client, f"/{deferred.kwargs['job']}", "running")
+        service.kill()
+        with pytest.raises(httpx.ConnectError):
+            service.client.get("/healthz")
         service.start()
 
-    event = poll(deferred, kill_and_restart)
+    event = poll(service, deferred, kill_and_restart)
     assert event["status"] == "succeeded"
     assert resume(run, deferred, event)["items"] == 60
     assert json.loads(run.staged(FIT).read_text())["metrics"]["converged"] is True
-    assert len(service.jobs()) == 1
+    assert len(jobs(service)) == before + 1
 
 
 def test_a_worker_that_died_after_submitting_finds_the_same_job(service, tmp_path):
-    run = stage(tmp_path, users=500)
+    run, known = stage(tmp_path, users=500), len(jobs(service))
     first, second = submit(run), submit(run)
     assert first.kwargs["job"] == second.kwargs["job"]
-    event = poll(second)
+    event = poll(service, second)
     assert resume(run, second, event)["items"] == 60
     # Once more after the end, as a cleared task does: still the same job, and the same bytes.
     before = run.staged("abilities.parquet").read_bytes()
     third = submit(run)
-    assert resume(run, third, poll(third))["items"] == 60
+    assert resume(run, third, poll(service, third))["items"] == 60
     assert run.staged("abilities.parquet").read_bytes() == before
-    assert len(service.jobs()) == 1
+    assert len(jobs(service)) == known + 1
 
 
 def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):
-    # Six million answers: the job must still run when the cancellation comes.
-    run = stage(tmp_path, users=100_000, each=60, model="3PL")
+    # The job must still run when the cancellation comes.
+    run = stage(tmp_path, users=20_000, each=60, model="3PL")
     deferred = submit(run)
+    hold(service)
     asyncio.run(deferred.trigger.on_kill())
-    wait_until(lambda: service.jobs()[0]["status"] == "cancelled", seconds=20, what="the cancellation")
-    event = poll(deferred)
+    wait_for_job(service.client, f"/{deferred.kwargs['job']}", "cancelled")
+    event = poll(service, deferred)
     with pytest.raises(TransientError, match="cancelled"):
         resume(run, deferred, event)
     again = submit(run)
     assert again.kwargs["job"] != deferred.kwargs["job"]
-    assert poll(again)["status"] == "succeeded"
+    assert poll(service, again)["status"] == "succeeded"
 
 
 def test_a_wrong_token_is_refused_at_once(service, tmp_path, monkeypatch):
@@ -167,4 +171,4 @@ def test_a_bank_that_cannot_be_linked_fails_with_the_numbers(service, tmp_path):
         json.dump(known, file)
     deferred = submit(run)
     with pytest.raises(CalibrationFailedError, match="at least 3 anchors; of the 3 given, 2 are"):
-        resume(run, deferred, poll(deferred))
+        resume(run, deferred, poll(service, deferred))

@@ -9,7 +9,7 @@ import pytest
 
 from irt.errors import StaleError
 from irt.operators.daily import CheckAgeOperator, RemoveOldOperator, StatusOperator
-from irt.operators.extract import RESPONSES
+from irt.staging import RESPONSES
 from tests.chain import check, ready, whole_chain
 from tests.plugins.test_rollback import roll_back
 from tests.runs import END, a_run

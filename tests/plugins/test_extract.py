@@ -12,7 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.errors import SchemaError
-from irt.operators.extract import ANCHORS, RESPONSES, ExtractAnchorsOperator, ExtractResponsesOperator, _sorted
+from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
+from irt.responses import _sorted
+from irt.staging import ANCHORS, RESPONSES
 from tests.runs import a_run, answer, exam
 
 

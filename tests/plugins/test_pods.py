@@ -12,11 +12,11 @@ from kubernetes.client import models as k8s
 
 from irt.errors import BadDataError, CalibrationFailedError, PermanentError, TransientError
 from irt.operators.calibrate import CalibrateOperator
-from irt.operators.extract import ANCHORS, RESPONSES
 from irt.pods.failure import failure_of, never_ran
-from irt.pods.settings import RESULTS, load_pod_settings, require_pods
+from irt.pods.settings import load_pod_settings, require_pods
 from irt.request import idempotency_key, staged_settings
 from irt.run import Run
+from irt.staging import ANCHORS, RESPONSES, RESULTS
 from tests.runs import a_run
 
 GOOD = {"image": "registry.example:5000/irt/irt-engine:1.0.0"}

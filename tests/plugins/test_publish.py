@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.errors import BadDataError, ChecksFailedError
 from irt.sql import SQL
-from irt.staged_result import FIT, SECONDS
+from irt.staging import FIT, SECONDS
 from tests.chain import CHECKS, check, load, publish, published, ready, register, stage, state, whole_chain
 from tests.runs import END, a_run
 

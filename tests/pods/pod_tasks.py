@@ -18,7 +18,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from irt.operators.calibrate import CalibrateOperator
-from irt.operators.extract import ANCHORS, RESPONSES
+from irt.staging import ANCHORS, RESPONSES
 from tests.runs import a_run
 
 
@@ -74,7 +74,7 @@ def stage_responses(run: Any, users: int, *, always_right: bool = False) -> None
 
 
 def operator(run: Any) -> CalibrateOperator:
-    return CalibrateOperator(task_id="calibrate", run=run.to_dict())
+    return CalibrateOperator(task_id="calibrate", run=run.to_dict(), in_place=0)
 
 
 def send(run: Any, context: Any) -> TaskDeferred:
@@ -89,7 +89,8 @@ def wait(deferred: TaskDeferred) -> dict[str, Any]:
             return event.payload
         raise AssertionError("the trigger ended without an event")
 
-    return asyncio.run(asyncio.wait_for(first(), 180))
+    # It ends with the pod, which has a time to start and a time to work.
+    return asyncio.run(first())
 
 
 def go_on(run: Any, context: Context, deferred: TaskDeferred, event: dict[str, Any]) -> dict[str, Any]:

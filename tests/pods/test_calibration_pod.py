@@ -8,15 +8,23 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from pod_tasks import Context, go_on, operator, send, stage_responses, staged_run, wait, whole
-from watching import frozen_pod, pods, wait_for_none
+from watching import frozen_pod, pods, wait_for, wait_for_none
 
 from irt.errors import CalibrationFailedError, TransientError
 from irt.operators.pod_removal import RemovePodsOperator
-from irt.staged_result import ABILITIES, FIT, ITEMS
+from irt.staging import ABILITIES, FIT, ITEMS
 
 
 def phase(cluster) -> list[str]:
     return [pod.status.phase for pod in pods(cluster)]
+
+
+def waiting_for(cluster) -> set[str]:
+    """Why pods do not run, in Kubernetes' words."""
+    statuses = [pod.status for pod in pods(cluster)]
+    states = [container.state for status in statuses for container in status.container_statuses or []]
+    conditions = [condition for status in statuses for condition in status.conditions or []]
+    return {state.waiting.reason for state in states if state.waiting} | {each.reason for each in conditions}
 
 
 def test_a_calibration_and_its_log(cluster, settings, capsys):
@@ -59,7 +67,8 @@ def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     second = send(run, Context(run, store, try_number=2))
     assert second.trigger.pod_name != first.trigger.pod_name
     assert go_on(run, Context(run, store, try_number=2), second, wait(second))["abilities"] == 400
-    assert pods(cluster) == [], "the first one had nothing to work for"
+    # The first one had nothing to work for.
+    wait_for_none(cluster)
 
 
 def test_data_that_cannot_be_calibrated(cluster, settings):
@@ -82,7 +91,7 @@ def test_too_little_time(cluster, settings):
     run = staged_run(cluster.staging / "time", pod={"minutes": 1})
     context = Context(run)
     deferred = send(run, context)
-    with frozen_pod(), pytest.raises(CalibrationFailedError, match="did not end within 1 minutes"):
+    with frozen_pod(cluster), pytest.raises(CalibrationFailedError, match="did not end within 1 minutes"):
         go_on(run, context, deferred, wait(deferred))
     assert phase(cluster) == ["Failed"]
 
@@ -90,16 +99,23 @@ def test_too_little_time(cluster, settings):
 def test_an_image_that_cannot_be_pulled(cluster, settings):
     settings(image="irt-engine:is-not-there", start_seconds=10)
     run = staged_run(cluster.staging / "image")
+    context = Context(run)
+    deferred = send(run, context)
+    # Only then do the seconds begin that it has to start.
+    wait_for(cluster, lambda: {"ErrImagePull", "ImagePullBackOff"} & waiting_for(cluster), "a failed pull")
     with pytest.raises(TransientError, match=r"could not start: (ErrImagePull|ImagePullBackOff)"):
-        whole(run, Context(run))
+        go_on(run, context, deferred, wait(deferred))
     wait_for_none(cluster)
 
 
 def test_a_pod_for_which_there_is_no_node(cluster, settings):
     settings(start_seconds=5)
     run = staged_run(cluster.staging / "pending", pod={"cpu": 200})
+    context = Context(run)
+    deferred = send(run, context)
+    wait_for(cluster, lambda: "Unschedulable" in waiting_for(cluster), "the scheduler's answer")
     with pytest.raises(TransientError, match="did not start: Unschedulable: .*Insufficient cpu"):
-        whole(run, Context(run))
+        go_on(run, context, deferred, wait(deferred))
     wait_for_none(cluster)
 
 

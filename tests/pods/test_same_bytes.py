@@ -7,9 +7,10 @@ import json
 import pytest
 import requests
 from pod_tasks import Context, operator, send, staged_run, wait
+from watching import versions
 
-from irt.staged_result import ABILITIES, FIT, ITEMS
-from local.processes import wait_until
+from irt.staging import ABILITIES, FIT, ITEMS
+from local.waiting import STILL, wait_until
 
 TOKEN = "token-of-the-service-in-a-pod"
 POD = {
@@ -33,7 +34,10 @@ def service(cluster, monkeypatch):
     POD["spec"]["containers"][0]["image"] = cluster.image
     cluster.admin.create_namespaced_pod(cluster.namespace, POD)
     try:
-        wait_until(lambda: answers(address_of(cluster)), seconds=120, what="the service")
+        wait_until(
+            lambda: answers(address_of(cluster)), what="the service", check=lambda: not_dead(cluster),
+            work=lambda: versions([pod_of(cluster)]),
+        )  # fmt: skip
         address = address_of(cluster)
         connection = {"conn_type": "http", "host": address, "port": 8000, "password": TOKEN}
         monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
@@ -42,13 +46,23 @@ def service(cluster, monkeypatch):
         cluster.admin.delete_namespaced_pod("irt-service", cluster.namespace, grace_period_seconds=0)
 
 
+def pod_of(cluster):
+    return cluster.admin.read_namespaced_pod("irt-service", cluster.namespace)
+
+
 def address_of(cluster) -> str | None:
-    return cluster.admin.read_namespaced_pod("irt-service", cluster.namespace).status.pod_ip
+    return pod_of(cluster).status.pod_ip
+
+
+def not_dead(cluster) -> None:
+    if pod_of(cluster).status.phase in {"Succeeded", "Failed"}:
+        log = cluster.admin.read_namespaced_pod_log("irt-service", cluster.namespace)
+        raise AssertionError(f"the service has ended:\n{log[-3000:]}")
 
 
 def answers(address: str | None) -> bool:
     try:
-        return bool(address) and requests.get(f"http://{address}:8000/healthz", timeout=2).ok
+        return bool(address) and requests.get(f"http://{address}:8000/healthz", timeout=(10, STILL)).ok
     except requests.RequestException:
         return False
 

@@ -1,40 +1,58 @@
-"""What the operators of a bank's chain share: they are given the run, and find the database."""
+"""What the operators share: they name their connections in one way, find the database, and are given the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from irt.hooks.postgres import ArrowPostgresHook
 from irt.run import Run
+
+if TYPE_CHECKING:
+    from irt.hooks.postgres import ArrowPostgresHook
 
 DATABASE = "seedtest_db"
 SERVICE = "r_irt"
 KUBERNETES = "kubernetes_default"
 
 
-class RunOperator(BaseOperator):
-    """A task of one bank's chain.
+class DatabaseOperator(BaseOperator):
+    """A task that works in the project's database.
 
-    :param run: the run, as `irt.run.Run.to_dict` gives it. (templated: it comes from the task that plans the runs)
-    :param postgres_conn_id: the Airflow connection of the database.
+    :param postgres_conn_id: the Airflow connection of the database. (templated)
     """
 
-    template_fields: Sequence[str] = ("run",)
-    ui_color = "#eef4fb"
+    template_fields: Sequence[str] = ("postgres_conn_id",)
 
-    def __init__(self, *, run: Any, postgres_conn_id: str = DATABASE, **kwargs: Any) -> None:
+    def __init__(self, *, postgres_conn_id: str = DATABASE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.run = run
         self.postgres_conn_id = postgres_conn_id
-
-    @property
-    def the_run(self) -> Run:
-        return Run.from_dict(self.run)
 
     @cached_property
     def database(self) -> ArrowPostgresHook:
+        # Not when the DAG file is parsed, which every task does: the provider alone takes longer than all of it.
+        from irt.hooks.postgres import ArrowPostgresHook
+
         return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id)
+
+
+class RunOperator(DatabaseOperator):
+    """A task of one bank's chain.
+
+    :param run: the run, as `irt.run.Run.to_dict` gives it. (templated: it comes from the task that plans the runs)
+    """
+
+    # By the name of the argument: by another, Airflow would not see upstream tasks in `partial(run=…)`.
+    template_fields: Sequence[str] = ("run", *DatabaseOperator.template_fields)
+    ui_color = "#eef4fb"
+
+    def __init__(self, *, run: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+
+    @cached_property
+    def parsed_run(self) -> Run:
+        """`run`, once it is rendered."""
+        return Run.from_dict(self.run)

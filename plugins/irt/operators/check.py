@@ -4,57 +4,40 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from airflow.providers.common.sql.operators.sql import SQLCheckOperator
-
 from irt.banks import SEVERITY
 from irt.errors import ChecksFailedError
-from irt.hooks.postgres import ArrowPostgresHook
-from irt.operators.base import DATABASE
+from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
 
 
-class CheckRunOperator(SQLCheckOperator):
+class CheckRunOperator(RunOperator):
     """Runs the SQL checks of a run, keeps every verdict, and accepts or rejects the run.
 
     Each statement answers one row, `passed`, `figure`, `threshold` and `finding`, and every one runs even after another
     failed: the morning after, all that is wrong should be known. A check of severity `warn` that fails is kept and
     shown like the others, and rejects nothing.
 
-    :param run: the run, as `irt.run.Run.to_dict` gives it. (templated)
     :param checks: names of the files under include/sql/checks, without `.sql`.
     :return: the numbers of checks passed and of warnings.
     :raise ChecksFailedError: naming each failed check and its finding; the run is marked rejected.
     """
 
-    template_fields: Sequence[str] = ("run", "conn_id")
-    ui_color = "#eef4fb"
-
-    def __init__(self, *, run: Any, checks: Sequence[str], conn_id: str = DATABASE, **kwargs: Any) -> None:
-        super().__init__(sql="", conn_id=conn_id, **kwargs)
-        self.run = run
+    def __init__(self, *, checks: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.checks = list(checks)
 
-    @cached_property
-    def _hook(self) -> ArrowPostgresHook:
-        return ArrowPostgresHook(postgres_conn_id=self.conn_id)
-
-    def get_db_hook(self) -> ArrowPostgresHook:
-        return self._hook
-
     def execute(self, context: Any) -> dict[str, int]:
-        run = Run.from_dict(self.run)
-        timer = Timer()
+        run, database, timer = self.parsed_run, self.database, Timer()
         parameters = self._parameters(run)
         severity = SEVERITY | run.checks.get("severity", {})
         verdicts = [self._judge(name, severity[name], parameters) for name in self.checks]
         failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
-        with self.get_db_hook().transaction() as cursor:
+        with database.transaction() as cursor:
             for verdict in verdicts:
                 cursor.execute(statement("load/record_check"), verdict)
             state = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
@@ -67,7 +50,7 @@ class CheckRunOperator(SQLCheckOperator):
     def _parameters(self, run: Run) -> dict[str, Any]:
         thresholds = {name: value for name, value in run.checks.items() if name != "severity"}
         known = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
-        previous = self.get_db_hook().get_first(statement("load/previous_publication"), known)
+        previous = self.database.get_first(statement("load/previous_publication"), known)
         self.log.info("Judging run %s; consumers read run %s before", run.run_key, previous[0] if previous else "none")
         return (
             known
@@ -79,7 +62,7 @@ class CheckRunOperator(SQLCheckOperator):
         )
 
     def _judge(self, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        row = self.get_db_hook().get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
+        row = self.database.get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
         passed, figure, threshold, finding = row or (False, None, None, "the run is not in the registry")
         word = "passed" if passed else ("FAILED" if severity == "fail" else "WARNING")
         self.log.log(

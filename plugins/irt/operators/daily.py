@@ -5,33 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-from airflow.providers.common.sql.operators.sql import BaseSQLOperator
-from airflow.sdk import BaseOperator
+from typing import TYPE_CHECKING, Any
 
 from irt.errors import StaleError
-from irt.hooks.postgres import ArrowPostgresHook
-from irt.operators.base import DATABASE
+from irt.operators.base import DatabaseOperator
 from irt.run import Run
 from irt.sql import statement
 
+if TYPE_CHECKING:
+    from irt.hooks.postgres import ArrowPostgresHook
 
-class StatusOperator(BaseSQLOperator):
+
+class StatusOperator(DatabaseOperator):
     """Writes the answers to the operators' questions to the log.
 
     :param questions: names of files under include/sql/status without parameters.
     """
 
-    def __init__(self, *, questions: Sequence[str], conn_id: str = DATABASE, **kwargs: Any) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+    def __init__(self, *, questions: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.questions = list(questions)
 
     def execute(self, context: Any) -> dict[str, int]:
-        hook = ArrowPostgresHook(postgres_conn_id=self.conn_id)
         counts = {}
         for name in self.questions:
-            columns, rows = _answer(hook, name)
+            columns, rows = _answer(self.database, name)
             self.log.info("%s: %s rows", name, len(rows))
             for row in rows:
                 self.log.info("%s", ", ".join(f"{k} {v}" for k, v in zip(columns, row, strict=True)))
@@ -39,7 +37,7 @@ class StatusOperator(BaseSQLOperator):
         return counts
 
 
-class CheckAgeOperator(BaseOperator):
+class CheckAgeOperator(DatabaseOperator):
     """Fails when a bank's last good calibration is too old.
 
     :param banks: names of the banks that are calibrated every night.
@@ -47,40 +45,39 @@ class CheckAgeOperator(BaseOperator):
     :raise StaleError: naming each such bank and its age.
     """
 
-    def __init__(self, *, banks: Sequence[str], max_hours: int = 24, conn_id: str = DATABASE, **kwargs: Any) -> None:
+    def __init__(self, *, banks: Sequence[str], max_hours: int = 24, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.banks, self.max_hours, self.conn_id = list(banks), max_hours, conn_id
+        self.banks, self.max_hours = list(banks), max_hours
 
     def execute(self, context: Any) -> None:
         as_of = context["dag_run"].run_after
         parameters = {"banks": json.dumps(self.banks), "as_of": as_of, "max_hours": self.max_hours}
-        rows = ArrowPostgresHook(postgres_conn_id=self.conn_id).get_records(statement("status/stale"), parameters)
+        rows = self.database.get_records(statement("status/stale"), parameters)
         if rows:
             raise StaleError("; ".join(_age(*row) for row in rows) + f" (at most {self.max_hours} hours)")
         self.log.info("all %s banks have a calibration of the last %s hours", len(self.banks), self.max_hours)
 
 
-class RemoveOldOperator(BaseOperator):
+class RemoveOldOperator(DatabaseOperator):
     """Removes abilities and staged objects of old runs; never those of the run that consumers read.
 
     :param keep_days: how long they are kept after the end of the run's window. (templated)
     :return: the numbers of runs, abilities and folders.
     """
 
-    template_fields: Sequence[str] = ("keep_days",)
+    template_fields: Sequence[str] = ("keep_days", *DatabaseOperator.template_fields)
 
-    def __init__(self, *, keep_days: Any, conn_id: str = DATABASE, **kwargs: Any) -> None:
+    def __init__(self, *, keep_days: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.keep_days, self.conn_id = keep_days, conn_id
+        self.keep_days = keep_days
 
     def execute(self, context: Any) -> dict[str, int]:
-        hook = ArrowPostgresHook(postgres_conn_id=self.conn_id)
         parameters = {"as_of": context["dag_run"].run_after, "keep_days": _days(self.keep_days)}
-        runs = hook.get_records(statement("maintain/old_runs"), parameters)
+        runs = self.database.get_records(statement("maintain/old_runs"), parameters)
         abilities = folders = 0
         for run_key, settings in runs:
             # One run at a time: what is done is done, however long the list.
-            with hook.transaction() as cursor:
+            with self.database.transaction() as cursor:
                 cursor.execute(statement("maintain/remove_abilities"), {"run_key": run_key})
                 abilities += cursor.rowcount
             folders += Run.from_dict(settings).remove_staged()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from irt.errors import BadDataError
 from irt.operators.base import RunOperator
-from irt.operators.extract import ANCHORS
 from irt.run import Run
-from irt.staged_result import ABILITIES, FIT, ITEMS, SECONDS
+from irt.staging import ANCHORS, read_json
 from irt.timer import Timer
 
 
@@ -23,15 +20,14 @@ class LoadOperator(RunOperator):
     """
 
     def execute(self, context: Any) -> dict[str, int]:
-        run, timer = self.the_run, Timer()
-        items, abilities = _table(run, ITEMS), _table(run, ABILITIES)
-        fit = _json(run, FIT)
-        # Of a run that was staged before these had a place of their own, they are in `fit`.
-        if run.staged(SECONDS).exists():
-            fit["seconds"] = _json(run, SECONDS)
+        from irt.staged_result import read_result
+
+        run, database, timer = self.parsed_run, self.database, Timer()
+        result = read_result(run)
+        items, abilities, fit = result.items, result.abilities, result.fit
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
-        with self.database.arrow_transaction() as transaction:
+        with database.arrow_transaction() as transaction:
             if not transaction.row("load/begin_result", key | {"result": json.dumps(fit)}):
                 raise BadDataError(
                     f"run {run.run_key} is not in the registry; clear extract_responses, which puts it there"
@@ -45,18 +41,8 @@ class LoadOperator(RunOperator):
         return {"items": items.num_rows, "abilities": abilities.num_rows}
 
 
-def _table(run: Run, name: str) -> Any:
-    with run.staged(name).open("rb") as file:
-        return pq.read_table(file)
-
-
-def _json(run: Run, name: str) -> Any:
-    with run.staged(name).open("r") as file:
-        return json.load(file)
-
-
 def _anchors_with_answers(run: Run, items: Any, fit: dict[str, Any]) -> int:
     """How many anchors the result should be linked by: those that were in the request."""
-    anchors = {item["item_id"] for item in _json(run, ANCHORS) if item["fixed"]}
+    anchors = {item["item_id"] for item in read_json(run.staged(ANCHORS)) if item["fixed"]}
     excluded = {str(row.get("item_id")) for row in fit["excluded"].get("items", [])}
     return len(anchors & (set(items.column("item_id").to_pylist()) | excluded))

@@ -34,14 +34,14 @@ class PublishOperator(RunOperator):
         by hand; or the approval lacks a name or a reason, or was of an earlier load of the run.
     """
 
-    template_fields: Sequence[str] = ("run", "approval", "judged_at")
+    template_fields: Sequence[str] = (*RunOperator.template_fields, "approval", "judged_at")
 
     def __init__(self, *, approval: Any = None, judged_at: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.approval, self.judged_at = approval, judged_at
 
     def execute(self, context: Any) -> dict[str, int]:
-        run, timer = self.the_run, Timer()
+        run, database, timer = self.parsed_run, self.database, Timer()
         if run.dry_run:
             raise AirflowSkipException("dry run: all checks passed, nothing is published")
         approval = _approval(self.approval) if self.approval else None
@@ -52,7 +52,7 @@ class PublishOperator(RunOperator):
             "window_end": run.window_end,
             "approval": json.dumps(approval),
         }
-        with self.database.transaction() as cursor:
+        with database.transaction() as cursor:
             cursor.execute(statement("publish/lock_bank"), parameters)
             self._require_passed(cursor, parameters)
             newer = cursor.execute(statement("publish/newer_publication"), parameters).fetchone()

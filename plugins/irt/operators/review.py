@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator
-
 from irt.errors import BadDataError
-from irt.hooks.postgres import ArrowPostgresHook
-from irt.operators.base import DATABASE
+from irt.operators.base import DatabaseOperator
 from irt.sql import statement
 
 # The XComs that hold the findings as Markdown, and when the run was judged.
 FINDINGS, JUDGED_AT = "findings", "judged_at"
 
 
-class ReviewRejectedOperator(BaseOperator):
+class ReviewRejectedOperator(DatabaseOperator):
     """Reads a rejected run and its failed checks from the registry.
 
     :param run_key: (templated)
@@ -25,16 +22,15 @@ class ReviewRejectedOperator(BaseOperator):
     :raise BadDataError: there is no such run, or it is not rejected.
     """
 
-    template_fields: Sequence[str] = ("run_key",)
+    template_fields: Sequence[str] = ("run_key", *DatabaseOperator.template_fields)
     ui_color = "#fdf1e3"
 
-    def __init__(self, *, run_key: str, conn_id: str = DATABASE, **kwargs: Any) -> None:
+    def __init__(self, *, run_key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.run_key, self.conn_id = run_key, conn_id
+        self.run_key = run_key
 
     def execute(self, context: Any) -> dict[str, Any]:
-        hook = ArrowPostgresHook(postgres_conn_id=self.conn_id)
-        rows = hook.get_records(statement("status/verdicts"), {"run_key": self.run_key})
+        rows = self.database.get_records(statement("status/verdicts"), {"run_key": self.run_key})
         if not rows:
             raise BadDataError(f"run_key: there is no run {self.run_key!r}, or it was never checked")
         state, settings, judged_at = rows[0][:3]

@@ -6,15 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator
-
 from irt.errors import BadDataError
-from irt.hooks.postgres import ArrowPostgresHook
-from irt.operators.base import DATABASE
+from irt.operators.base import DatabaseOperator
 from irt.sql import statement
 
 
-class RollbackOperator(BaseOperator):
+class RollbackOperator(DatabaseOperator):
     """Publishes an earlier run of a bank again, in one transaction, as a publication of its own.
 
     Items get the parameters that they had after that run's publication, users the abilities. `fitted_at` of the rows is
@@ -29,15 +26,12 @@ class RollbackOperator(BaseOperator):
     :raise BadDataError: the bank has no such run, it was never published, or its rows are removed.
     """
 
-    template_fields: Sequence[str] = ("bank", "run_key", "reason", "items_only")
+    template_fields: Sequence[str] = ("bank", "run_key", "reason", "items_only", *DatabaseOperator.template_fields)
     ui_color = "#fdf1e3"
 
-    def __init__(
-        self, *, bank: str, run_key: str, reason: str, items_only: Any = False, conn_id: str = DATABASE, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, bank: str, run_key: str, reason: str, items_only: Any = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bank, self.run_key, self.reason, self.items_only = bank, run_key, reason, items_only
-        self.conn_id = conn_id
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
@@ -49,7 +43,7 @@ class RollbackOperator(BaseOperator):
             "rollback_id": f"{dag_run.run_id}/{self.bank}",
             "at": dag_run.run_after,
         }
-        with ArrowPostgresHook(postgres_conn_id=self.conn_id).transaction() as cursor:
+        with self.database.transaction() as cursor:
             cursor.execute(statement("publish/lock_bank"), parameters)
             current = self._current(cursor, parameters)
             parameters |= self._target(cursor, parameters, items_only)

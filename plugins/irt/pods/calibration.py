@@ -1,23 +1,20 @@
-"""A calibration in a pod of its own: what is staged for it, and what becomes of its result."""
+"""A calibration in a pod of its own: what is staged for it, and what becomes of its result. Takes seconds to import."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from irt.errors import BadDataError, TransientError
-from irt.operators.extract import RESPONSES
-from irt.pods.settings import REQUEST, RESULTS, pod_settings
+from irt.pods.pod import CalibrationPod
+from irt.pods.settings import pod_settings
 from irt.request import idempotency_key, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
-
-if TYPE_CHECKING:
-    from irt.pods.pod import CalibrationPod
+from irt.staging import REQUEST, RESPONSES, RESULTS, write_json
 
 _DIGEST = 32
 
@@ -28,15 +25,12 @@ class PodCalibration:
     The pod is given the request that the service would be, and its result is staged in the same way. A worker that dies
     finds its pod again, and a result that is there already is not calculated twice.
 
-    The pod is a KubernetesPodOperator's, which is imported when a bank calibrates in a pod: two Kubernetes clients take
-    seconds to import, and every task of the DAG would.
-
     :param task: whose pod it is: it defers to `resume`, and writes the log.
     :param resume: the name of the task's method that goes on when the pod has ended.
     """
 
-    def __init__(self, run: Run, task: Any, *, conn_id: str, resume: str) -> None:
-        self._run, self._task, self._conn_id, self._resume = run, task, conn_id, resume
+    def __init__(self, run: Run, task: Any, *, kubernetes_conn_id: str, resume: str) -> None:
+        self._run, self._task, self._kubernetes_conn_id, self._resume = run, task, kubernetes_conn_id, resume
         self._pod: CalibrationPod | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -53,8 +47,7 @@ class PodCalibration:
             told = self._stage(digest, began)
             self._pod.remove_left(context)
             return told
-        with run.write_staged(REQUEST, "w") as file:
-            json.dump(request, file)
+        write_json(run.staged(REQUEST), request)
         _open_to_pod(run)
         # Defers; returns where a pod of an earlier try has ended meanwhile.
         self._pod.execute_async(context)
@@ -74,8 +67,6 @@ class PodCalibration:
             self._pod.on_kill()
 
     def _calibration_pod(self, digest: str, began: float) -> CalibrationPod:
-        from irt.pods.pod import CalibrationPod
-
         settings = pod_settings()
         longest = timedelta(minutes=self._run.pod["minutes"], seconds=2 * settings.start_seconds)
         return CalibrationPod(
@@ -86,7 +77,7 @@ class PodCalibration:
             digest=digest,
             resume=self._resume,
             task_id=self._task.task_id,
-            kubernetes_conn_id=self._conn_id,
+            kubernetes_conn_id=self._kubernetes_conn_id,
             execution_timeout=longest + timedelta(minutes=5),
             trigger_kwargs={"digest": digest, "began": began},
         )

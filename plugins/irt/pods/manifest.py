@@ -7,8 +7,9 @@ from typing import Any
 
 from kubernetes.client import models as k8s
 
-from irt.pods.settings import PART_OF, REQUEST, RESULTS, PodSettings, staged_for_pod
+from irt.pods.settings import PART_OF, PodSettings, staged_for_pod
 from irt.run import Run
+from irt.staging import REQUEST, RESULTS
 
 # The user of the engine's image.
 _USER = 10001

@@ -18,9 +18,6 @@ from irt.strict import StrictSettings, mistakes_of
 VARIABLE = "irt_pods"
 PART_OF = "irt-calibration"
 SELECTOR = f"app.kubernetes.io/part-of={PART_OF},app.kubernetes.io/component=calibration"
-# Staged objects of the request and of the results; the folder of these is all that a pod can write to.
-REQUEST = "request.json"
-RESULTS = "pod"
 _NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _PINNED = re.compile(r"^[a-z0-9][a-z0-9./_:-]*?(:(?!latest$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$")
 

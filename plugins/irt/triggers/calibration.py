@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,8 +12,8 @@ from airflow.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from irt.hooks.calibration import AsyncCalibrationHook
+from irt.job import judge
 
-_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _FIRST_PAUSE = 0.5
 
 
@@ -57,7 +56,7 @@ class CalibrationJobTrigger(BaseTrigger):
                 status, text = 0, f"{type(error).__name__}: {error}"
             if 0 < status < 500 and status not in {408, 425, 429}:
                 reached = time.monotonic()
-                event, progress = _judge(status, text)
+                event, progress = judge(status, text)
                 if event:
                     return event
                 if progress != shown:
@@ -86,21 +85,3 @@ def settling_time() -> float:
     again before that, the scheduler takes the late news for the end of the new part, and retries a task that is well.
     """
     return 2.0 * conf.getint("workers", "min_heartbeat_interval")
-
-
-def _judge(status: int, text: str) -> tuple[dict[str, str] | None, str]:
-    """What a job's representation means: the event it ends with, or the progress to show."""
-    if status in {404, 410}:
-        return {"status": "lost", "message": "the service does not know the job any more"}, ""
-    if status != 200:
-        return {"status": "refused", "message": f"HTTP {status}: {text[:500]}"}, ""
-    try:
-        job = json.loads(text)
-        state = job["status"]
-    except (ValueError, KeyError, TypeError):
-        return {"status": "refused", "message": f"not a job: {text[:200]!r}"}, ""
-    if state in _ENDED:
-        return {"status": state, "message": json.dumps(job.get("error"))}, ""
-    progress = job.get("progress") or {}
-    figures = ", ".join(f"{name} {value}" for name, value in progress.items() if value is not None)
-    return None, f"{state} {figures}".strip()

@@ -1,0 +1,42 @@
+"""Anchors and seeds: the items whose parameters `question.meta` knows, and what is wrong with those it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def read_anchors(rows: Iterable[Sequence[Any]], *, model: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Turn the rows of `extract/anchors` (item id, is it an anchor, a, b, c as text) into anchors and seeds.
+
+    :return: those whose parameters can be used, as the contract has them (`fixed`: an anchor); and for each other one
+        what is wrong with it.
+    """
+    known, faults = [], []
+    for item_id, is_anchor, *texts in rows:
+        params, fault = _params(*texts, model=model)
+        if fault:
+            kind = "anchor" if is_anchor else "seed"
+            faults.append(f"question {item_id}: meta.irt.{fault}; left out as {kind}")
+        else:
+            known.append({"item_id": item_id, "params": params, "fixed": is_anchor})
+    return known, faults
+
+
+def _params(a: str | None, b: str | None, c: str | None, *, model: str) -> tuple[dict[str, float], str | None]:
+    """The parameters as numbers, or the first fault: which field, which value."""
+    if a is None and model == "Rasch":
+        a = "1"
+    params = {}
+    for name, text in (("a", a), ("b", b), ("c", c)):
+        if text is None and name == "c":
+            continue
+        try:
+            value = float(text)
+        except (TypeError, ValueError):
+            return {}, f"{name} is {text!r}, not a number"
+        if not math.isfinite(value) or (name == "a" and value <= 0) or (name == "c" and not 0 <= value < 1):
+            return {}, f"{name} is {text!r}, out of range"
+        params[name] = value
+    return params, None

@@ -1,0 +1,151 @@
+"""A calibration at the calibration service: what is sent, how its job is waited for, and what becomes of its result."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from datetime import timedelta
+from typing import Any
+
+from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
+from irt.hooks.calibration import CalibrationHook
+from irt.job import judge
+from irt.request import Accepts, idempotency_key, staged_settings, write_body
+from irt.run import Run
+from irt.staged_result import stage_result
+from irt.staging import RESPONSES
+
+_ENDPOINT = "irt/calibrate"
+_LARGEST_IN_MEMORY = 1 << 20
+# Seconds in which a service that knows jobs must have read and checked a request.
+_LONGEST_SUBMISSION = 300.0
+# Pauses between the worker's own looks at a job, in seconds.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+class ServiceCalibration:
+    """Sends the staged responses to the service and stages its result.
+
+    :param task: whose calibration it is: it defers to `resume`, and writes the log.
+    :param resume: the name of the task's method that goes on when the job has ended.
+    :param poll_interval: longest pause between two looks at the job, in seconds.
+    :param in_place: how long the worker itself waits for the job, in seconds.
+    :param longest: how long a calibration may take.
+    """
+
+    def __init__(
+        self, run: Run, task: Any, *, http_conn_id: str, resume: str, poll_interval: float, in_place: float,
+        longest: timedelta,
+    ) -> None:  # fmt: skip
+        self._run, self._task, self._http_conn_id, self._resume = run, task, http_conn_id, resume
+        self._poll_interval, self._in_place, self._longest = poll_interval, in_place, longest
+        self._job: str | None = None
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Asks for the calibration, and defers unless it ends soon or the service answers with the result.
+
+        :return: the figures of the fit.
+        :raise RequestRefusedError, TransientError: the service refused, or is away or overloaded.
+        :raise BadDataError: it did not answer as the contract says.
+        """
+        run, began = self._run, time.time()
+        accepts = self._ask_health()
+        response = self._submit(accepts)
+        if response.status_code == 200:
+            sent_run_id = accepts.contract is not None
+            return stage_result(run, response.content, self._task.log, began=began, sent_run_id=sent_run_id)
+        self._job = self._hook("GET").endpoint_of(_location(response), response.url)
+        self._task.log.info("R IRT service runs the calibration as job %s", self._job)
+        known = {"job": self._job, "contract": accepts.contract, "began": began}
+        if event := self._wait_in_place():
+            return self.resume(event, **known)
+        self._defer(known)
+        raise AssertionError("defer() does not return")
+
+    def resume(self, event: dict[str, str], *, job: str, contract: str | None, began: float | None) -> dict[str, Any]:
+        """Goes on when the job has ended: fetches its result.
+
+        :return: the figures of the fit.
+        :raise CalibrationFailedError: the job failed.
+        :raise RequestRefusedError, TransientError: the job cannot be asked for, is lost, or was cancelled.
+        :raise BadDataError: the result is not what the contract says.
+        """
+        status, message = event["status"], event.get("message", "")
+        if status in {"lost", "unreachable", "cancelled"}:
+            raise TransientError(f"calibration job {job}: {status}: {message}")
+        if status == "refused":
+            raise RequestRefusedError(f"calibration job {job}: {message}")
+        if status != "succeeded":
+            raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
+        body = self._hook("GET").call(f"{job}/result", timeout=600).content
+        return stage_result(self._run, body, self._task.log, began=began, sent_run_id=contract is not None)
+
+    def on_kill(self) -> None:
+        """Cancels the job, if there is one by now."""
+        if self._job:
+            self._hook("DELETE").call(self._job, timeout=20)
+            self._task.log.info("calibration job %s cancelled because its task was", self._job)
+
+    def _wait_in_place(self) -> dict[str, str] | None:
+        """The event that the job ended with, if it did so soon; whatever is not plain is left to the trigger."""
+        until, pause = time.monotonic() + self._in_place, _FIRST_PAUSE
+        while time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            try:
+                answer = self._hook("GET").call(self._job)
+            except (TransientError, RequestRefusedError):
+                return None
+            event, _ = judge(answer.status_code, answer.text)
+            if event:
+                return event
+        return None
+
+    def _defer(self, known: dict[str, Any]) -> None:
+        # Its client is another than the worker's, and is imported where a job lasts.
+        from irt.triggers.calibration import CalibrationJobTrigger
+
+        self._task.defer(
+            trigger=CalibrationJobTrigger(self._http_conn_id, self._job, self._poll_interval),
+            method_name=self._resume,
+            kwargs=known,
+            timeout=self._longest,
+        )
+
+    def _hook(self, method: str) -> CalibrationHook:
+        return CalibrationHook(method=method, http_conn_id=self._http_conn_id)
+
+    def _ask_health(self) -> Accepts:
+        try:
+            return Accepts.from_health(self._hook("GET").call("healthz").json())
+        # A service that has no such page, or says nothing on it that we know, still gets the plain form.
+        except (RequestRefusedError, ValueError):
+            return Accepts()
+
+    def _submit(self, accepts: Accepts) -> Any:
+        run = self._run
+        responses = run.staged(RESPONSES)
+        settings = staged_settings(run)
+        self._task.log.info(
+            "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
+            run.model, settings["linking"]["method"], len(settings["anchors"]), run.run_key,
+        )  # fmt: skip
+        headers = {
+            "Prefer": "respond-async",
+            "Idempotency-Key": idempotency_key(run, settings, responses),
+            "Accept": "application/json",
+        }
+        with tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
+            body, described = write_body(responses, settings, accepts, scratch)
+            # A service without jobs answers when it has calibrated; one with jobs at once, and a retry finds its job.
+            seconds = self._longest.total_seconds()
+            if accepts.contract is not None:
+                seconds = min(seconds, _LONGEST_SUBMISSION)
+            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers | described, timeout=(20, seconds))
+
+
+def _location(response: Any) -> str:
+    location = response.headers.get("Location")
+    if response.status_code != 202 or not location:
+        raise BadDataError(f"the calibration service answered {response.status_code} without a Location to poll")
+    return location
