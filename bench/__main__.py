@@ -36,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         help="abilities written row by row (default: all)",
     )
     pipeline.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    demo = commands.add_parser("demo", help="the demo and the parsing of the DAG, against another commit")
+    demo.add_argument("--against", default="HEAD~1", metavar="COMMIT", help="default: %(default)s")
+    demo.add_argument("--runs", type=int, default=3, metavar="N", help="of each, in turn (default: %(default)s)")
+    demo.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "engine":
@@ -46,6 +50,10 @@ def main(argv: list[str] | None = None) -> int:
             from bench import services as compared
 
             return compared.run(arguments.cases)
+        if arguments.command == "demo":
+            from bench import demo as demonstrated
+
+            return demonstrated.run(arguments)
         if arguments.command == "pipeline":
             from bench import pipeline as nightly
 

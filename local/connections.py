@@ -23,8 +23,6 @@ from psycopg.conninfo import conninfo_to_dict
 # The Secrets of the job that this replaces, and the key in each.
 DATABASE_SECRET, DATABASE_KEY = "seedtest-db-credentials", "DATABASE_URL"
 TOKEN_SECRET, TOKEN_KEY = "r-irt-credentials", "token"
-NAMESPACE = "seedtest"
-SERVICE = "http://r-irt-plumber.seedtest.svc.cluster.local:80"
 MANIFEST_NAME = "airflow-irt-connections"
 
 _ENCODE = "(characters such as @ / : # in a password must be percent-encoded)"

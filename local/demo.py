@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,9 +14,9 @@ from local.airflow_api import AirflowApi
 from local.home import Home
 from local.schema import apply_schema, database_conninfo
 from local.stack import DAG_ID, Stack, StackError, running_stack
+from local.waiting import wait_until
 
 _SHOWN = frozenset({"success", "failed", "skipped", "upstream_failed", "removed", "up_for_retry"})
-_RUN_SECONDS = 600
 _PREFIX = "demo__"
 
 
@@ -24,7 +25,7 @@ def run(
 ) -> int:
     """Run the demo.
 
-    :param service: which calibration service, of `stack.SERVICES`.
+    :param service: which calibration service, of `arguments.SERVICES`.
     :return: the exit code: 0 when every task did well.
     :raise StackError: when something does not start, or the database holds real answers.
     """
@@ -32,16 +33,17 @@ def run(
     if json_file and not json_file.absolute().parent.is_dir():
         raise StackError(f"--json {json_file}: there is no folder {json_file.absolute().parent}")
     with running_stack(home, say, service) as stack:
-        load_data(stack)
         started = time.monotonic()
-        api = stack.start_airflow()
+        stack.launch_airflow()
+        load_data(stack)
+        api = stack.wait_for_airflow()
         say(f"Airflow runs ({time.monotonic() - started:.1f} s)\n")
         end_interrupted(api, say)
         run_id = datetime.now(timezone.utc).strftime(f"{_PREFIX}%Y-%m-%dT%H:%M:%S.%f")
         api.pause(DAG_ID, False)
         api.trigger(DAG_ID, run_id)
         say(f"Run {run_id} of {DAG_ID}:")
-        state = follow(api, run_id, say, stack.check)
+        state = follow(stack, run_id, say)
         if state != "success":
             show_failures(api, run_id, say)
         with stack.database() as connection:
@@ -65,7 +67,8 @@ def load_data(stack: Stack) -> None:
                 f"the database holds rows that are not the demo's ({rows}); the demo does not touch it. "
                 "Use ./irt up to run Airflow on this database"
             )
-        apply_schema(database_conninfo(stack.postgres, owner=True))
+        if stack.external_database:
+            apply_schema(database_conninfo(stack.postgres, owner=True))
         loaded = demo_data.load(connection, demo_data.midnight())
     stack.say(f"Demo data loaded: {loaded['exams']} exams, {loaded['questions']} questions")
 
@@ -80,34 +83,35 @@ def end_interrupted(api: AirflowApi, say: Callable[[str], None]) -> None:
             say(f"Run {run_id} was interrupted and goes on first")
 
 
-def follow(
-    api: AirflowApi,
-    run_id: str,
-    say: Callable[[str], None],
-    check: Callable[[], None] = lambda: None,
-    dag_id: str = DAG_ID,
-) -> str:
+def follow(stack: Stack, run_id: str, say: Callable[[str], None], dag_id: str = DAG_ID) -> str:
     """Show each task when it ends, or is to be tried again, until the run has ended.
 
     :return: the state of the run.
-    :raise StackError: when the run takes longer than ten minutes.
+    :raise StackError: when a part has ended.
+    :raise StandstillError: when no task changes its state and nothing works any more.
     """
     shown: set[tuple[str, int, int]] = set()
-    deadline = time.monotonic() + _RUN_SECONDS
-    while True:
-        check()
+    states: list[tuple] = []
+
+    def ended() -> str | None:
         # The state first: what ended before it did is then in the list of tasks.
-        state = api.run_state(dag_id, run_id)
-        for task in sorted(api.tasks(dag_id, run_id), key=lambda t: t["end_date"] or ""):
+        state = stack.api.run_state(dag_id, run_id)
+        tasks = sorted(stack.api.tasks(dag_id, run_id), key=lambda t: t["end_date"] or "")
+        for task in tasks:
             key = (task["task_id"], task["map_index"], task["try_number"])
             if task["state"] in _SHOWN and key not in shown:
                 shown.add(key)
                 say(_task_line(task))
-        if state in {"success", "failed"}:
-            return state
-        if time.monotonic() > deadline:
-            raise StackError(f"run {run_id} has not ended after {_RUN_SECONDS} s; it is {state}")
-        time.sleep(0.5)
+        states[:] = [(task["task_id"], task["map_index"], task["try_number"], task["state"]) for task in tasks]
+        return state if state in {"success", "failed"} else None
+
+    def at_work() -> str:
+        busy = Counter(f"{task} {state}" for task, _, _, state in states if state and state not in _SHOWN)
+        return f"the run ({', '.join(busy) or 'nothing at work'}); its log: {stack.log_of('scheduler')}"
+
+    return wait_until(
+        ended, what=at_work, work=lambda: (tuple(states), stack.work()), check=stack.check, say=say, pause=0.5
+    )  # fmt: skip
 
 
 def show_failures(api: AirflowApi, run_id: str, say: Callable[[str], None]) -> None:

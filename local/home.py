@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATABASE_CONNECTION = "AIRFLOW_CONN_SEEDTEST_DB"
 SERVICE_CONNECTION = "AIRFLOW_CONN_R_IRT"
+
+
+_A_DAY = 86_400
+
+# Airflow ends, or gives up, what takes longer than this, in seconds. Its own defaults are for servers: on a laptop that
+# does something else beside it, healthy parts were taken for dead, and tasks used up their tries.
+_SLOWEST_MACHINE = {
+    "core.dagbag_import_timeout": 1200,
+    "core.task_success_overtime": 1200,
+    "api.worker_timeout": 1200,
+    "dag_processor.dag_file_processor_timeout": 1200,
+    "dag_processor.health_check_threshold": 1200,
+    "execution_api.jwt_expiration_time": _A_DAY,
+    "scheduler.scheduler_health_check_threshold": 1200,
+    "scheduler.task_instance_heartbeat_timeout": 1200,
+    "scheduler.task_queued_timeout": _A_DAY,
+    "triggerer.runner_health_check_threshold": 1200,
+    "triggerer.triggerer_health_check_threshold": 1200,
+    "workers.execution_api_timeout": 600,
+    "workers.socket_cleanup_timeout": 600,
+}
 
 
 @dataclass(frozen=True)
@@ -71,11 +95,25 @@ def default_home() -> Home:
     return Home(ROOT / ".irt").make()
 
 
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Whoever makes something that this checkout needs once; the others wait meanwhile, and then find it made."""
+    with (default_home().path / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def engine_env(home: Home) -> dict[str, str]:
+    """Where the engine keeps its compiled kernels."""
+    return {"NUMBA_CACHE_DIR": str(home.kernel_cache)}
+
+
 def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: bool) -> dict[str, str]:
     """Airflow's configuration as environment variables: LocalExecutor for a laptop, no examples, no telemetry.
 
-    :param scheduled: whether DAGs run by their schedule, or by hand alone (else last night's run, which Airflow makes
-        up for as soon as the DAG is on, would stand before the one that is asked for).
+    :param scheduled: whether this is an Airflow to live in: DAGs run by their schedule, and changed files are noticed.
+        Otherwise DAGs run by hand alone (else last night's run, which Airflow makes up for as soon as the DAG is on,
+        would stand before the one that is asked for), and are parsed once.
     """
     known = home.secrets()
     address = f"http://127.0.0.1:{port}"
@@ -102,7 +140,8 @@ def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: boo
         "api_auth.jwt_secret": known["jwt_secret"],
         "logging.base_log_folder": home.airflow / "logs",
         "logging.logging_level": "INFO",
-        "dag_processor.refresh_interval": 10,
+        "dag_processor.refresh_interval": 10 if scheduled else _A_DAY,
+        "dag_processor.min_file_process_interval": 30 if scheduled else _A_DAY,
         "dag_processor.parsing_processes": 1,
         "scheduler.scheduler_idle_sleep_time": 0.5,
         "scheduler.use_job_schedule": scheduled,
@@ -110,6 +149,7 @@ def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: boo
         # How long a finished task's supervisor may linger before it notices; the default of 5 s is most of the demo.
         "workers.min_heartbeat_interval": 1,
     }
+    config |= _SLOWEST_MACHINE
     env = {f"AIRFLOW__{key.replace('.', '__').upper()}": str(value) for key, value in config.items()}
     return env | {
         "AIRFLOW_HOME": str(home.airflow),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import pwd
-import time
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import psycopg
 
 from local.processes import Command
+from local.waiting import wait_until
 
 DATABASE = "seedtest"
 METADATA = "airflow"
 # The login of the connection seedtest_db.
 LOGIN = "irt_dag"
-_STARTUP_SECONDS = 30
 
 
 class EmbeddedPostgres:
@@ -39,8 +39,12 @@ class EmbeddedPostgres:
         self._server = PostgresServer(self.folder, cleanup_mode=None)
         self.socket = find_suitable_socket_dir(self.folder, PostgresServer.runtime_path)
 
+    @property
+    def made(self) -> bool:
+        return (self.folder / "PG_VERSION").exists()
+
     def prepare(self) -> None:
-        """Make the cluster if the folder holds none."""
+        """Make an empty cluster if the folder holds none, and let the server's user in."""
         self._server.ensure_pgdata_inited()
         if self.socket != self.folder and self._server.system_user:
             os.chown(self.socket, pwd.getpwnam(self._server.system_user).pw_uid, -1)
@@ -56,26 +60,29 @@ class EmbeddedPostgres:
         arguments = [str(Path(self._server.bin_path) / "postgres"), "-D", str(self.folder)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
-        return Command("postgres", arguments, stop_signal="SIGINT", user=self._server.system_user)
+        return Command(
+            "postgres", arguments, stop_signal="SIGINT", user=self._server.system_user, outlives=True
+        )  # fmt: skip
 
     @property
     def running(self) -> bool:
         try:
-            with psycopg.connect(self.conninfo("postgres"), connect_timeout=2):
+            with psycopg.connect(self.conninfo("postgres"), connect_timeout=60):
                 return True
         except psycopg.OperationalError:
             return False
 
-    def wait(self, alive=lambda: True) -> None:
+    def wait(
+        self,
+        work: Callable[[], Hashable] | None = None,
+        check: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         """Return once the server answers.
 
-        :raise RuntimeError: when the server ends or has not answered in 30 s.
+        :raise StandstillError: it does nothing and does not answer. What `check` raises: it has ended.
         """
-        deadline = time.monotonic() + _STARTUP_SECONDS
-        while not self.running:
-            if not alive() or time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL did not start")
-            time.sleep(0.1)
+        wait_until(lambda: self.running, what="PostgreSQL", work=work, check=check, say=say, pause=0.05)
 
     def conninfo(self, database: str = DATABASE) -> str:
         return psycopg.conninfo.make_conninfo(host=str(self.socket), user="postgres", dbname=database)

@@ -16,16 +16,18 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from local.waiting import StandstillError, log_size, processor_seconds, wait_until
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_STOP_SECONDS = 15
+# A child that was asked to stop and does nothing for this long is killed, in seconds.
+_STOP_STILL = 30.0
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -36,13 +38,17 @@ def _prctl(option: int, value: int) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, and how it is asked to stop."""
+    """What to run, and how it is asked to stop.
+
+    :ivar outlives: whether the others need it until their own end.
+    """
 
     name: str
     arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     user: str | None = None
+    outlives: bool = False
 
 
 class Supervisor:
@@ -72,7 +78,7 @@ class Supervisor:
 
     def start(self, command: Command) -> subprocess.Popen:
         self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{command.name}.log").open("ab") as log:
+        with self.log_of(command.name).open("ab") as log:
             child = subprocess.Popen(
                 command.arguments,
                 env={**os.environ, **command.env},
@@ -98,25 +104,38 @@ class Supervisor:
         _, child = self.children.pop(name)
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(with_signal)
-        child.wait(_STOP_SECONDS)
+        _wait_for_end([child])
 
     def stop(self) -> None:
-        """End the children, the last started first, then whatever they left behind."""
-        for command, child in reversed(list(self.children.values())):
-            if child.poll() is None:
-                child.send_signal(getattr(signal, command.stop_signal))
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(_STOP_SECONDS)
-            _end_all(_descendants_of(child.pid))
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+        """End the children, those that the others need after these, then whatever they left behind."""
+        for outlives in (False, True):
+            ending = [(command, child) for command, child in self.children.values() if command.outlives is outlives]
+            for command, child in reversed(ending):
+                if child.poll() is None:
+                    child.send_signal(getattr(signal, command.stop_signal))
+            _wait_for_end([child for _, child in ending])
+            for _, child in ending:
+                _end_all(_descendants_of(child.pid))
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
         self.children.clear()
         _end_all([child for child in psutil.Process().children(recursive=True) if child.pid not in self._others])
 
+    def process(self, name: str) -> psutil.Process:
+        return psutil.Process(self.children[name][1].pid)
+
+    def work(self, *names: str) -> tuple[int, ...]:
+        """What changes while these children, and all below them, do something: processor seconds, length of logs."""
+        alive = [self.process(name) for name in names if name in self.children and self.alive(name)]
+        return processor_seconds(alive), *(log_size(self.log_of(name)) for name in names)
+
+    def log_of(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines of a child's log."""
-        file = self.logs / f"{name}.log"
+        file = self.log_of(name)
         text = file.read_text(errors="replace") if file.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
@@ -145,6 +164,19 @@ def _descendants_of(pid: int) -> list[psutil.Process]:
         return []
 
 
+def _wait_for_end(children: list[subprocess.Popen]) -> None:
+    """Until they have ended, or do nothing any more."""
+
+    def work() -> int:
+        return processor_seconds(psutil.Process(child.pid) for child in children if child.poll() is None)
+
+    with contextlib.suppress(StandstillError, psutil.NoSuchProcess):
+        wait_until(
+            lambda: all(child.poll() is not None for child in children),
+            what="the end of the children", work=work, pause=0.05, still=_STOP_STILL,
+        )  # fmt: skip
+
+
 def _end_all(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -154,16 +186,3 @@ def _end_all(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=5)
-
-
-def wait_until(ready, *, seconds: float, what: str, check=lambda: None, pause: float = 0.2) -> None:
-    """Call `ready` until it is true; `check` may raise to give up early.
-
-    :raise RuntimeError: after `seconds`, naming `what`.
-    """
-    deadline = time.monotonic() + seconds
-    while not ready():
-        check()
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} was not ready after {seconds:.0f} s")
-        time.sleep(pause)

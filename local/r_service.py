@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from local.home import ROOT, Home
+from local.home import ROOT, Home, alone
 from local.processes import Command
 
 PACKAGE = ROOT / "services" / "r-irt-plumber"
@@ -46,10 +46,11 @@ def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = pri
     :raise RMissing: without root or apt-get something is missing.
     """
     wanted = (*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))
-    if missing := _missing(wanted):
-        _apt_install(wanted, missing, say)
+    with alone("r"):
         if missing := _missing(wanted):
-            raise RMissing(f"the R service needs {', '.join(missing)}, and apt-get did not bring them")
+            _apt_install(wanted, missing, say)
+            if missing := _missing(wanted):
+                raise RMissing(f"the R service needs {', '.join(missing)}, and apt-get did not bring them")
     stamp = _stamp()
     done = library(home) / "stamp"
     if done.exists() and done.read_text() == stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -22,6 +23,8 @@ def apply_schema(conninfo: str) -> list[str]:
     use_plugins()
     from irt.migrations import migrate
 
+    # Whoever calls says what was applied, in one line; yoyo has one for each statement.
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
     return migrate(conninfo)
 
 
@@ -30,12 +33,6 @@ def missing_migrations(conninfo: str) -> list[str]:
     from irt.migrations import missing
 
     return missing(conninfo)
-
-
-def prepare_embedded(postgres: EmbeddedPostgres) -> None:
-    """The schema in the embedded project database, and the DAGs' login with the privileges of `irt_pipeline` alone."""
-    apply_schema(postgres.conninfo())
-    postgres.create_login(member_of="irt_pipeline")
 
 
 def database_conninfo(postgres: EmbeddedPostgres, *, owner: bool = False) -> str:

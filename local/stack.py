@@ -6,27 +6,37 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import requests
 
-from local import r_service
+from local import cluster, r_service
 from local.airflow_api import AirflowApi
-from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home, airflow_settings
-from local.postgres import DATABASE, METADATA, EmbeddedPostgres
-from local.processes import Command, Supervisor, wait_until
-from local.schema import database_conninfo, missing_migrations, prepare_embedded
+from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home, airflow_settings, engine_env
+from local.postgres import METADATA, EmbeddedPostgres
+from local.processes import Command, Supervisor, processor_seconds
+from local.schema import SQL, database_conninfo, missing_migrations
+from local.waiting import wait_until
 
 DAG_ID = "irt_calibration_nightly"
-# The calibration services that run here: the Python engine's, and that in R.
-SERVICES = ("engine", "r")
-_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Airflow's parts in the order of their start, and how each but the first is called where it says that it runs.
+_COMPONENTS = {
+    "api-server": "",
+    "scheduler": "SchedulerJob",
+    "dag-processor": "DagProcessorJob",
+    "triggerer": "TriggererJob",
+}
+# How many earlier starts keep their logs.
+_KEPT_LOGS = 3
 
 
 class StackError(RuntimeError):
@@ -43,6 +53,7 @@ class Stack:
         self.postgres = EmbeddedPostgres(home.postgres)
         self.port = 0
         self.service_address = ""
+        self._service_part: str | None = None
 
     # The project database: the one of the Airflow connection, or the embedded one.
 
@@ -58,35 +69,49 @@ class Stack:
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             yield connection
 
-    # Starting the parts, in the order of their needs.
+    # Starting the parts: PostgreSQL first, beside it the calibration service, then all of Airflow.
 
     def start_postgres(self) -> None:
-        start_postgres(self.supervisor, self.postgres)
-        if not self.external_database:
-            prepare_embedded(self.postgres)
-        elif missing := missing_migrations(self.conninfo()):
+        start_postgres(self.supervisor, self.postgres, self.say)
+        cluster.bring_up_to_date(self.supervisor, self.postgres, self.home, self.say)
+        if self.external_database and (missing := missing_migrations(self.conninfo())):
             # Said now, and not by the first task of a run.
             self.say(f"The database lacks {', '.join(missing)}: run ./irt migrate")
 
-    def start_service(self, kind: str = "engine") -> None:
+    def launch_service(self, kind: str = "engine") -> None:
         """The calibration service on loopback, unless the connection `r_irt` names another.
 
-        :param kind: one of `SERVICES`.
+        :param kind: one of `arguments.SERVICES`.
         """
         if os.environ.get(SERVICE_CONNECTION):
             return
-        port_file = self.home.service / "port"
+        port_file = self._port_file
         port_file.unlink(missing_ok=True)
         start = r_service.command if kind == "r" else engine_service
         token, state = self.home.secrets()["service_token"], self.home.service / f"{kind}-jobs"
-        self.supervisor.start(start(self.home, host="127.0.0.1", port=0, state=state, port_file=port_file, token=token))
-        wait_until(port_file.exists, seconds=60, what="the calibration service", check=self.check)
-        self.service_address = f"http://127.0.0.1:{port_file.read_text().strip()}"
-        wait_until(self._service_answers, seconds=60, what="the calibration service", check=self.check)
+        command = start(self.home, host="127.0.0.1", port=0, state=state, port_file=port_file, token=token)
+        self.supervisor.start(command)
+        self._service_part = command.name
+
+    def wait_for_service(self) -> None:
+        if self._service_part is None:
+            return
+        part = [self._service_part]
+        self._wait(self._port_file.exists, lambda: "the calibration service", part)
+        self.service_address = f"http://127.0.0.1:{self._port_file.read_text().strip()}"
+        self._wait(self._service_answers, lambda: "an answer of the calibration service", part)
+
+    def start_service(self, kind: str = "engine") -> None:
+        self.launch_service(kind)
+        self.wait_for_service()
+
+    @property
+    def _port_file(self) -> Path:
+        return self.home.service / "port"
 
     def _service_answers(self) -> bool:
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.service_address}/healthz", timeout=5, proxies=_NO_PROXY).ok
+            return requests.get(f"{self.service_address}/healthz", timeout=60, proxies=_NO_PROXY).ok
         return False
 
     def airflow_env(self, scheduled: bool = False) -> dict[str, str]:
@@ -106,62 +131,112 @@ class Stack:
 
     def start_airflow(self, port: int | None = None, *, scheduled: bool = False) -> AirflowApi:
         """All of Airflow; returns when it has parsed the DAG."""
+        self.launch_airflow(port, scheduled=scheduled)
+        return self.wait_for_airflow()
+
+    def launch_airflow(self, port: int | None = None, *, scheduled: bool = False) -> None:
+        """Start as many of Airflow's parts as there are cores: each takes one for seconds, the API server longest."""
+        # This installation is ours alone: whatever an earlier start left as running was killed with it.
+        self.bury(*filter(None, _COMPONENTS.values()))
+        self.bury_tasks()
         self.port = port or free_port()
-        env = self.airflow_env(scheduled)
-        self.migrate_airflow(env)
-        for component in _COMPONENTS:
-            self.start_component(component, env)
-        api = AirflowApi(f"http://127.0.0.1:{self.port}", self.home.secrets()["admin_password"])
-        wait_until(api.healthy, seconds=120, what="Airflow", check=self.check)
-        api.log_in()
-        wait_until(lambda: self._parsed(api), seconds=120, what=f"the DAG {DAG_ID}", check=self.check)
-        return api
+        self.api = AirflowApi(f"http://127.0.0.1:{self.port}", self.home.secrets()["admin_password"])
+        self._env = self.airflow_env(scheduled)
+        self._launched_at = datetime.now(timezone.utc)
+        self._launch_more()
+
+    def _launch_more(self) -> list[str]:
+        """Start what there is room for; returns the parts that are not up."""
+        missing = self._not_up()
+        waiting = [part for part in missing if part not in self.supervisor.children]
+        room = _cores() - (len(missing) - len(waiting))
+        for component in waiting[: max(room, 0)]:
+            self.start_component(component, self._env)
+        return missing
+
+    def _not_up(self) -> list[str]:
+        with psycopg.connect(self.postgres.conninfo(METADATA), autocommit=True) as connection:
+            jobs = {row[0] for row in connection.execute((SQL / "local" / "parts_up.sql").read_text())}
+        up = {part for part, job in _COMPONENTS.items() if job in jobs}
+        if "api-server" in self.supervisor.children and self.api.answers():
+            up.add("api-server")
+        return [part for part in _COMPONENTS if part not in up]
 
     def start_component(self, component: str, env: dict[str, str]) -> None:
-        arguments = [str(Path(sys.executable).with_name("airflow")), component]
+        own = [sys.executable, "-m", "local.scheduler"]
+        arguments = own if component == "scheduler" else [str(Path(sys.executable).with_name("airflow")), component]
         self.supervisor.start(Command(component, arguments, env=env))
 
-    def migrate_airflow(self, env: dict[str, str]) -> None:
-        """Airflow's own tables; skipped where this version's are there (it takes ten seconds)."""
-        import importlib.metadata
+    def wait_for_airflow(self) -> AirflowApi:
+        starting: list[str] = []
 
-        version = importlib.metadata.version("apache-airflow")
-        done = self.home.airflow / "migrated"
-        if done.exists() and done.read_text() == version:
-            return
-        arguments = [str(Path(sys.executable).with_name("airflow")), "db", "migrate"]
-        child = self.supervisor.start(Command("airflow-migrate", arguments, env=env))
-        if child.wait():
-            raise StackError(f"Airflow's database could not be made:\n{self.supervisor.tail('airflow-migrate')}")
-        del self.supervisor.children["airflow-migrate"]
-        done.write_text(version)
+        def ready() -> bool:
+            missing = self._launch_more()
+            starting[:] = [part for part in missing if part in self.supervisor.children]
+            return not missing
 
-    def _parsed(self, api: AirflowApi) -> bool:
-        if errors := api.import_errors():
+        self._wait(ready, lambda: f"Airflow's {', '.join(starting)}", starting)
+        self.api.log_in()
+        self._wait(self._parsed, lambda: f"the DAG {DAG_ID}", ["dag-processor"])
+        return self.api
+
+    def bury(self, *job_types: str) -> None:
+        """Tell Airflow that these parts of it are dead; otherwise it waits until their heartbeats are long overdue."""
+        self._tell_airflow("end_jobs", {"job_types": list(job_types)})
+
+    def bury_tasks(self, *task_instances: str) -> None:
+        """Tell Airflow that the processes of these tasks are dead; by default of all that run."""
+        self._tell_airflow("age_heartbeats", {"task_instances": list(task_instances) or None})
+
+    def _tell_airflow(self, statement: str, parameters: dict[str, Any]) -> None:
+        with psycopg.connect(self.postgres.conninfo(METADATA), autocommit=True) as connection:
+            connection.execute((SQL / "local" / f"{statement}.sql").read_text(), parameters)
+
+    def _wait(self, ready: Callable[[], Any], what: Callable[[], str], parts: list[str]) -> None:
+        """Wait for parts that start, as long as they do anything; `parts` may shrink meanwhile."""
+
+        def described() -> str:
+            return f"{what()}; its log: {', '.join(map(self.log_of, parts))}"
+
+        wait_until(
+            ready, what=described, work=lambda: (*parts, *self.supervisor.work(*parts)), check=self.check, say=self.say
+        )  # fmt: skip
+
+    def log_of(self, part: str) -> str:
+        """Where to look, as short as it can be said."""
+        log = self.supervisor.log_of(part)
+        return str(log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log)
+
+    def work(self) -> tuple[int, int]:
+        """Changes while tasks or calibrations run: their processor seconds, without those of an idle Airflow."""
+        parts = [self._service_part] if self._service_part else []
+        tasks = self.supervisor.process("scheduler").children() if "scheduler" in self.supervisor.children else []
+        return self.supervisor.work(*parts)[0], processor_seconds(tasks)
+
+    def _parsed(self) -> bool:
+        if errors := self.api.import_errors():
             raise StackError("the DAG cannot be imported:\n" + "\n".join(errors))
-        return api.has_dag(DAG_ID)
+        parsed_at = self.api.parsed_at(DAG_ID)
+        return parsed_at is not None and parsed_at > self._launched_at
 
     def check(self) -> None:
         """:raise StackError: when a part has ended, with the last lines of its log."""
         name = self.supervisor.fallen()
         if name:
-            raise StackError(f"{name} ended unexpectedly; its last lines:\n{self.supervisor.tail(name)}")
+            raise StackError(
+                f"{name} ended unexpectedly; the last lines of {self.log_of(name)}:\n{self.supervisor.tail(name)}"
+            )
 
 
 _NO_PROXY = {"http": "", "https": ""}
 
 
-def start_postgres(supervisor: Supervisor, postgres: EmbeddedPostgres) -> None:
+def start_postgres(supervisor: Supervisor, postgres: EmbeddedPostgres, say: Callable[[str], None]) -> None:
     """The embedded cluster with the two databases: the project's and Airflow's metadata."""
     if postgres.running:
         raise StackError("this installation's PostgreSQL runs already; is another ./irt up or demo running?")
-    postgres.prepare()
-    supervisor.start(postgres.command())
-    try:
-        postgres.wait(lambda: supervisor.alive("postgres"))
-    except RuntimeError as error:
-        raise StackError(f"{error}; its last lines:\n{supervisor.tail('postgres')}") from error
-    postgres.create_databases(DATABASE, METADATA)
+    cluster.prepare(postgres, say)
+    cluster.start(supervisor, postgres, say)
 
 
 def engine_service(home: Home, *, host: str, port: int, state: Path, port_file: Path, token: str) -> Command:
@@ -171,9 +246,8 @@ def engine_service(home: Home, *, host: str, port: int, state: Path, port_file: 
     return Command("service", arguments, env=engine_env(home) | {"IRT_ENGINE_TOKEN": token})
 
 
-def engine_env(home: Home) -> dict[str, str]:
-    """Where the engine keeps its compiled kernels."""
-    return {"NUMBA_CACHE_DIR": str(home.kernel_cache)}
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_port(preferred: int = 8080) -> int:
@@ -206,20 +280,30 @@ def only_one(home: Home) -> Iterator[None]:
 def running_stack(home: Home, say: Callable[[str], None] = print, service: str = "engine") -> Iterator[Stack]:
     """PostgreSQL and the calibration service; Airflow is started by the caller. All ends with the block.
 
-    :param service: which one, of `SERVICES`.
+    :param service: which one, of `arguments.SERVICES`.
     """
     home.make()
     if service == "r":
         r_service.install(home, say=say)
     with only_one(home):
-        for log in home.logs.glob("*.log"):
-            log.unlink()
+        keep_logs(home.logs)
         with Supervisor(home.logs) as supervisor:
             stack = Stack(home, supervisor, say)
             began = time.monotonic()
+            stack.launch_service(service)
             stack.start_postgres()
-            say(f"PostgreSQL runs ({time.monotonic() - began:.1f} s)")
-            began = time.monotonic()
-            stack.start_service(service)
-            say(f"The calibration service runs ({time.monotonic() - began:.1f} s)")
+            stack.wait_for_service()
+            say(f"PostgreSQL and the calibration service run ({time.monotonic() - began:.1f} s)")
             yield stack
+
+
+def keep_logs(logs: Path) -> None:
+    """Make room for the logs of a new start; those of the last ones stay, the newest in `before-1`."""
+    shutil.rmtree(logs / f"before-{_KEPT_LOGS}", ignore_errors=True)
+    for age in range(_KEPT_LOGS - 1, 0, -1):
+        if (older := logs / f"before-{age}").exists():
+            older.rename(logs / f"before-{age + 1}")
+    if found := list(logs.glob("*.log")):
+        (logs / "before-1").mkdir()
+        for log in found:
+            log.rename(logs / "before-1" / log.name)

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from local import cluster
 from local.console import wide_console
 from local.home import DATABASE_CONNECTION, Home
 from local.postgres import EmbeddedPostgres
@@ -42,7 +43,8 @@ def reachable_database(home: Home) -> Iterator[tuple[EmbeddedPostgres, str]]:
         yield postgres, database_conninfo(postgres)
         return
     with only_one(home), Supervisor(home.logs) as supervisor:
-        start_postgres(supervisor, postgres)
+        start_postgres(supervisor, postgres, print)
+        cluster.bring_up_to_date(supervisor, postgres, home, print)
         yield postgres, database_conninfo(postgres)
 
 

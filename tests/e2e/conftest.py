@@ -45,6 +45,6 @@ def first_run(stack):
     """One run of both banks, triggered through the REST API as the UI's form does."""
     lines: list[str] = []
     run_id = stack.api.trigger(DAG_ID, "manual__first")
-    state = demo.follow(stack.api, run_id, lines.append, stack.check)
+    state = demo.follow(stack, run_id, lines.append)
     assert state == "success", "\n".join(lines)
     return run_id, lines

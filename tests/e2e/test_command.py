@@ -7,21 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from local.processes import wait_until
+from local.waiting import processor_seconds, wait_until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 
 def irt(*arguments: str, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([ROOT / "irt", *arguments], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run([ROOT / "irt", *arguments], capture_output=True, text=True, **options)
 
 
 def test_alone_it_prints_its_commands():
@@ -78,16 +77,21 @@ def test_up_ends_without_leaving_a_process(tmp_path, sent):
         for part in ("postgres -D", "irt-engine", "scheduler", "api-server", "dag-processor", "triggerer"):
             assert [name for name in names if part in name], names
         process.send_signal(sent)
-        process.wait(60)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and any(_alive(p) for p in family):
-            time.sleep(0.2)
-        assert [_command(p) for p in family if _alive(p)] == []
+        process.wait()
+        wait_until(
+            lambda: not any(map(_alive, family)), what="the end of all parts", work=lambda: processor_seconds(family)
+        )  # fmt: skip
     finally:
         if process.poll() is None:
             process.kill()
         process.stdout.close()
-    wait_until(lambda: not _left(tmp_path), seconds=20, what="the end of every process")
+    left = [-1]
+
+    def none_left() -> bool:
+        left[:] = _left(tmp_path)
+        return not left
+
+    wait_until(none_left, what="the end of every process", work=lambda: tuple(left), still=60)
 
 
 def heed_interrupts() -> None:

@@ -8,11 +8,11 @@ import re
 import pytest
 
 from local import demo, report
-from local.processes import wait_until
 from local.stack import DAG_ID, StackError, running_stack
 from local.status import psql, show
+from local.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 TABLES = {
     "mirt_item_params": "item_id, model, params, version",
@@ -40,7 +40,8 @@ def _tries(stack, run_id: str, task: str) -> int:
 
 
 def test_all_tasks_are_shown_with_their_times(first_run):
-    _, lines = first_run
+    # Between them, on a slow machine, stands what is waited for.
+    lines = [line for line in first_run[1] if "waiting since" not in line]
     assert len(lines) == 1 + 2 * 6
     assert all(re.search(r"\d\d:\d\d:\d\d .* success +\d+\.\d s", line) for line in lines)
 
@@ -86,14 +87,14 @@ def test_operators_find_what_they_grep_for(stack, first_run):
     assert f"Published run {run_id}/math" in logs["publish"]
 
 
-def test_the_calibration_waited_outside_the_worker(stack, first_run):
+def test_the_calibration_was_a_job_that_was_waited_for(stack, first_run):
+    """By the worker itself, or outside of it where it lasts: see tests/plugins and tests/faults."""
     run_id, _ = first_run
     task = next(t for t in stack.api.tasks(DAG_ID, run_id) if t["task_id"] == "bank.calibrate")
     log = stack.api.log(DAG_ID, run_id, task)
     submitted = next(n for n, line in enumerate(log) if "runs the calibration as job irt/jobs/" in line)
-    deferred = next(n for n, line in enumerate(log) if "DEFERRED" in line)
     received = next(n for n, line in enumerate(log) if "Linking constants received" in line)
-    assert submitted < deferred < received
+    assert submitted < received
 
 
 @pytest.mark.parametrize("task", ["extract_responses", "calibrate", "load", "publish"])
@@ -102,8 +103,8 @@ def test_a_cleared_task_runs_again_and_changes_nothing(stack, first_run, task):
     before, meta = published(stack), fit_meta(stack)
     tries = _tries(stack, run_id, task)
     stack.api.clear(DAG_ID, run_id, f"bank.{task}", 1, downstream=task != "publish")
-    wait_until(lambda: stack.api.run_state(DAG_ID, run_id) not in {"success", "failed"}, seconds=30, what="the clear")
-    assert demo.follow(stack.api, run_id, print, stack.check) == "success"
+    wait_until(lambda: stack.api.run_state(DAG_ID, run_id) not in {"success", "failed"}, what="the clear")
+    assert demo.follow(stack, run_id, print) == "success"
     assert _tries(stack, run_id, task) == tries + 1
     assert (published(stack), fit_meta(stack)) == (before, meta)
 
@@ -116,7 +117,7 @@ def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
         connection.execute("update question set meta = '{}' where topic_id = 'math' and id > 1003")
     run_id = stack.api.trigger(DAG_ID, "manual__few-anchors", {"publish_question_meta": False})
     try:
-        assert demo.follow(stack.api, run_id, print, stack.check) == "failed"
+        assert demo.follow(stack, run_id, print) == "failed"
     finally:
         with stack.database() as connection, connection.cursor() as cursor:
             rows = [(json.dumps(meta), identity) for identity, meta in metas]
@@ -135,7 +136,7 @@ def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
 
 def test_a_run_that_cannot_go_in_a_pod_is_refused_at_its_start(stack, first_run):
     run_id = stack.api.trigger(DAG_ID, "manual__no-pods", {"banks": ["math"], "runtime": "pod"})
-    assert demo.follow(stack.api, run_id, print, stack.check) == "failed"
+    assert demo.follow(stack, run_id, print) == "failed"
     [plan] = [task for task in stack.api.tasks(DAG_ID, run_id) if task["task_id"] == "plan_runs"]
     assert (plan["state"], plan["try_number"]) == ("failed", 1)
     assert "runtime: pod: the variable irt_pods is not set" in "\n".join(stack.api.log(DAG_ID, run_id, plan))
@@ -144,7 +145,7 @@ def test_a_run_that_cannot_go_in_a_pod_is_refused_at_its_start(stack, first_run)
 def test_a_dry_run_by_the_form(stack, first_run):
     before = published(stack)
     run_id = stack.api.trigger(DAG_ID, "manual__dry", {"banks": ["lsat7"], "dry_run": True, "model": "Rasch"})
-    assert demo.follow(stack.api, run_id, print, stack.check) == "success"
+    assert demo.follow(stack, run_id, print) == "success"
     tasks = {t["task_id"]: t["state"] for t in stack.api.tasks(DAG_ID, run_id)}
     assert (tasks["bank.check"], tasks["bank.publish"]) == ("success", "skipped")
     with stack.database() as connection:

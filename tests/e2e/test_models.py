@@ -7,7 +7,7 @@ import pytest
 from local import demo
 from local.stack import DAG_ID
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def runs(stack, first_run):
     asked = {"manual__3pl": ({"model": "3PL"}, "failed"), "manual__fixed": ({"linking_method": "fixed"}, "success")}
     for run_id, (form, ends) in asked.items():
         stack.api.trigger(DAG_ID, run_id, {"banks": ["math"], "dry_run": True, **form})
-        assert demo.follow(stack.api, run_id, print, stack.check) == ends
+        assert demo.follow(stack, run_id, print) == ends
     with stack.database() as connection:
         query = "select dag_run_id, state, result from irt.run where dag_run_id = any(%s)"
         return {run_id: (state, result) for run_id, state, result in connection.execute(query, [list(asked)])}

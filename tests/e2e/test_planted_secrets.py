@@ -13,7 +13,7 @@ from local import demo
 from local.stack import DAG_ID
 from tests.e2e.conftest import PLANTED
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 
 class CommandLines(threading.Thread):
@@ -49,7 +49,7 @@ def run(stack, first_run):
         connection.execute("update question set topic_id = 'hidden' where topic_id = 'math'")
     try:
         run_id = stack.api.trigger(DAG_ID, "manual__searched")
-        assert demo.follow(stack.api, run_id, print, stack.check) == "failed"
+        assert demo.follow(stack, run_id, print) == "failed"
     finally:
         with stack.database() as connection:
             connection.execute("update question set topic_id = 'math' where topic_id = 'hidden'")

@@ -9,7 +9,7 @@ import pytest
 
 from local import demo, r_service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

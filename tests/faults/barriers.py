@@ -92,6 +92,11 @@ class CalibrationBarrier:
         self._frozen: list[psutil.Process] = []
         self._held = HeldAnswer(self._freeze)
 
+    @property
+    def caught(self) -> bool:
+        """Whether it was in time. On a busy machine the job may have ended before its process could be frozen."""
+        return bool(self._frozen)
+
     def set(self) -> None:
         self._gate.next("POST", SUBMISSION, self._held)
 

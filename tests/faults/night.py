@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
@@ -14,8 +14,8 @@ from processes import kill_family, resume, task_runners
 from reader import Published
 
 from local.postgres import LOGIN
-from local.processes import wait_until
 from local.stack import DAG_ID
+from local.waiting import StandstillError, wait_until
 
 BANK = "lsat7"
 # The chain, by what runs at the same time.
@@ -67,7 +67,7 @@ class Night:
     def ended(self) -> bool:
         return self.plant.api.run_state(DAG_ID, self.run_id) in _ENDED
 
-    def wait_for(self, name: str, *states: str, tries: int = 1, seconds: float = 90) -> dict:
+    def wait_for(self, name: str, *states: str, tries: int = 1) -> dict:
         """Until the task is in one of the states, at its n-th try or a later one."""
 
         def there() -> bool:
@@ -75,10 +75,12 @@ class Night:
             return task["state"] in states and task["try_number"] >= tries
 
         what = f"{name} of {self.run_id}, {' or '.join(states)} at try {tries}"
-        wait_until(there, seconds=seconds, what=what, check=self._not_failed if "failed" not in states else _nothing)
+        check = self._not_failed if "failed" not in states else self.plant.stack.check
+        wait_until(there, what=what, work=self.plant.work, check=check)
         return self.task(name)
 
     def _not_failed(self) -> None:
+        self.plant.stack.check()
         if self.plant.api.run_state(DAG_ID, self.run_id) == "failed":
             raise AssertionError(f"{self.run_id} failed: {self.states()}\n{self._last_words()}")
 
@@ -90,8 +92,10 @@ class Night:
         failed = [task for task in self.plant.api.tasks(DAG_ID, self.run_id) if task["state"] == "failed"]
         return "\n".join(line for task in failed for line in self.plant.api.log(DAG_ID, self.run_id, task)[-12:])
 
-    def finish(self, state: str = "success", seconds: float = 120) -> None:
-        wait_until(lambda: self.ended, seconds=seconds, what=f"the end of {self.run_id}")
+    def finish(self, state: str = "success") -> None:
+        wait_until(
+            lambda: self.ended, what=f"the end of {self.run_id}", work=self.plant.work, check=self.plant.stack.check
+        )  # fmt: skip
         found = self.plant.api.run_state(DAG_ID, self.run_id)
         assert found == state, f"{self.states()}\n{self._last_words()}"
 
@@ -105,15 +109,18 @@ class Night:
 
     def kill_worker(self, name: str) -> None:
         """`kill -9` of the process that runs the task, and of the one that watches over it."""
+        task = self.task(name)
         kill_family(self._worker(name))
+        self.plant.stack.bury_tasks(task["id"])
 
     @contextmanager
     def frozen_worker(self, name: str) -> Iterator[None]:
-        """Neither of the two does anything in the block; nobody is told."""
-        worker = self._worker(name)
+        """Neither of the two does anything in the block, and Airflow has heard of neither for long."""
+        task, worker = self.task(name), self._worker(name)
         both = [worker, *worker.children()]
         for process in both:
             process.suspend()
+        self.plant.stack.bury_tasks(task["id"])
         try:
             yield
         finally:
@@ -150,10 +157,10 @@ class Night:
             assert rows == keys == extracted > 0, (table, rows, keys, extracted)
 
     @contextmanager
-    def watched(self, *, attempts: int = 1) -> Iterator[None]:
+    def watched(self, *, attempts: Callable[[], int] = lambda: 1) -> Iterator[None]:
         """For a run that is to be published: consumers see what was, then all of what is new; and nothing is left.
 
-        :param attempts: how often the service works on the run's one job.
+        :param attempts: how often the service has worked on the run's one job; asked after the run.
         """
         before, mark = self.plant.reader.now(), self.plant.reader.mark()
         yield
@@ -164,7 +171,7 @@ class Night:
         after.check()
         assert after.fitted_at == window_end
         check_seen(self.plant.reader.since(mark), before, after)
-        self.ran_once(attempts)
+        self.ran_once(attempts())
         self.rows_are_whole()
         nothing_is_left(self.plant)
 
@@ -190,8 +197,8 @@ def nothing_is_left(plant: Plant) -> None:
         return not left
 
     try:
-        wait_until(nothing, seconds=15, what="an end without anything left")
-    except RuntimeError:
+        wait_until(nothing, what="an end without anything left", work=lambda: (tuple(left), plant.work()), still=60)
+    except StandstillError:
         raise AssertionError(f"left behind: {left}") from None
 
 
@@ -199,6 +206,9 @@ class Barriers:
     """All barriers of a run, set before it begins, and let go one after the other."""
 
     def __init__(self, plant: Plant, tasks: tuple[str, ...]) -> None:
+        self._plant = plant
+        # Whether the service was at work on the job while it stood at the barrier.
+        self.caught_calibration = False
         self._barriers = {task: _barrier(plant, task) for task in tasks}
 
     def __enter__(self) -> Barriers:
@@ -217,10 +227,16 @@ class Barriers:
                 barrier.set()
 
     def wait_at(self, task: str) -> None:
-        wait_until(self._barriers[task].reached, seconds=90, what=f"{task} in its middle", pause=0.02)
+        wait_until(
+            self._barriers[task].reached, what=f"{task} in its middle", work=self._plant.work,
+            check=self._plant.stack.check, pause=0.02,
+        )  # fmt: skip
 
     def release(self, task: str) -> None:
-        self._barriers.pop(task).release()
+        barrier = self._barriers.pop(task)
+        if isinstance(barrier, barriers.CalibrationBarrier):
+            self.caught_calibration = barrier.caught
+        barrier.release()
 
 
 def _barrier(plant: Plant, task: str):
@@ -229,7 +245,3 @@ def _barrier(plant: Plant, task: str):
     if task == "calibrate":
         return barriers.CalibrationBarrier(plant.gate, plant.calibrations)
     return barriers.DatabaseBarrier(task, plant.database.connect)
-
-
-def _nothing() -> None:
-    pass

@@ -8,10 +8,10 @@ import pytest
 from night import BANK, Night
 
 from local.demo_data import midnight
-from local.processes import wait_until
 from local.stack import DAG_ID
+from local.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 
 def backfill_of_three_days(plant) -> list[Night]:
@@ -39,7 +39,9 @@ def test_runs_at_once_and_backfill(plant, night, barriers, outcomes):
             assert len(older) == 3
             waiting.trigger()
             # One stands at the barrier and holds the lock of the bank; the others wait for that lock as they come.
-            wait_until(lambda: plant.waiting_sessions() >= 2, seconds=120, what="an older run at the lock of its bank")
+            wait_until(
+                lambda: plant.waiting_sessions() >= 2, what="an older run at the lock of its bank", work=plant.work
+            )  # fmt: skip
             assert plant.api.run_state(DAG_ID, waiting.run_id) == "queued"
             plant.api.fail(DAG_ID, waiting.run_id)
             standing.release("publish")

@@ -7,9 +7,9 @@ import os
 import pytest
 from night import Night
 
-from local.processes import wait_until
+from local.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.e2e
 
 _FULL = "No space left on device"
 
@@ -24,7 +24,7 @@ def disk(plant):
 
 
 def test_full_staging_disk(plant, night, disk, outcomes):
-    with night.watched():
+    with night.watched(), plant.gate.lasting_jobs():
         with outcomes.of("staging disk full", "extract_responses, extract_anchors") as outcome:
             disk.fill()
             night.trigger()
@@ -36,6 +36,7 @@ def test_full_staging_disk(plant, night, disk, outcomes):
         with outcomes.of("staging disk full", "calibrate") as outcome:
             night.wait_for("calibrate", "deferred")
             disk.fill()
+            plant.gate.jobs_last = False
             _failed_for_space(night, "calibrate")
             disk.free()
             night.wait_for("calibrate", "success", tries=2)
@@ -47,5 +48,5 @@ def _failed_for_space(night: Night, task: str) -> None:
         found = night.task(task)
         return found["state"] == "up_for_retry" or found["try_number"] > 1
 
-    wait_until(failed, seconds=60, what=f"the failure of {task}")
+    wait_until(failed, what=f"the failure of {task}", work=night.plant.work)
     assert _FULL in night.log(task, 1)

@@ -1,0 +1,70 @@
+"""The commands of `./irt` and their options. Needs Python alone: `--help` installs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# The calibration services that run here: the Python engine's, and that in R.
+SERVICES = ("engine", "r")
+# Of `./irt connections`: the forms of its file, and where the old job's Secrets and service are.
+CONNECTION_FORMATS = ("env", "json", "secret")
+NAMESPACE = "seedtest"
+SERVICE_ADDRESS = "http://r-irt-plumber.seedtest.svc.cluster.local:80"
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command and its options; `rest` are the arguments that go to psql."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "psql":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="irt", description="Nightly IRT calibration on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="run the nightly calibration once, on embedded defaults")
+    demo.add_argument("--json", type=Path, metavar="FILE", help="write the summary to FILE as well")
+    up = commands.add_parser("up", help="run Airflow, the database and the service until Ctrl-C")
+    up.add_argument("--port", type=int, help="the UI's port (default 8080, or a free one)")
+    for command in (demo, up):
+        command.add_argument(
+            "--service", choices=SERVICES, default="engine", help="which service calibrates (default: engine)"
+        )
+    r_service = commands.add_parser("r-service", help="run the R service alone until Ctrl-C; token: IRT_SERVICE_TOKEN")
+    r_service.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    r_service.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    r_service.add_argument("--state-dir", type=Path, metavar="DIR", help="where jobs are kept (default: .irt/service)")
+    commands.add_parser("migrate", help="bring the schema of the project database up to date")
+    commands.add_parser("status", help="the morning check")
+    commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
+    compare = commands.add_parser("compare-runs", help="how far apart two calibrations of a bank are")
+    compare.add_argument("first", help="run key, or 'published' for what consumers read")
+    compare.add_argument("second", help="the same")
+    compare.add_argument("--version", help="of what is published (default: any but online updates)")
+    _add_connections(commands)
+    commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
+    commands.add_parser("cluster", help="make the PostgreSQL cluster that installations start with")
+    return parser
+
+
+def _add_connections(commands: argparse._SubParsersAction) -> None:
+    """`./irt connections`; no argument of it is a secret."""
+    convert = commands.add_parser("connections", help="make Airflow connections of the old job's Secrets")
+    ways = convert.add_subparsers(dest="way", required=True)
+    url = ways.add_parser("from-database-url", help="seedtest_db from a DATABASE_URL on standard input")
+    secrets = ways.add_parser("from-secrets", help="seedtest_db and r_irt from the two Kubernetes Secrets")
+    secrets.add_argument("--stdin", action="store_true", help="read `kubectl get secret … -o json` from stdin")
+    secrets.add_argument("--namespace", default=NAMESPACE, help="of the Secrets (default: %(default)s)")
+    secrets.add_argument("--service", default=SERVICE_ADDRESS, help="address of r_irt (default: %(default)s)")
+    for way in (url, secrets):
+        way.add_argument("--format", choices=CONNECTION_FORMATS, default="json", help="default: %(default)s")
+        way.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, of mode 0600")
+
+
+if __name__ == "__main__":
+    parse(sys.argv[1:])
