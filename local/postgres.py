@@ -61,7 +61,7 @@ class EmbeddedPostgres:
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
         return Command(
-            "postgres", arguments, stop_signal="SIGINT", user=self._server.system_user, outlives=True
+            "postgres", arguments, stop_signal="SIGINT", user=self._server.system_user, needed=2
         )  # fmt: skip
 
     @property

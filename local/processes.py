@@ -16,7 +16,8 @@ import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +27,10 @@ from local.waiting import StandstillError, log_size, processor_seconds, wait_unt
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-# A child that was asked to stop and does nothing for this long is killed, in seconds.
-_STOP_STILL = 30.0
+# A child that was asked to stop is asked again after the first, since a Python program can lose a signal (as Airflow's
+# scheduler does at times, in the middle of a garbage collection). It is killed when it has done nothing for as long as
+# the second, or has used as much processor time as the third; in seconds.
+_ASK_AGAIN, _STOP_STILL, _STOP_PROCESSOR = 15.0, 30.0, 10
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -40,7 +43,7 @@ def _prctl(option: int, value: int) -> None:
 class Command:
     """What to run, and how it is asked to stop.
 
-    :ivar outlives: whether the others need it until their own end.
+    :ivar needed: whether others need it for their own end: it is stopped after those that are needed less.
     """
 
     name: str
@@ -48,7 +51,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     user: str | None = None
-    outlives: bool = False
+    needed: int = 0
 
 
 class Supervisor:
@@ -108,12 +111,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the children, those that the others need after these, then whatever they left behind."""
-        for outlives in (False, True):
-            ending = [(command, child) for command, child in self.children.values() if command.outlives is outlives]
-            for command, child in reversed(ending):
-                if child.poll() is None:
-                    child.send_signal(getattr(signal, command.stop_signal))
-            _wait_for_end([child for _, child in ending])
+        for needed in sorted({command.needed for command, _ in self.children.values()}):
+            ending = [(command, child) for command, child in self.children.values() if command.needed == needed]
+            _ask_to_stop(ending)
+            _wait_for_end([child for _, child in ending], lambda ending=ending: _ask_to_stop(ending))
             for _, child in ending:
                 _end_all(_descendants_of(child.pid))
                 if child.poll() is None:
@@ -164,16 +165,34 @@ def _descendants_of(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _wait_for_end(children: list[subprocess.Popen]) -> None:
-    """Until they have ended, or do nothing any more."""
+def _ask_to_stop(ending: list[tuple[Command, subprocess.Popen]]) -> None:
+    for command, child in reversed(ending):
+        if child.poll() is None:
+            child.send_signal(getattr(signal, command.stop_signal))
+
+
+def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None] = lambda: None) -> None:
+    """Until they have ended, or are not going to."""
 
     def work() -> int:
-        return processor_seconds(psutil.Process(child.pid) for child in children if child.poll() is None)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return processor_seconds([psutil.Process(child.pid) for child in children if child.poll() is None])
+        return 0
 
-    with contextlib.suppress(StandstillError, psutil.NoSuchProcess):
+    asked, before = time.monotonic(), work()
+
+    def check() -> None:
+        nonlocal asked
+        if time.monotonic() - asked > _ASK_AGAIN:
+            asked = time.monotonic()
+            ask_again()
+            if work() - before > _STOP_PROCESSOR:
+                raise StandstillError("they go on as if they had not been asked")
+
+    with contextlib.suppress(StandstillError):
         wait_until(
             lambda: all(child.poll() is not None for child in children),
-            what="the end of the children", work=work, pause=0.05, still=_STOP_STILL,
+            what="the end of the children", work=work, check=check, pause=0.05, still=_STOP_STILL,
         )  # fmt: skip
 
 

@@ -165,7 +165,7 @@ class Stack:
     def start_component(self, component: str, env: dict[str, str]) -> None:
         own = [sys.executable, "-m", "local.scheduler"]
         arguments = own if component == "scheduler" else [str(Path(sys.executable).with_name("airflow")), component]
-        self.supervisor.start(Command(component, arguments, env=env))
+        self.supervisor.start(Command(component, arguments, env=env, needed=int(component == "api-server")))
 
     def wait_for_airflow(self) -> AirflowApi:
         starting: list[str] = []

@@ -8,8 +8,10 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="irt-airflow-")
 
@@ -33,13 +35,14 @@ for name in ("AIRFLOW_CONN_SEEDTEST_DB", "AIRFLOW_CONN_R_IRT"):
 import psycopg
 
 from local import cluster
-from local.home import Home
+from local.home import Home, alone
 from local.postgres import DATABASE, EmbeddedPostgres
 from local.processes import Supervisor
 
 _ROOT = Path(__file__).parents[1]
-# Whatever starts an Airflow, which is more than two cores carry twice.
-_WITH_AIRFLOW = ("tests/e2e", "tests/faults", "tests/pods")
+# Folders whose tests run one after the other, since they share an Airflow or a Kubernetes; they take longest, and come
+# first.
+_FOLDERS = {"tests/e2e": "airflow", "tests/faults": "airflow", "tests/pods": "pods"}
 _FOLDER, _FAILED = pytest.StashKey[Path](), pytest.StashKey[bool]()
 
 
@@ -73,17 +76,43 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
         terminalreporter.write_line(f"what the tests wrote is kept in {config.stash[_FOLDER]}")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side: a file stays together, and all that start an Airflow run one after the other."""
-    items.sort(key=lambda item: not _starts_airflow(item))
-    for item in items:
-        group = "airflow" if _starts_airflow(item) else str(item.path.relative_to(_ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
+    """What takes longest first; and what starts an Airflow of its own before the one that a folder's tests share."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return _group(item.nodeid) not in _FOLDERS.values(), "stack" in getattr(item, "fixturenames", ())
+
+    items.sort(key=place)
 
 
-def _starts_airflow(item: pytest.Item) -> bool:
-    return item.path.relative_to(_ROOT).as_posix().startswith(_WITH_AIRFLOW)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Where tests run side by side: a file stays together, and so do the large folders."""
+    config.option.loadscopereorder = False
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return next((group for folder, group in _FOLDERS.items() if file.startswith(f"{folder}/")), file)
+
+
+@pytest.fixture(scope="module")
+def own_airflow():
+    """For tests that start an Airflow: two at once are more than two cores carry, so each waits for its turn."""
+    with alone("airflow-of-tests"):
+        yield
+
+
+@pytest.fixture(scope="package")
+def shared_airflow():
+    """The same, for an Airflow that the tests of a folder share."""
+    with alone("airflow-of-tests"):
+        yield
 
 
 @pytest.fixture(scope="session")

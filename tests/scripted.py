@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+_STILL_SECONDS = 600.0
 
 
 @dataclass
@@ -26,7 +27,8 @@ class Answer:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
-    delay: float = 0.0
+    # Not given before this happens; if it never does, when whoever asked should long have given up.
+    after: threading.Event | None = None
     # Promise more bytes than are sent, as a connection that is cut does.
     cut: bool = False
 
@@ -66,7 +68,8 @@ def scripted_server() -> Iterator[tuple[ScriptedServer, int]]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer = server.answer(Request(self.command, self.path, self.headers, body))
-            time.sleep(answer.delay)
+            if answer.after:
+                answer.after.wait(_STILL_SECONDS)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

@@ -7,13 +7,19 @@ import io
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 Columns = dict[str, list[Any]]
+T = TypeVar("T")
+
+# A service that has shown nothing new for so many seconds stands still: nobody waits for it any longer.
+STILL = 600.0
+_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 # How many people gave each pattern of answers, from 00000 to 11111, item 1 first.
 _LSAT7_COUNTS = [
@@ -32,6 +38,12 @@ def lsat7() -> Columns:
         "item_id": [f"q{item}" for _ in users for item in range(1, 6)],
         "is_correct": [int(answer) for answer in answers.ravel()],
     }
+
+
+def repeated(columns: Columns, times: int) -> Columns:
+    """The same answers of so many times as many people."""
+    users = [f"{user}-{copy}" for copy in range(times) for user in columns["user_id"]]
+    return {"user_id": users, "item_id": columns["item_id"] * times, "is_correct": columns["is_correct"] * times}
 
 
 def long_request() -> dict[str, Any]:
@@ -76,10 +88,26 @@ def gzipped(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+def wait_for(look: Callable[[], T], until: Callable[[T], Any] = bool) -> T:
+    """What `look` sees as soon as `until` is true of it, however long that takes.
+
+    A slow machine is no failure: as long as what is seen changes, somebody works on it. So look at all that shows
+    progress, such as a whole job, and pick out in `until` what is waited for.
+    """
+    before, moved = None, time.monotonic()
+    while not until(seen := look()):
+        if seen != before:
+            before, moved = seen, time.monotonic()
+        assert time.monotonic() - moved < STILL, f"nothing has changed for {STILL:.0f} s: {seen!r}"
         time.sleep(0.02)
-    return value
+    return seen
+
+
+def wait_for_job(client: httpx.Client, url: str, *statuses: str) -> dict[str, Any]:
+    """The job, once its status is one of these; that it has ended otherwise is seen at once."""
+
+    def arrived(job: dict[str, Any]) -> bool:
+        assert job["status"] in statuses or job["status"] not in _ENDED, job
+        return job["status"] in statuses
+
+    return wait_for(lambda: client.get(url).json(), arrived)

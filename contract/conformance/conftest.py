@@ -13,8 +13,6 @@ from contract.conformance import bodies
 from contract.conformance.document import Contract
 
 TOKEN_VARIABLE = "IRT_SERVICE_TOKEN"
-# A service may take its time over the largest of the reference cases.
-_SECONDS = 300.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +35,7 @@ def token() -> str:
 @pytest.fixture(scope="session")
 def client(base_url: str, token: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=base_url, headers=headers, timeout=_SECONDS, trust_env=False) as client:
+    with httpx.Client(base_url=base_url, headers=headers, timeout=bodies.STILL, trust_env=False) as client:
         yield client
 
 

@@ -6,13 +6,12 @@ import contextlib
 import gzip
 import http.client
 import json
-import time
 
 import httpx
 import pyarrow as pa
 import pytest
 
-from contract.conformance.bodies import multipart
+from contract.conformance.bodies import STILL, multipart
 
 JSON = {"Content-Type": "application/json"}
 ONE_ROW = {"observations": [{"user_id": "u", "item_id": "q", "is_correct": True}]}
@@ -34,9 +33,8 @@ def byte_limit(health) -> int:
 
 
 def test_announced_length_beyond_the_limit(client, contract, health):
-    """Refused by its header alone: nothing of the body is sent."""
-    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)
-    started = time.monotonic()
+    """Refused by its header alone: nothing of the body is sent, and nothing else would end the wait for it."""
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)
     with contextlib.closing(connection):
         connection.putrequest("POST", "/irt/calibrate")
         headers = {**JSON, "Authorization": client.headers["authorization"]}
@@ -46,7 +44,6 @@ def test_announced_length_beyond_the_limit(client, contract, health):
         answer = connection.getresponse()
         response = httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
     contract.problem(response, 413, "too-large")
-    assert time.monotonic() - started < 5
 
 
 def test_length_found_out_while_streaming(client, contract, byte_limit):

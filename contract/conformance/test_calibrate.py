@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from contract.conformance.bodies import gzipped, multipart, rows_of, wait_for
+from contract.conformance.bodies import gzipped, multipart, rows_of, wait_for_job
 
 # Bock & Lieberman 1970, as R mirt reproduces them: slopes, and intercepts d = -ab.
 SLOPES = [0.988, 1.081, 1.706, 0.765, 0.736]
@@ -103,7 +103,7 @@ def test_too_few_anchors_is_a_failure_of_the_calibration(client, contract, lsat7
     job = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
     assert job.status_code == 202
     url = job.headers["location"]
-    failed = wait_for(lambda: (found := client.get(url).json())["status"] == "failed" and found)
+    failed = wait_for_job(client, url, "failed")
     contract.check("Job", failed)
     assert failed["error"]["type"] == "urn:irt:problem:calibration-failed"
     contract.problem(client.get(f"{url}/result"), 409, "no-result")
@@ -149,7 +149,7 @@ def test_scoring_as_a_job(client, contract, lsat7):
         return
     assert response.status_code == 202, response.text
     url = response.headers["location"]
-    wait_for(lambda: client.get(url).json()["status"] == "succeeded")
+    wait_for_job(client, url, "succeeded")
     contract.check("Scores", client.get(f"{url}/result").json())
 
 

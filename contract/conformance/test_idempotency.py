@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from contract.conformance.bodies import gzipped, multipart, wait_for
+from contract.conformance.bodies import gzipped, multipart, wait_for_job
 
 ASYNC = {"Prefer": "respond-async"}
 # A service may remember the keys of the last time it was tested.
@@ -25,7 +25,7 @@ def test_same_key_same_body_is_the_same_job(client, lsat7):
     first = submit(client, "same", json=body)
     url = first.headers["location"]
     assert submit(client, "same", json=body).headers["location"] == url
-    wait_for(lambda: client.get(url).json()["status"] == "succeeded")
+    wait_for_job(client, url, "succeeded")
     repeated = submit(client, "same", json=body)
     assert repeated.status_code == 202
     assert repeated.headers["location"] == url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract.conformance.bodies import wait_for
+from contract.conformance.bodies import wait_for, wait_for_job
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -18,7 +18,7 @@ def test_from_submission_to_result(client, contract, lsat7):
     contract.check("Job", job)
     url = response.headers["location"]
     assert url == f"/irt/jobs/{job['job_id']}"
-    done = wait_for(lambda: (found := client.get(url).json())["status"] == "succeeded" and found)
+    done = wait_for_job(client, url, "succeeded")
     contract.check("Job", done)
     assert done["result"] == f"{url}/result"
     assert done["timings"]
@@ -35,7 +35,7 @@ def test_cancellation(client, contract, long_request):
     response = client.post("/irt/calibrate", json=long_request, headers=ASYNC)
     assert response.status_code == 202, response.text
     url = response.headers["location"]
-    running = wait_for(lambda: (job := client.get(url).json())["status"] == "running" and job, 60)
+    running = wait_for_job(client, url, "running")
     contract.check("Job", running)
     contract.problem(client.get(f"{url}/result"), 409, "no-result")
     cancelled = client.delete(url)
@@ -44,7 +44,7 @@ def test_cancellation(client, contract, long_request):
     assert cancelled.json()["status"] == "cancelled"
     assert client.delete(url).json() == cancelled.json()
     contract.problem(client.get(f"{url}/result"), 409, "no-result")
-    wait_for(lambda: not client.get("/healthz").json()["jobs"]["running"], 10)
+    wait_for(lambda: client.get("/healthz").json()["jobs"], lambda jobs: not jobs["running"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import httpx
@@ -10,39 +12,51 @@ import pytest
 
 from tests.reference import cases
 
+Calibrate = Callable[[str, dict[str, Any]], dict[str, Any]]
 
-def calibrated(client: httpx.Client, health: dict[str, Any], case: str, request: dict[str, Any]) -> dict[str, Any]:
-    columns = cases.columns(case)
-    if len(columns["user_id"]) > health["limits"]["rows"]:
-        pytest.skip(f"the service takes {health['limits']['rows']} rows; this case has {len(columns['user_id'])}")
-    if (model := request.get("model", "2PL")) not in health["models"]:
-        pytest.skip(f"the service does not fit {model}, and says so in /healthz")
-    response = client.post("/irt/calibrate", json={"observations": columns, **request})
-    assert response.status_code == 200, response.text
-    return response.json()
+
+@pytest.fixture(scope="session")
+def calibrated(client: httpx.Client, health: dict[str, Any]) -> Calibrate:
+    """Calibrates a case; a request that several tests look at is sent once."""
+
+    @cache
+    def result(case: str, request: str) -> str:
+        response = client.post("/irt/calibrate", json={"observations": cases.columns(case), **json.loads(request)})
+        assert response.status_code == 200, response.text
+        return response.text
+
+    def calibrate(case: str, request: dict[str, Any]) -> dict[str, Any]:
+        rows = len(cases.columns(case)["user_id"])
+        if rows > health["limits"]["rows"]:
+            pytest.skip(f"the service takes {health['limits']['rows']} rows; this case has {rows}")
+        if (model := request.get("model", "2PL")) not in health["models"]:
+            pytest.skip(f"the service does not fit {model}, and says so in /healthz")
+        return json.loads(result(case, json.dumps(request)))
+
+    return calibrate
 
 
 @pytest.mark.parametrize("fit", cases.FITS, ids=str)
-def test_fit_with_a_fixed_latent_distribution(client, health, fit):
-    cases.assert_is_fit(calibrated(client, health, fit.case, json.loads(fit.request)), fit)
+def test_fit_with_a_fixed_latent_distribution(calibrated, fit):
+    cases.assert_is_fit(calibrated(fit.case, json.loads(fit.request)), fit)
 
 
 @pytest.mark.parametrize("case", cases.RASCH)
-def test_rasch_with_a_free_variance(client, health, case):
-    cases.assert_is_rasch(calibrated(client, health, case, {"model": "Rasch"}), case)
+def test_rasch_with_a_free_variance(calibrated, case):
+    cases.assert_is_rasch(calibrated(case, {"model": "Rasch"}), case)
 
 
 @pytest.mark.parametrize(("case", "fit", "drift_z"), cases.FIXED_ANCHORS)
-def test_fixed_anchors_with_a_free_latent_distribution(client, health, case, fit, drift_z):
+def test_fixed_anchors_with_a_free_latent_distribution(calibrated, case, fit, drift_z):
     request = {"anchors": cases.anchors(case), "linking": {"method": "fixed", "drift_z": drift_z}}
-    cases.assert_has_fixed_anchors(calibrated(client, health, case, request), case, fit)
+    cases.assert_has_fixed_anchors(calibrated(case, request), case, fit)
 
 
 @pytest.mark.parametrize("method", cases.METHODS)
 @pytest.mark.parametrize(("calibrated_case", "case", "anchors"), cases.LINKINGS)
-def test_linking(client, health, calibrated_case, case, anchors, method):
+def test_linking(calibrated, calibrated_case, case, anchors, method):
     request = {"anchors": cases.anchors(calibrated_case), "linking": {"method": method}}
-    cases.assert_is_linked(calibrated(client, health, calibrated_case, request), case, anchors, method)
+    cases.assert_is_linked(calibrated(calibrated_case, request), case, anchors, method)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +68,8 @@ def test_linking(client, health, calibrated_case, case, anchors, method):
         ("e_rasch_1pl_sparse", "1PL", "expected_scores_1pl.csv"),
     ],
 )
-def test_abilities_after_calibration(client, health, case, model, file):
-    rows = calibrated(client, health, case, {"model": model})["abilities"]
+def test_abilities_after_calibration(calibrated, case, model, file):
+    rows = calibrated(case, {"model": model})["abilities"]
     wanted = cases.table(case, file)
     assert [row["user_id"] for row in rows] == [row["user_id"] for row in wanted]
     for name, theirs in (("theta", "eap"), ("se", "se_eap")):

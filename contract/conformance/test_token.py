@@ -8,10 +8,12 @@ import http.client
 import httpx
 import pytest
 
+from contract.conformance.bodies import STILL
+
 
 def request(client: httpx.Client, method: str, path: str, headers: list[tuple[str, str | bytes]]) -> httpx.Response:
     """Sends paths and headers just as they are, which httpx does not."""
-    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)
     with contextlib.closing(connection):
         connection.putrequest(method, path)
         for name, value in headers:
@@ -46,7 +48,7 @@ def test_everything_but_the_health_check_wants_the_token(client, contract, token
 
 
 def test_health_needs_no_token(client):
-    assert httpx.get(f"{client.base_url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{client.base_url}/healthz", timeout=STILL, trust_env=False).status_code == 200
 
 
 def test_scheme_is_read_in_any_case(client, token):

@@ -20,7 +20,11 @@ def server(tmp_path_factory, supervisor):
     command = server.command()
     arguments = [*command.arguments, "-c", "log_statement=all"]
     supervisor.start(type(command)("compose-postgres", arguments, stop_signal=command.stop_signal, user=command.user))
-    server.wait()
+
+    def check() -> None:
+        assert supervisor.alive("compose-postgres"), supervisor.tail("compose-postgres")
+
+    server.wait(lambda: supervisor.work("compose-postgres"), check, print)
     return server
 
 

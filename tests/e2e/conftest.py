@@ -15,7 +15,7 @@ from tests.scripted import Answer, scripted_server
 PLANTED = {"database": "planted-database-secret", "webhook": "planted-webhook-secret"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def alerts():
     """The server behind the connection `irt_alerts`."""
     with scripted_server() as (server, port), pytest.MonkeyPatch.context() as environment:
@@ -26,8 +26,8 @@ def alerts():
         yield server
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory, alerts):
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory, shared_airflow, alerts):
     """PostgreSQL, the calibration service and Airflow, with the demo's data; one for all tests of this folder."""
     home = Home(tmp_path_factory.mktemp("irt")).make()
     with running_stack(home) as running, pytest.MonkeyPatch.context() as change:
@@ -40,7 +40,7 @@ def stack(tmp_path_factory, alerts):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_run(stack):
     """One run of both banks, triggered through the REST API as the UI's form does."""
     lines: list[str] = []

@@ -59,7 +59,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_up_ends_without_leaving_a_process(tmp_path, sent):
+def test_up_ends_without_leaving_a_process(tmp_path, own_airflow, sent):
     code = (
         "import sys; from pathlib import Path; from local.home import Home; from local import up;"
         "sys.exit(up.run(Home(Path(sys.argv[1])).make(), say=lambda text: print(text, flush=True)))"

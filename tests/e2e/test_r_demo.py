@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory):
+def summary(tmp_path_factory, own_airflow):
     from local.home import Home
 
     home = Home(tmp_path_factory.mktemp("irt")).make()

@@ -36,7 +36,7 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="package")
-def empty_plant(tmp_path_factory, environment) -> Iterator[Plant]:
+def empty_plant(tmp_path_factory, shared_airflow, environment) -> Iterator[Plant]:
     with running_plant(tmp_path_factory.mktemp("faults"), environment) as running:
         yield running
 

@@ -6,101 +6,127 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
-from local.processes import Command, Supervisor, wait_until
+from local.processes import Command, Supervisor
+from local.waiting import wait_until
+
+# Nothing but a signal ends it.
+_FOREVER = "import signal\nwhile True: signal.pause()"
 
 # A child with a grandchild; the child ignores a polite request if told so.
-_CHILD = """
-import signal, subprocess, sys, time
+_CHILD = f"""
+import signal, subprocess, sys
 if sys.argv[1] == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+child = subprocess.Popen([sys.executable, "-c", {_FOREVER!r}], start_new_session=True)
 print(child.pid, flush=True)
-time.sleep(300)
+{_FOREVER}
 """
 
 _SUPERVISOR = """
-import signal, sys, time
+import signal, sys
 from pathlib import Path
 from local.processes import Command, Supervisor
 # A shell starts what it runs in the background with SIGINT ignored, and tests are such a thing at times.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Supervisor(Path(sys.argv[1])) as supervisor:
     child = supervisor.start(Command("child", [sys.executable, "-c", sys.argv[3], sys.argv[2]]))
-    print(child.pid, flush=True)
     try:
-        time.sleep(300)
+        print(child.pid, flush=True)
+        while True: signal.pause()
     except KeyboardInterrupt:
         pass
 """
 
 
-def start(tmp_path, manner: str = "polite") -> tuple[subprocess.Popen, list[int]]:
+@pytest.fixture
+def left():
+    """Process ids that a test knows; none of them outlives it, whatever it finds."""
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def start(tmp_path, left, manner: str = "polite") -> tuple[subprocess.Popen, list[int]]:
     """A supervisor in a process of its own, and the pids of its child and grandchild."""
     arguments = [sys.executable, "-c", _SUPERVISOR, str(tmp_path), manner, _CHILD]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    left.append(process.pid)
     child = int(process.stdout.readline())
+    left.append(child)
+    left.append(grandchild(tmp_path))
+    return process, left[1:]
+
+
+def grandchild(tmp_path) -> int:
     log = tmp_path / "child.log"
-    wait_until(lambda: log.exists() and log.read_text().strip(), seconds=20, what="the grandchild")
-    return process, [child, int(log.read_text())]
+    return int(wait_until(lambda: log.exists() and log.read_text().strip(), what="the grandchild"))
 
 
-def gone(pids: list[int], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        alive = [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
-        if not alive:
-            return True
-        time.sleep(0.1)
-    return False
+def wait_for_end(process: subprocess.Popen) -> int:
+    wait_until(lambda: process.poll() is not None, what="the end of the supervisor", pause=0.05)
+    return process.returncode
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(is_alive(pid) for pid in pids)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_ended_supervisor_leaves_nothing(tmp_path, sent):
-    process, pids = start(tmp_path)
+def test_an_ended_supervisor_leaves_nothing(tmp_path, left, sent):
+    process, pids = start(tmp_path, left)
     process.send_signal(sent)
-    assert process.wait(30) == 0
-    assert gone(pids, 2)
+    assert wait_for_end(process) == 0
+    assert gone(pids)
 
 
-def test_impatience_leaves_nothing(tmp_path):
-    process, pids = start(tmp_path)
-    for _ in range(5):
+def test_impatience_leaves_nothing(tmp_path, left):
+    """Ctrl-C again and again, until the end."""
+    process, pids = start(tmp_path, left)
+
+    def ended() -> bool:
         process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    process.wait(30)
-    assert gone(pids, 2)
+        return process.poll() is not None
+
+    wait_until(ended, what="the end of the supervisor", pause=0.01)
+    assert gone(pids)
 
 
-def test_a_stubborn_child_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("local.processes._STOP_SECONDS", 1)
+def test_a_stubborn_child_is_killed(tmp_path, left, monkeypatch):
+    monkeypatch.setattr("local.processes._STOP_STILL", 1)
     with Supervisor(tmp_path) as supervisor:
         child = supervisor.start(Command("child", [sys.executable, "-c", _CHILD, "stubborn"]))
-        wait_until(lambda: (tmp_path / "child.log").read_text().strip(), seconds=20, what="the grandchild")
-        grandchild = int((tmp_path / "child.log").read_text())
-    assert gone([child.pid, grandchild], 2)
+        left += [child.pid, grandchild(tmp_path)]
+    assert gone(left)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
-def test_a_killed_supervisor_takes_its_children_along(tmp_path):
-    process, (child, grandchild) = start(tmp_path)
+def test_a_killed_supervisor_takes_its_children_along(tmp_path, left):
+    """The grandchild is its parent's business; that of this test has none. See the end-to-end tests for Airflow's."""
+    process, (child, _) = start(tmp_path, left)
     process.kill()
-    process.wait(10)
-    assert gone([child], 10)
-    # The grandchild is its parent's business; that of this test has none. See the end-to-end tests for Airflow's.
-    os.kill(grandchild, signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not is_alive(child), what="the end of the child", work=lambda: None)
 
 
 def test_what_others_started_is_left_alone(tmp_path):
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    other = subprocess.Popen([sys.executable, "-c", _FOREVER])
     before = [signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
     try:
         with Supervisor(tmp_path) as supervisor:
-            supervisor.start(Command("child", [sys.executable, "-c", "import time; time.sleep(300)"]))
+            supervisor.start(Command("child", [sys.executable, "-c", _FOREVER]))
         assert other.poll() is None
         assert [signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)] == before
     finally:
@@ -111,6 +137,6 @@ def test_what_others_started_is_left_alone(tmp_path):
 def test_a_fallen_child_is_named_with_its_last_words(tmp_path):
     with Supervisor(tmp_path) as supervisor:
         child = supervisor.start(Command("short", [sys.executable, "-c", "print('the last words')"]))
-        child.wait(20)
+        child.wait()
         assert supervisor.fallen() == "short"
         assert supervisor.tail("short") == "the last words"

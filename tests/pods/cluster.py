@@ -18,7 +18,7 @@ import yaml
 from kubernetes import client, config
 from one_node import BESIDE, one_node
 
-from local.processes import wait_until
+from local.waiting import wait_until
 from tests.deploy.manifests import DEPLOY, kubectl
 
 ROOT = Path(__file__).parents[2]
@@ -73,10 +73,7 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
     apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
     subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
     # Until the controllers have made it, no pod is let into a new namespace.
-    wait_until(
-        lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)),
-        seconds=60, what="the namespace's service account",
-    )  # fmt: skip
+    _wait_until(lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)), "its service account")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))
@@ -84,8 +81,9 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
 
 
 def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
-    """A kubeconfig of the worker's service account, with a token for an hour."""
-    request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[], expiration_seconds=3600))
+    """A kubeconfig of the worker's service account, with a token for a day: longer than all tests take anywhere."""
+    spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=24 * 3600)
+    request = client.AuthenticationV1TokenRequest(spec=spec)
     answer = core.create_namespaced_service_account_token(_ACCOUNTS[0], AIRFLOW, request)
     known = yaml.safe_load(admin_config.read_text())
     server = dict(known["clusters"][0]["cluster"])
@@ -105,10 +103,10 @@ def _bind(cluster: Cluster) -> None:
     """A volume on this machine's folder, for one claim alone; of an earlier session's claim nothing is left."""
     core, name = cluster.admin, f"{CLAIM}-{uuid.uuid4().hex[:8]}"
     core.delete_collection_namespaced_persistent_volume_claim(NAMESPACE, field_selector=f"metadata.name={CLAIM}")
-    wait_until(
+    _wait_until(
         lambda: CLAIM not in _names(core.list_namespaced_persistent_volume_claim(NAMESPACE)),
-        seconds=60, what="the end of another session, which uses the claim,",
-    )  # fmt: skip
+        "the end of another session, which uses the claim,",
+    )
     for volume in core.list_persistent_volume().items:
         if volume.metadata.name.startswith(CLAIM) and volume.status.phase == "Released":
             core.delete_persistent_volume(volume.metadata.name)
@@ -120,10 +118,14 @@ def _bind(cluster: Cluster) -> None:
     core.create_persistent_volume({"metadata": {"name": name}, "spec": volume})
     claim = {"metadata": {"name": CLAIM}, "spec": spec | {"resources": {"requests": {"storage": "1Gi"}}}}
     core.create_namespaced_persistent_volume_claim(NAMESPACE, claim)
-    wait_until(
-        lambda: core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase == "Bound",
-        seconds=60, what="the claim",
-    )  # fmt: skip
+    _wait_until(
+        lambda: core.read_namespaced_persistent_volume_claim(CLAIM, NAMESPACE).status.phase == "Bound", "the claim"
+    )
+
+
+def _wait_until(ready: Callable[[], bool], what: str) -> None:
+    """For what the cluster's controllers do in a moment; nothing shows that they are about to."""
+    wait_until(ready, what=what, work=lambda: None)
 
 
 def _made(create: Callable[..., Any], *arguments: Any) -> None:

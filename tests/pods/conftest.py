@@ -10,14 +10,7 @@ from cluster import Cluster, running_cluster
 from watching import pods, wait_for_none
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "/tests/pods/" in item.path.as_posix():
-            # The first one waits for the cluster, and for its images where none are made yet.
-            item.add_marker(pytest.mark.timeout(900))
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     # The kubelet and the pods pass through; pytest lets only its own user.
@@ -39,7 +32,7 @@ def settings(cluster, monkeypatch):
 
     def change(**fields) -> None:
         volume = {"claim": cluster.claim, "root": str(cluster.staging)}
-        variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 60}
+        variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 600}
         monkeypatch.setenv("AIRFLOW_VAR_IRT_PODS", json.dumps(variable | fields))
 
     change()

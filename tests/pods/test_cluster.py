@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client, config
+from watching import versions
+
+from local.waiting import wait_until
 
 _IMAGE_USER = 10001
 # verb, resource, subresource, namespace
@@ -97,11 +99,14 @@ def simulate(answers: Path) -> None:
 
 
 def ended(core: client.CoreV1Api, name: str, namespace: str) -> str:
-    deadline = time.monotonic() + 120
-    while (status := core.read_namespaced_pod(name, namespace).status).phase not in {"Succeeded", "Failed"}:
-        assert time.monotonic() < deadline, status
-        time.sleep(0.3)
-    return status.phase
+    def looked_at() -> client.V1Pod:
+        return core.read_namespaced_pod(name, namespace)
+
+    wait_until(
+        lambda: looked_at().status.phase in {"Succeeded", "Failed"},
+        what=lambda: f"the end of {looked_at().status}", work=lambda: versions([looked_at()]),
+    )  # fmt: skip
+    return looked_at().status.phase
 
 
 def pod(name: str, image: str, claim: str) -> dict[str, Any]:

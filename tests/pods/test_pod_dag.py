@@ -7,22 +7,23 @@ from contextlib import ExitStack
 
 import pytest
 from kubernetes.client import ApiClient
-from watching import frozen_pod, pods, wait_for
+from watching import frozen_pod, pods, versions, wait_for
 
 from local import demo
 from local.home import DATABASE_CONNECTION, SERVICE_CONNECTION, Home
 from local.stack import DAG_ID, running_stack
+from local.waiting import wait_until
 from tests.faults.processes import task_runners
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 DRY = {"banks": ["math"], "dry_run": True}
 
 
 @pytest.fixture(scope="module")
-def stack(cluster):
+def stack(cluster, own_airflow):
     """Airflow as on a laptop, with a connection to the cluster; its staging lies on the volume of the pods."""
     volume = {"claim": cluster.claim, "root": str(cluster.staging)}
-    variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 60}
+    variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 600}
     kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
     home = Home(cluster.staging / "airflow").make()
     with pytest.MonkeyPatch.context() as environment, ExitStack() as parts:
@@ -34,7 +35,6 @@ def stack(cluster):
         environment.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
         environment.setenv("IRT_CALIBRATION_POOL", "irt_calibrations")
         environment.setenv("IRT_RETRY_DELAY", "1")
-        environment.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "10")
         environment.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL", "1")
         demo.load_data(running)
         running.api = running.start_airflow()
@@ -50,15 +50,18 @@ def both_banks(cluster, stack) -> tuple[dict[tuple[str, int], str], list[int], s
     """
     at_once, told = [], ""
 
-    def look() -> None:
+    def ended() -> bool:
         nonlocal told
-        stack.check()
         there = pods(cluster)
         at_once.append(sum(not pod.metadata.deletion_timestamp for pod in there))
         told += json.dumps(ApiClient().sanitize_for_serialization(there))
+        return stack.api.run_state(DAG_ID, "manual__pods") in {"success", "failed"}
 
     stack.api.trigger(DAG_ID, "manual__pods", {"runtime": "pod"})
-    assert demo.follow(stack.api, "manual__pods", print, look) == "success"
+    wait_until(
+        ended, what="the end of the run", work=lambda: (stack.work(), versions(pods(cluster))), check=stack.check
+    )  # fmt: skip
+    assert stack.api.run_state(DAG_ID, "manual__pods") == "success"
     states = {(t["task_id"], t["map_index"]): t["state"] for t in stack.api.tasks(DAG_ID, "manual__pods")}
     return states, at_once, told
 
@@ -90,15 +93,18 @@ def test_the_worker_dies_while_its_pod_runs(cluster, stack):
     """Killed where it has asked for its pod and has not yet deferred; the next try goes on with that pod."""
     run_id = "manual__worker"
     stack.api.trigger(DAG_ID, run_id, DRY | {"runtime": "pod"})
-    runner = wait_for(lambda: runner_of(stack, run_id), "the task")
-    name = wait_for(lambda: [pod.metadata.name for pod in pods(cluster)], "the pod")[0]
+    watched = {"work": stack.work, "check": stack.check}
+    runner = wait_for(cluster, lambda: runner_of(stack, run_id), "the task", **watched)
+    name = wait_for(cluster, lambda: [pod.metadata.name for pod in pods(cluster)], "the pod", **watched)[0]
     # Its watcher first, so that nobody is told.
     for process in (runner.parent(), runner):
         process.kill()
-    assert task_of(stack, run_id)["state"] == "running", "it had deferred already"
-    with frozen_pod():
-        wait_for(lambda: task_of(stack, run_id)["state"] == "deferred", "the next try")
-    assert demo.follow(stack.api, run_id, print, stack.check) == "success"
+    task = task_of(stack, run_id)
+    assert task["state"] == "running", "it had deferred already"
+    stack.bury_tasks(task["id"])
+    with frozen_pod(cluster, **watched):
+        wait_for(cluster, lambda: task_of(stack, run_id)["state"] == "deferred", "the next try", **watched)
+    assert demo.follow(stack, run_id, print) == "success"
     task = task_of(stack, run_id)
     assert task["try_number"] > 1
     assert f"Reusing existing pod '{name}'" in log_of(stack, run_id)
@@ -109,18 +115,22 @@ def test_the_worker_dies_while_its_pod_runs(cluster, stack):
 def test_what_is_failed_by_hand_takes_its_pod_with_it(cluster, stack, by):
     run_id = f"manual__killed-{by.split()[1]}"
     stack.api.trigger(DAG_ID, run_id, DRY | {"runtime": "pod"})
-    with frozen_pod():
+    watched = {"work": stack.work, "check": stack.check}
+    with frozen_pod(cluster, **watched):
         # Nobody would be told before the triggerer has taken over (docs/kubernetes.md).
-        wait_for(lambda: "Checking pod" in log_of(stack, run_id), "the trigger")
+        wait_for(cluster, lambda: "Checking pod" in log_of(stack, run_id), "the trigger", **watched)
+        assert len(pods(cluster)) == 1
         if by == "the run":
             stack.api.fail(DAG_ID, run_id)
         else:
             path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/bank.calibrate/0"
             stack.api.call("PATCH", path, json={"new_state": "failed"})
-        ending = wait_for(lambda: [pod for pod in pods(cluster) if pod.metadata.deletion_timestamp], "its deletion")
-        assert len(ending) == 1
-    wait_for(lambda: not pods(cluster), "the end of the pod")
-    wait_for(lambda: run_id not in stack.api.active_runs(DAG_ID), "the end of the run")
+        # It cannot end by itself.
+        wait_for(
+            cluster, lambda: all(pod.metadata.deletion_timestamp for pod in pods(cluster)), "its deletion", **watched
+        )  # fmt: skip
+    wait_for(cluster, lambda: not pods(cluster), "the end of the pod", **watched)
+    wait_for(cluster, lambda: run_id not in stack.api.active_runs(DAG_ID), "the end of the run", **watched)
 
 
 def runner_of(stack, run_id: str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ class RServiceProcess(ServiceProcess):
     def _command(self) -> r_service.Command:
         state, port_file = self.folder / "state", self.folder / "port"
         return r_service.command(
-            self._home, host="127.0.0.1", port=0, state=state, port_file=port_file, token=self.token or ""
+            self._home, host="127.0.0.1", port=self.port, state=state, port_file=port_file, token=self.token or ""
         )
 
     @property
@@ -44,13 +43,6 @@ class RServiceProcess(ServiceProcess):
 
     def workers(self) -> list[psutil.Process]:
         return [process for process in self.descendants() if process.name() == "R"]
-
-    def busy_worker(self) -> psutil.Process:
-        """The session that computes now: all have computed before, when they were loaded."""
-        workers = self.workers()
-        before = {worker.pid: sum(worker.cpu_times()[:2]) for worker in workers}
-        time.sleep(1)
-        return max(workers, key=lambda worker: sum(worker.cpu_times()[:2]) - before[worker.pid])
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +71,30 @@ def start_r_service(tmp_path: Path, r_home: Home) -> Iterator[Callable[..., RSer
 
     yield start
     for service in started:
+        print(f"log of {service.folder.name}:\n{service.log()[-3000:]}")
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def running_r_service(tmp_path_factory: pytest.TempPathFactory, r_home: Home) -> Iterator[RServiceProcess]:
+    process = RServiceProcess(
+        tmp_path_factory.mktemp("r-service"), r_home, IRT_MAX_BODY_BYTES=str(16 * 2**20), IRT_MAX_ROWS="450000"
+    )
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def service(running_r_service: RServiceProcess) -> Iterator[RServiceProcess]:
+    """One service for all tests that need no settings of their own; its limits are within what the conformance tests
+    reach. Of the jobs of a test, none goes on after it.
+    """
+    if not running_r_service.running:
+        # At first, or after a test that failed when it had killed it.
+        running_r_service.start()
+        running_r_service.end_jobs()
+    yield running_r_service
+    running_r_service.end_jobs()
 
 
 @pytest.fixture(scope="session")

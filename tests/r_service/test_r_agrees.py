@@ -33,8 +33,8 @@ def columns() -> dict[str, list]:
     }
 
 
-def test_results_agree(start_r_service, columns):
-    client = start_r_service().client
+def test_results_agree(service, columns):
+    client = service.client
     responses = Responses.from_columns(*columns.values())
     for request in REQUESTS:
         found = client.post("/irt/calibrate", json={"observations": columns} | request)

@@ -6,14 +6,10 @@ import os
 import re
 import subprocess
 
-import pytest
-
 from local.home import ROOT
 
 
-@pytest.mark.timeout(900)
-def test_r_service_keeps_the_contract(start_r_service):
-    service = start_r_service(IRT_MAX_BODY_BYTES=str(16 * 2**20), IRT_MAX_ROWS="450000")
+def test_r_service_keeps_the_contract(service):
     command = ["./irt", "conformance", str(service.client.base_url), "-q"]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"IRT_SERVICE_TOKEN": service.token}, capture_output=True, text=True

@@ -13,10 +13,17 @@ import pytest
 
 from contract.conformance import bodies
 from contract.conformance.document import Contract
+from irt_engine import warm_up
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from service_harness import ServiceProcess
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """In numba's cache, however long it takes to compile them: a service says nothing while it does."""
+    warm_up()
 
 
 @pytest.fixture
@@ -32,21 +39,33 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
 
     yield start
     for service in started:
+        print(f"log of {service.folder.name}:\n{service.log()[-3000:]}")
         service.stop()
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """One service for all tests that leave it as it was; its limits are within what the conformance tests reach."""
-    process = ServiceProcess(
-        tmp_path_factory.mktemp("service"), "--max-body-bytes", str(16 * 2**20), "--max-rows", "450000"
-    )
-    process.start()
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    folder = tmp_path_factory.mktemp("service") / "shared"
+    folder.mkdir()
+    process = ServiceProcess(folder, "--max-body-bytes", str(16 * 2**20), "--max-rows", "450000")
     yield process
     process.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def service(running_service: ServiceProcess) -> Iterator[ServiceProcess]:
+    """One service for all tests that need no settings of their own; its limits are within what the conformance tests
+    reach. Of the jobs of a test, none goes on after it.
+    """
+    if not running_service.running:
+        # At first, or after a test that failed when it had killed it.
+        running_service.start()
+        running_service.end_jobs()
+    yield running_service
+    running_service.end_jobs()
+
+
+@pytest.fixture
 def client(service: ServiceProcess) -> httpx.Client:
     return service.client
 

@@ -6,33 +6,37 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Hashable
 from pathlib import Path
 
 import httpx
 import psutil
 
+from local.waiting import log_size, processor_seconds, wait_until
+
 TOKEN = "token-of-the-tests"
-_START_SECONDS = 60
-_END_SECONDS = 20
+# Until an answer, in seconds. Some come when a worker has calibrated, and on a busy machine workers, which yield to
+# everybody, hardly come to it.
+_LONGEST = 3600.0
 
 
 class ServiceProcess:
     """`irt-engine serve` on a free port, with a state folder that outlives it."""
 
-    def __init__(self, folder: Path, *options: str, token: str | None = TOKEN) -> None:
+    def __init__(self, folder: Path, *options: str, token: str | None = TOKEN, port: int = 0) -> None:
         self.folder = folder
         self.options = options
         self.token = token
+        self.port = port
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
     @property
     def command(self) -> list[str]:
-        port_file, state = self.folder / "port", self.folder / "state"
         # What the installed command does, also where it is not installed.
         serve = [sys.executable, "-c", "import sys; from irt_engine.cli import main; sys.exit(main())", "serve"]
-        return [*serve, "--port", "0", "--port-file", str(port_file), "--state-dir", str(state), *self.options]
+        serve += ["--port", str(self.port), "--port-file", str(self._port_file)]
+        return [*serve, "--state-dir", str(self.folder / "state"), *self.options]
 
     def environment(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name != "IRT_ENGINE_TOKEN"}
@@ -41,26 +45,51 @@ class ServiceProcess:
         return env if self.token is None else env | {"IRT_ENGINE_TOKEN": self.token}
 
     def start(self) -> ServiceProcess:
-        port_file = self.folder / "port"
-        port_file.unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
+        self._port_file.unlink(missing_ok=True)
+        with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while not port_file.exists():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.02)
+        wait_until(self._port_file.exists, what="the service", work=self._work, check=self.check, pause=0.02)
         self.client.close()
-        base_url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        base_url = f"http://127.0.0.1:{self._port_file.read_text().strip()}"
         self.client = httpx.Client(
-            base_url=base_url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60, trust_env=False
+            base_url=base_url, headers={"Authorization": f"Bearer {self.token}"}, timeout=_LONGEST, trust_env=False
         )
         return self
 
+    def check(self) -> None:
+        """It has not died; where it has, its last lines are shown."""
+        assert self.running, f"the service has ended:\n{self.log()[-3000:]}"
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def refusal(self, **environment: str) -> tuple[int, str]:
+        """How it ends when it is started and should refuse to be: its status, and what it says."""
+        self._port_file.unlink(missing_ok=True)
+        with (self.folder / "refusal").open("w+") as told:
+            process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, env=self.environment() | environment
+            )
+
+            def not_started() -> None:
+                assert not self._port_file.exists(), "the service has started"
+
+            try:
+                wait_until(
+                    lambda: process.poll() is not None, what="the refusal", check=not_started, pause=0.02,
+                    work=lambda: processor_seconds([psutil.Process(process.pid)]),
+                )  # fmt: skip
+            finally:
+                process.kill()
+                process.wait()
+            told.seek(0)
+            return process.returncode, told.read()
+
     def log(self) -> str:
-        return (self.folder / "log").read_text()
+        return self._log_file.read_text()
 
     def nursery(self) -> psutil.Process:
         """The process that workers are forked from."""
@@ -76,8 +105,23 @@ class ServiceProcess:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def busy_worker(self) -> psutil.Process:
-        """The worker that has used the most processor time."""
-        return max(self.workers(), key=lambda worker: sum(worker.cpu_times()[:2]))
+        """The worker that computes now: the first to use half a second more of processor time."""
+        before: dict[int, float] = {}
+
+        def computing() -> psutil.Process | None:
+            return next((w for w in self.workers() if _used(w) - before.setdefault(w.pid, _used(w)) > 0.5), None)
+
+        return wait_until(
+            computing, what="a worker that computes", check=self.check, pause=0.02,
+            work=lambda: processor_seconds(self.workers()),
+        )  # fmt: skip
+
+    def end_jobs(self) -> None:
+        """Cancel all that run or wait."""
+        if self.running:
+            for job in self.client.get("/irt/jobs").json()["jobs"]:
+                if job["finished_at"] is None:
+                    self.client.delete(f"/irt/jobs/{job['job_id']}")
 
     def kill(self) -> list[psutil.Process]:
         """`kill -9`; returns the processes that it had."""
@@ -90,20 +134,67 @@ class ServiceProcess:
     def stop(self) -> None:
         """SIGTERM; nothing may be left after it."""
         self.client.close()
-        if self.process is None or self.process.poll() is not None:
+        if not self.running:
             return
         workers = self.descendants()
         self.process.terminate()
-        try:
-            self.process.wait(_END_SECONDS)
-        finally:
-            self.process.kill()
+        self.wait_for_end()
         assert_gone(workers)
 
+    def wait_for_end(self) -> None:
+        """Of a service that was told to end: as long as it writes to its log. That a worker computes is no sign."""
+        try:
+            wait_until(
+                lambda: not self.running, what="the end of the service", pause=0.02,
+                work=lambda: log_size(self._log_file),
+            )  # fmt: skip
+        finally:
+            self.process.kill()
 
-def assert_gone(processes: list[psutil.Process], seconds: float = 5) -> None:
-    _, left = psutil.wait_procs(processes, timeout=seconds)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    assert not left
+    def _work(self) -> Hashable:
+        assert self.process
+        return log_size(self._log_file), processor_seconds([psutil.Process(self.process.pid)])
+
+    @property
+    def _port_file(self) -> Path:
+        return self.folder / "port"
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder / "log"
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if _is_alive(process)]
+
+
+def assert_gone(processes: list[psutil.Process], most: float = 2.0) -> None:
+    """They end, and have stopped to work: none uses so many seconds of processor time before."""
+    used = {process: _used(process) for process in processes}
+
+    def idle() -> None:
+        for process in processes:
+            assert _used(process) - used[process] < most, f"{process} goes on working"
+
+    try:
+        wait_until(
+            lambda: not alive(processes), what=lambda: f"the end of {alive(processes)}", check=idle, pause=0.02,
+            work=lambda: len(alive(processes)),
+        )  # fmt: skip
+    finally:
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _used(process: psutil.Process) -> float:
+    """Seconds of processor time; those of one that has ended are none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return sum(process.cpu_times()[:2])
+    return 0.0

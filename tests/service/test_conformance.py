@@ -7,13 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
 from service_harness import TOKEN
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(600)
 def test_engine_keeps_the_contract(service):
     command = ["./irt", "conformance", str(service.client.base_url), "-q"]
     done = subprocess.run(

@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
-import pytest
 from service_harness import TOKEN
+
+from local.waiting import STILL
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
 # Of each operation; 700 are more than 8,000 cases in all, and take a quarter of an hour.
@@ -30,12 +31,12 @@ def statuses(client: httpx.Client) -> Counter[str]:
     return counted
 
 
-@pytest.mark.timeout(3600)
 def test_no_request_is_answered_5xx(start_service, tmp_path):
     service = start_service("--max-body-bytes", str(16 * 2**20), "--max-rows", "450000")
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(CONTRACT)]
     command += ["--url", str(service.client.base_url), "--header", f"Authorization: Bearer {TOKEN}"]
-    command += ["--phases", PHASES, "--checks", "not_a_server_error"]
+    # An answer that takes long is no failure.
+    command += ["--phases", PHASES, "--checks", "not_a_server_error", "--request-timeout", str(STILL)]
     command += ["--max-examples", EXAMPLES, "--seed", "1", "--no-color", "--suppress-health-check", "all"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     told = done.stdout + done.stderr

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import threading
 from typing import Any
 
 import psutil
 import pytest
-from service_harness import ServiceProcess, assert_gone
+from service_harness import ServiceProcess, alive, assert_gone
 
-from contract.conformance.bodies import wait_for
+from contract.conformance.bodies import wait_for, wait_for_job
 from irt_engine.service.jobs import RESPONSES_FILE, Job
 from irt_engine.service.limits import Limits
 from irt_engine.service.metrics import Metrics
@@ -21,74 +20,71 @@ from irt_engine.service.runner import Runner
 from irt_engine.service.store import JobStore
 from irt_engine.service.workers import Workers
 
-HEADERS = {"Prefer": "respond-async", "Idempotency-Key": "night"}
+ASYNC = {"Prefer": "respond-async"}
 
 
-def submit(client, form):
-    response = client.post("/irt/calibrate", headers=HEADERS, **form)
+def submit(client, form, key=None):
+    headers = ASYNC | ({"Idempotency-Key": key} if key else {})
+    response = client.post("/irt/calibrate", headers=headers, **form)
     assert response.status_code == 202, response.text
     return response.headers["location"]
 
 
-def test_killed_in_the_middle(start_service, medium_request, contract):
+def wait_for_progress(client, url):
+    wait_for(lambda: client.get(url).json(), lambda job: job["progress"])
+
+
+def test_killed_in_the_middle(service, medium_request, contract):
     """`kill -9`: the worker ends too, and the next service runs the job again under its id."""
-    service = start_service()
-    url = submit(service.client, medium_request)
-    wait_for(lambda: service.client.get(url).json()["progress"], 60)
-    assert_gone(service.kill(), 2)
+    url = submit(service.client, medium_request, "killed")
+    wait_for_progress(service.client, url)
+    assert_gone(service.kill())
     service.start()
     job = service.client.get(url).json()
     contract.check("Job", job)
     assert job["status"] in ("queued", "running")
-    assert submit(service.client, medium_request) == url
-    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded", 90)
+    assert submit(service.client, medium_request, "killed") == url
+    wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result")
     contract.check("Calibration", result.json())
     # As if nothing had been.
-    undisturbed = service.client.post("/irt/calibrate", **medium_request)
-    assert result.content == undisturbed.content
+    undisturbed = submit(service.client, medium_request)
+    wait_for_job(service.client, undisturbed, "succeeded")
+    assert result.content == service.client.get(f"{undisturbed}/result").content
 
 
-def test_finished_jobs_survive(start_service, lsat7):
-    service = start_service()
+def test_finished_jobs_survive(service, lsat7):
     body = {"json": {"observations": lsat7}}
-    url = submit(service.client, body)
-    done = wait_for(lambda: (job := service.client.get(url).json())["status"] == "succeeded" and job)
+    url = submit(service.client, body, "finished")
+    done = wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result").content
     service.kill()
     service.start()
     assert service.client.get(url).json() == done
     assert service.client.get(f"{url}/result").content == result
-    assert submit(service.client, body) == url
+    assert submit(service.client, body, "finished") == url
 
 
-def test_waiting_jobs_survive_in_their_order(start_service, long_request, lsat7):
-    service = start_service()
+def test_waiting_jobs_survive_in_their_order(service, long_request, lsat7):
     first = submit(service.client, long_request)
-    headers = {"Prefer": "respond-async"}
-    others = [
-        service.client.post("/irt/calibrate", json={"observations": lsat7}, headers=headers).headers["location"]
-        for _ in range(2)
-    ]
+    others = [submit(service.client, {"json": {"observations": lsat7}}) for _ in range(2)]
     service.kill()
     service.start()
     client = service.client
-    wait_for(lambda: client.get(first).json()["status"] == "running")
+    wait_for_job(client, first, "running")
     assert [client.get(url).json()["status"] for url in others] == ["queued", "queued"]
     client.delete(first)
-    wait_for(lambda: all(client.get(url).json()["status"] == "succeeded" for url in others))
-    finished = [client.get(url).json()["finished_at"] for url in others]
+    finished = [wait_for_job(client, url, "succeeded")["finished_at"] for url in others]
     assert finished == sorted(finished)
 
 
-def test_job_that_ends_every_service_is_given_up(start_service, contract, long_request):
-    service = start_service()
+def test_job_that_ends_every_service_is_given_up(service, contract, long_request):
     url = submit(service.client, long_request)
     for _ in range(3):
-        wait_for(lambda: service.client.get(url).json()["status"] == "running")
+        wait_for_job(service.client, url, "running")
         service.kill()
         service.start()
-    failed = wait_for(lambda: (job := service.client.get(url).json())["status"] == "failed" and job)
+    failed = wait_for_job(service.client, url, "failed")
     contract.check("Job", failed)
     assert "3 times" in failed["error"]["detail"]
 
@@ -98,26 +94,26 @@ def test_graceful_end(start_service, contract, long_request, end):
     """A running job is put back, a waiting client is told, and no process is left."""
     service = start_service("--shutdown-grace-seconds", "0.2")
     url = submit(service.client, long_request)
-    wait_for(lambda: service.client.get(url).json()["progress"], 60)
+    wait_for_progress(service.client, url)
     answers = []
     waiting = threading.Thread(target=lambda: answers.append(service.client.post("/irt/calibrate", **long_request)))
     waiting.start()
-    wait_for(lambda: service.client.get("/healthz").json()["jobs"]["queued"])
+    wait_for(lambda: service.client.get("/healthz").json()["jobs"], lambda jobs: jobs["queued"])
     workers = service.descendants()
     service.process.send_signal(end)
-    service.process.wait(10)
-    assert_gone(workers, 1)
-    waiting.join(5)
+    service.wait_for_end()
+    assert not alive(workers)
+    waiting.join()
     contract.problem(answers[0], 503, "unavailable")
     assert "Traceback" not in service.log()
     service.start()
     assert service.client.get(url).json()["status"] in ("queued", "running")
     assert list((service.folder / "state" / "incoming").iterdir()) == []
-    service.client.delete(url)
+    service.end_jobs()
 
 
 def test_running_job_may_finish_at_the_end(start_service, lsat7):
-    service = start_service("--shutdown-grace-seconds", "30")
+    service = start_service("--shutdown-grace-seconds", "3600")
     url = submit(service.client, {"json": {"observations": lsat7}})
     service.stop()
     service.start()
@@ -127,7 +123,7 @@ def test_running_job_may_finish_at_the_end(start_service, lsat7):
 def test_broken_record_does_not_keep_the_service_from_starting(start_service, lsat7):
     service = start_service()
     url = submit(service.client, {"json": {"observations": lsat7}})
-    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded")
+    wait_for_job(service.client, url, "succeeded")
     service.stop()
     jobs = service.folder / "state" / "jobs"
     good = json.loads((jobs / url.rpartition("/")[2] / "job.json").read_text())
@@ -162,11 +158,11 @@ def test_broken_record_does_not_keep_the_service_from_starting(start_service, ls
 
 
 @pytest.mark.parametrize("status", ["running", "queued"])
-def test_result_that_came_before_its_record(start_service, contract, lsat7, status):
+def test_result_that_came_before_its_record(service, contract, lsat7, status):
     """A service that ends between the two: the job is done, whatever its record says."""
-    service = start_service()
-    url = submit(service.client, {"json": {"observations": lsat7}})
-    wait_for(lambda: service.client.get(url).json()["status"] == "succeeded")
+    key = f"before-its-record-{status}"
+    url = submit(service.client, {"json": {"observations": lsat7}}, key)
+    wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result").content
     service.kill()
     folder = service.folder / "state" / "jobs" / url.rpartition("/")[2]
@@ -178,7 +174,7 @@ def test_result_that_came_before_its_record(start_service, contract, lsat7, stat
     contract.check("Job", job)
     assert job["status"] == "succeeded" and job["finished_at"]
     assert service.client.get(f"{url}/result").content == result
-    assert submit(service.client, {"json": {"observations": lsat7}}) == url
+    assert submit(service.client, {"json": {"observations": lsat7}}, key) == url
     assert not (folder / "responses.parquet").exists()
 
 
@@ -219,14 +215,13 @@ def test_state_that_is_not_a_folder(tmp_path, name):
         (state / name).symlink_to(tmp_path / "precious")
     else:
         (state / name).touch()
-    done = subprocess.run(service.command, env=service.environment(), capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1
-    assert str(state / name) in done.stderr and "Traceback" not in done.stderr
+    status, told = service.refusal()
+    assert status == 1
+    assert str(state / name) in told and "Traceback" not in told
     assert (tmp_path / "precious" / "file").exists()
 
 
-def test_interrupted_uploads_are_swept_away(start_service, lsat7):
-    service = start_service()
+def test_interrupted_uploads_are_swept_away(service):
     incoming = service.folder / "state" / "incoming"
     (incoming / "half").mkdir()
     (incoming / "half" / "body").write_text("{")
@@ -237,9 +232,9 @@ def test_interrupted_uploads_are_swept_away(start_service, lsat7):
 
 def test_everything_ends_with_a_service_that_is_stopped_hard(start_service, long_request):
     service = start_service("--max-running", "2")
-    urls = [service.client.post("/irt/calibrate", headers={"Prefer": "respond-async"}, **long_request) for _ in "ab"]
-    assert [url.status_code for url in urls] == [202, 202]
-    wait_for(lambda: len(service.workers()) == 2)
+    for _ in "ab":
+        submit(service.client, long_request)
+    wait_for(service.workers, lambda workers: len(workers) == 2)
     processes: list[psutil.Process] = service.kill()
     assert len(processes) == 3
-    assert_gone(processes, 5)
+    assert_gone(processes)

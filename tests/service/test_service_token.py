@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import httpx
 import pytest
 from service_harness import TOKEN, ServiceProcess
+
+from local.waiting import STILL
 
 
 def test_token_file_is_read_again_when_it_changes(start_service, tmp_path):
@@ -38,26 +38,25 @@ def test_token_file_is_read_again_when_it_changes(start_service, tmp_path):
 )
 def test_service_refuses_to_start(tmp_path, options, token, reason):
     service = ServiceProcess(tmp_path, *options, token=token)
-    done = subprocess.run(service.command, env=service.environment(), capture_output=True, text=True, timeout=30)
-    assert done.returncode != 0
-    assert reason in done.stderr
-    assert "Traceback" not in done.stderr
+    status, told = service.refusal()
+    assert status != 0
+    assert reason in told
+    assert "Traceback" not in told
 
 
 def test_open_service_on_loopback(start_service):
     service = start_service("--insecure-no-token", token=None)
-    assert httpx.get(f"{service.client.base_url}/irt/jobs", trust_env=False).status_code == 200
+    with httpx.Client(base_url=service.client.base_url, timeout=STILL, trust_env=False) as stranger:
+        assert stranger.get("/irt/jobs").status_code == 200
 
 
-def test_two_services_do_not_share_a_state_folder(start_service):
-    service = start_service()
-    second = subprocess.run(service.command, env=service.environment(), capture_output=True, text=True, timeout=30)
-    assert second.returncode == 1
-    assert "another service" in second.stderr
+def test_two_services_do_not_share_a_state_folder(service):
+    status, told = service.refusal()
+    assert status == 1
+    assert "another service" in told
 
 
-def test_token_is_nowhere_to_be_seen(start_service, lsat7):
-    service = start_service()
+def test_token_is_nowhere_to_be_seen(service, lsat7):
     service.client.post("/irt/calibrate", json={"observations": lsat7})
     for process in service.descendants():
         assert TOKEN not in " ".join(process.cmdline())
