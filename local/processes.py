@@ -23,14 +23,15 @@ from pathlib import Path
 
 import psutil
 
-from local.waiting import StandstillError, log_size, processor_seconds, wait_until
+from local.waiting import StandstillError, log_size, processor_seconds, processor_time, wait_until
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # A child that was asked to stop is asked again after the first, since a Python program can lose a signal (as Airflow's
-# scheduler does at times, in the middle of a garbage collection). It is killed when it has done nothing for as long as
-# the second, or has used as much processor time as the third; in seconds.
-_ASK_AGAIN, _STOP_STILL, _STOP_PROCESSOR = 15.0, 30.0, 10
+# scheduler does at times, in the middle of a garbage collection). It is killed when it has done nothing at all for as
+# long as the second (Airflow's triggerer waits ten seconds for a child that has ended already), or has used as much
+# processor time as the third; in seconds.
+_ASK_AGAIN, _STOP_STILL, _STOP_PROCESSOR = 10.0, 2.0, 10.0
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -174,10 +175,10 @@ def _ask_to_stop(ending: list[tuple[Command, subprocess.Popen]]) -> None:
 def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None] = lambda: None) -> None:
     """Until they have ended, or are not going to."""
 
-    def work() -> int:
+    def work() -> float:
         with contextlib.suppress(psutil.NoSuchProcess):
-            return processor_seconds([psutil.Process(child.pid) for child in children if child.poll() is None])
-        return 0
+            return processor_time([psutil.Process(child.pid) for child in children if child.poll() is None])
+        return 0.0
 
     asked, before = time.monotonic(), work()
 

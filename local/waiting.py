@@ -70,7 +70,11 @@ def wait_until(
 
 
 def processor_seconds(processes: Iterable[psutil.Process]) -> int:
-    """Whole seconds of processor time that processes and all below them have used."""
+    """Whole seconds of processor time that processes and all below them have used; less is no sign of work."""
+    return int(processor_time(processes))
+
+
+def processor_time(processes: Iterable[psutil.Process]) -> float:
     used = 0.0
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -78,7 +82,7 @@ def processor_seconds(processes: Iterable[psutil.Process]) -> int:
                 with contextlib.suppress(psutil.Error):
                     # What its ended children have used counts as well.
                     used += sum(member.cpu_times()[:4])
-    return int(used)
+    return used
 
 
 def descendants_work() -> int:
