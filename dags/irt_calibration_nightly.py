@@ -12,8 +12,9 @@ they expect them. There is no catch-up: a missed night is covered by the next on
 1. `extract_responses`: the answers of the window, one per user and item, from the view `attempt` to staged Parquet.
    Answers without user, item or correctness are left out and counted. An empty window skips the bank.
 2. `extract_anchors`: anchors and seeds from `question.meta`.
-3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. The task waits deferred. A
-   bank with `runtime: pod` is calibrated by the engine in a Kubernetes pod of its own instead, with the same result.
+3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. What lasts is waited for
+   deferred. A bank with `runtime: pod` is calibrated by the engine in a Kubernetes pod of its own instead, with the
+   same result.
 4. `load`: the result into the run tables (`irt.run_item`, `irt.run_ability`), where no consumer reads.
 5. `check`: `include/sql/checks`. A run that fails is kept, marked rejected, and changes nothing that consumers see.
 6. `publish`: `mirt_item_params`, `mirt_ability`, `mirt_fit_meta`, in one transaction.
