@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ _ROOT = Path(__file__).parents[1]
 # first.
 _FOLDERS = {"tests/e2e": "airflow", "tests/faults": "airflow", "tests/pods": "pods"}
 _FOLDER, _FAILED = pytest.StashKey[Path](), pytest.StashKey[bool]()
+_TURN = pytest.StashKey["AirflowTurn"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,18 +103,43 @@ def _group(nodeid: str) -> str:
     return next((group for folder, group in _FOLDERS.items() if file.startswith(f"{folder}/")), file)
 
 
+class AirflowTurn:
+    """One Airflow at a time, of all tests of this checkout: two are more than two cores carry."""
+
+    def __init__(self) -> None:
+        self._open: ExitStack | None = None
+
+    def take(self) -> ExitStack:
+        """Whatever an Airflow needs and must be ended with it goes in here; it ends with the folder's last test."""
+        self.end()
+        self._open = ExitStack()
+        self._open.enter_context(alone("airflow-of-tests"))
+        return self._open
+
+    def end(self) -> None:
+        if self._open:
+            self._open.close()
+        self._open = None
+
+
+@pytest.fixture(scope="session")
+def airflow_turn(pytestconfig) -> AirflowTurn:
+    return pytestconfig.stash.setdefault(_TURN, AirflowTurn())
+
+
 @pytest.fixture(scope="module")
-def own_airflow():
-    """For tests that start an Airflow: two at once are more than two cores carry, so each waits for its turn."""
-    with alone("airflow-of-tests"):
-        yield
+def own_airflow(airflow_turn):
+    """For tests that start an Airflow themselves."""
+    airflow_turn.take()
+    yield
+    airflow_turn.end()
 
 
-@pytest.fixture(scope="package")
-def shared_airflow():
-    """The same, for an Airflow that the tests of a folder share."""
-    with alone("airflow-of-tests"):
-        yield
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    # A fixture of the folder's would last until all of its fixtures end, and other folders' tests may come between.
+    if _TURN in item.config.stash and (nextitem is None or nextitem.path.parent != item.path.parent):
+        item.config.stash[_TURN].end()
 
 
 @pytest.fixture(scope="session")

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from local import demo
 from local.home import Home
 from local.stack import DAG_ID, running_stack
-from tests.scripted import Answer, scripted_server
+from tests.scripted import Answer, ScriptedServer, scripted_server
 
 # Secrets that no log, XCom, table or command line may show.
 PLANTED = {"database": "planted-database-secret", "webhook": "planted-webhook-secret"}
 
 
-@pytest.fixture(scope="package")
-def alerts():
-    """The server behind the connection `irt_alerts`."""
-    with scripted_server() as (server, port), pytest.MonkeyPatch.context() as environment:
-        server.script[("POST", "/alerts")] = Answer(200, {})
-        connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
-        connection["extra"] = {"X-Token": PLANTED["webhook"]}
-        environment.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
-        yield server
-
-
-@pytest.fixture(scope="package")
-def stack(tmp_path_factory, shared_airflow, alerts):
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, airflow_turn):
     """PostgreSQL, the calibration service and Airflow, with the demo's data; one for all tests of this folder."""
-    home = Home(tmp_path_factory.mktemp("irt")).make()
-    with running_stack(home) as running, pytest.MonkeyPatch.context() as change:
-        # The embedded server asks for no password; one is sent all the same, for the tests of secrets to look for.
-        connection = running.postgres.airflow_connection() | {"password": PLANTED["database"]}
-        change.setattr(running.postgres, "airflow_connection", lambda: connection)
-        demo.load_data(running)
-        running.api = running.start_airflow()
-        running.api.pause(DAG_ID, False)
-        yield running
+    parts = airflow_turn.take()
+    change = parts.enter_context(pytest.MonkeyPatch.context())
+    alerts = _receive_alerts(parts, change)
+    running = parts.enter_context(running_stack(Home(tmp_path_factory.mktemp("irt")).make()))
+    running.alerts = alerts
+    # The embedded server asks for no password; one is sent all the same, for the tests of secrets to look for.
+    connection = running.postgres.airflow_connection() | {"password": PLANTED["database"]}
+    change.setattr(running.postgres, "airflow_connection", lambda: connection)
+    demo.load_data(running)
+    running.start_airflow()
+    running.api.pause(DAG_ID, False)
+    return running
 
 
-@pytest.fixture(scope="package")
+def _receive_alerts(parts: ExitStack, change: pytest.MonkeyPatch) -> ScriptedServer:
+    server, port = parts.enter_context(scripted_server())
+    server.script[("POST", "/alerts")] = Answer(200, {})
+    connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
+    connection["extra"] = {"X-Token": PLANTED["webhook"]}
+    change.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
+    return server
+
+
+@pytest.fixture(scope="session")
+def alerts(stack) -> ScriptedServer:
+    """The server behind the connection `irt_alerts`."""
+    return stack.alerts
+
+
+@pytest.fixture(scope="session")
 def first_run(stack):
     """One run of both banks, triggered through the REST API as the UI's form does."""
     lines: list[str] = []

@@ -29,19 +29,14 @@ def outcomes(pytestconfig) -> Outcomes:
     return pytestconfig.stash[_OUTCOMES]
 
 
-@pytest.fixture(scope="package")
-def environment() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
+@pytest.fixture(scope="session")
+def empty_plant(tmp_path_factory, airflow_turn) -> Plant:
+    parts = airflow_turn.take()
+    environment = parts.enter_context(pytest.MonkeyPatch.context())
+    return parts.enter_context(running_plant(tmp_path_factory.mktemp("faults"), environment))
 
 
-@pytest.fixture(scope="package")
-def empty_plant(tmp_path_factory, shared_airflow, environment) -> Iterator[Plant]:
-    with running_plant(tmp_path_factory.mktemp("faults"), environment) as running:
-        yield running
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def first_night(empty_plant) -> Night:
     """A calibration that consumers read already; without one, nothing could be harmed."""
     night = Night(empty_plant)
@@ -50,7 +45,7 @@ def first_night(empty_plant) -> Night:
     return night
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def plant(empty_plant, first_night) -> Plant:
     return empty_plant
 

@@ -10,7 +10,7 @@ from cluster import Cluster, running_cluster
 from watching import pods, wait_for_none
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     # The kubelet and the pods pass through; pytest lets only its own user.
