@@ -139,7 +139,8 @@ class Stack:
         # This installation is ours alone: whatever an earlier start left as running was killed with it.
         self.bury(*filter(None, _COMPONENTS.values()))
         self.bury_tasks()
-        self.port = port or free_port()
+        # A person looks for the UI where it always is; others must not meet another stack of this machine there.
+        self.port = port or free_port(8080 if scheduled else 0)
         self.api = AirflowApi(f"http://127.0.0.1:{self.port}", self.home.secrets()["admin_password"])
         self._env = self.airflow_env(scheduled)
         self._launched_at = datetime.now(timezone.utc)
@@ -250,7 +251,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def free_port(preferred: int = 8080) -> int:
+def free_port(preferred: int = 0) -> int:
     """The preferred port, or any free one, on loopback."""
     for port in (preferred, 0):
         with socket.socket() as probe:

@@ -45,7 +45,7 @@ def wait_until(
     :param work: anything that changes while somebody works on it: states, the length of a log, processor time. By
         default the processor time of all processes below this one.
     :param check: may raise to give up early, because a part has died, say.
-    :param say: is told what is waited for, and since when, while that lasts.
+    :param say: called with what is waited for, and since when, while that lasts.
     :param pause: between two looks, in seconds.
     :param still: how long `work` may stay as it is, in seconds.
     :raise StandstillError: `work` did not change for so long.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 Columns = dict[str, list[Any]]
 T = TypeVar("T")
 
-# A service that has shown nothing new for so many seconds stands still: nobody waits for it any longer.
+# A service that has shown nothing new for this long, in seconds, stands still, and the wait for it ends.
 STILL = 600.0
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -41,7 +41,7 @@ def lsat7() -> Columns:
 
 
 def repeated(columns: Columns, times: int) -> Columns:
-    """The same answers of so many times as many people."""
+    """The same answers of `times` as many people."""
     users = [f"{user}-{copy}" for copy in range(times) for user in columns["user_id"]]
     return {"user_id": users, "item_id": columns["item_id"] * times, "is_correct": columns["is_correct"] * times}
 

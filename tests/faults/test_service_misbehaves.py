@@ -70,7 +70,7 @@ def _submitted_deferred_received(log: str) -> bool:
 
 
 def _wait_for_heartbeats(plant, task_instance: str, number: int) -> None:
-    """Until Airflow has heard of the task so many times more."""
+    """Until Airflow has heard of the task `number` times more."""
     heard = set()
 
     def enough() -> bool:

@@ -23,7 +23,7 @@ def test_killed_in_the_middle(service, contract, lsat7):
     body = {"observations": lsat7, "model": "3PL"}
     urls = [submit(service.client, body | {"options": {"run_id": f"{n}"}}) for n in range(3)]
     wait_for_job(service.client, urls[0], "running", "succeeded")
-    # They are told by a process that looks after them now and then.
+    # Another process tells them, now and then.
     assert_gone(service.kill(), 20)
     service.start()
     assert {service.client.get(url).json()["status"] for url in urls} <= {"queued", "running", "succeeded"}

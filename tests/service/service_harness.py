@@ -169,7 +169,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def assert_gone(processes: list[psutil.Process], most: float = 2.0) -> None:
-    """They end, and have stopped to work: none uses so many seconds of processor time before."""
+    """They end, without any of them working on for this many seconds of processor time."""
     used = {process: _used(process) for process in processes}
 
     def idle() -> None:
