@@ -62,7 +62,8 @@ def _family(pid: int) -> list[psutil.Process]:
 def test_up_ends_without_leaving_a_process(tmp_path, own_airflow, sent):
     code = (
         "import sys; from pathlib import Path; from local.home import Home; from local import up;"
-        "sys.exit(up.run(Home(Path(sys.argv[1])).make(), say=lambda text: print(text, flush=True)))"
+        "from local.stack import free_port; home = Home(Path(sys.argv[1])).make();"
+        "sys.exit(up.run(home, port=free_port(), say=lambda text: print(text, flush=True)))"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "irt")]
     process = subprocess.Popen(
