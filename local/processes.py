@@ -28,10 +28,12 @@ from local.waiting import StandstillError, log_size, processor_seconds, processo
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # A child that was asked to stop is asked again after the first, since a Python program can lose a signal (as Airflow's
-# scheduler does at times, in the middle of a garbage collection). It is killed when it has done nothing at all for as
-# long as the second (Airflow's triggerer waits ten seconds for a child that has ended already), or has used as much
-# processor time as the third; in seconds.
+# scheduler does at times, in the middle of a garbage collection). It is killed when it has done next to nothing for as
+# long as the second (Airflow's triggerer waits ten seconds for a child that has ended already; what idles beside it
+# uses a hundredth of a core), or has used as much processor time as the third; in seconds.
 _ASK_AGAIN, _STOP_STILL, _STOP_PROCESSOR = 10.0, 2.0, 10.0
+# Less processor time than this is no sign of work in that while, in seconds.
+_STOP_TRICKLE = 0.2
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -117,10 +119,11 @@ class Supervisor:
             _ask_to_stop(ending)
             _wait_for_end([child for _, child in ending], lambda ending=ending: _ask_to_stop(ending))
             for _, child in ending:
-                _end_all(_descendants_of(child.pid))
+                left = _descendants_of(child.pid)
                 if child.poll() is None:
                     child.kill()
                     child.wait()
+                _end_all(left)
         self.children.clear()
         _end_all([child for child in psutil.Process().children(recursive=True) if child.pid not in self._others])
 
@@ -180,7 +183,14 @@ def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None
             return processor_time([psutil.Process(child.pid) for child in children if child.poll() is None])
         return 0.0
 
-    asked, before = time.monotonic(), work()
+    asked = time.monotonic()
+    before = sign = work()
+
+    def moved() -> float:
+        nonlocal sign
+        if (now := work()) - sign > _STOP_TRICKLE:
+            sign = now
+        return sign
 
     def check() -> None:
         nonlocal asked
@@ -193,7 +203,7 @@ def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None
     with contextlib.suppress(StandstillError):
         wait_until(
             lambda: all(child.poll() is not None for child in children),
-            what="the end of the children", work=work, check=check, pause=0.05, still=_STOP_STILL,
+            what="the end of the children", work=moved, check=check, pause=0.05, still=_STOP_STILL,
         )  # fmt: skip
 
 

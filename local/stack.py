@@ -166,7 +166,12 @@ class Stack:
     def start_component(self, component: str, env: dict[str, str]) -> None:
         own = [sys.executable, "-m", "local.scheduler"]
         arguments = own if component == "scheduler" else [str(Path(sys.executable).with_name("airflow")), component]
-        self.supervisor.start(Command(component, arguments, env=env, needed=int(component == "api-server")))
+        if component == "api-server":
+            # It keeps nothing of its own, and asked to stop it takes its interpreter apart for seconds.
+            command = Command(component, arguments, env=env, needed=1, stop_signal="SIGKILL")
+        else:
+            command = Command(component, arguments, env=env)
+        self.supervisor.start(command)
 
     def wait_for_airflow(self) -> AirflowApi:
         starting: list[str] = []

@@ -21,6 +21,12 @@ def pods(cluster: Any) -> list[Any]:
     return cluster.admin.list_namespaced_pod(cluster.namespace, label_selector=SELECTOR).items
 
 
+def works(pod: Any) -> bool:
+    """Whether a pod has its calculation before it or is at it, and nobody removes it."""
+    ended = any(container.state.terminated for container in pod.status.container_statuses or ())
+    return not (ended or pod.status.phase in _ENDED or pod.metadata.deletion_timestamp)
+
+
 def versions(found: list[Any]) -> Hashable:
     """Of objects of Kubernetes: they change with whatever it does to them."""
     return tuple((each.metadata.name, each.metadata.resource_version) for each in found)
