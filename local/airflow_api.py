@@ -10,6 +10,8 @@ import requests
 
 # An answer that has not come by then, in seconds, does not come any more.
 _TIMEOUT = 600
+# What people and we ask, and what tasks ask.
+_FACES = ("api/v2/version", "execution/health")
 
 
 class AirflowApi:
@@ -26,9 +28,10 @@ class AirflowApi:
         self._login = {"username": user, "password": password}
 
     def answers(self) -> bool:
-        """Whether the API server is up."""
+        """Whether the API server is up, for us and for tasks: what these ask is built when it is first asked."""
         try:
-            return self._session.get(f"{self.address}/api/v2/version", timeout=_TIMEOUT).ok
+            asked = (self._session.get(f"{self.address}/{path}", timeout=_TIMEOUT) for path in _FACES)
+            return all(answer.ok for answer in asked)
         except requests.RequestException:
             return False
 
