@@ -35,8 +35,7 @@ create table attempt (
 grant select on attempt to irt_pipeline
 """
 _FORGET_EARLIER = """
-delete from irt.run
-where run_key not in (select run_id from mirt_fit_meta order by fitted_at desc, run_id desc limit 1)
+delete from irt.run where load_id is null or load_id not in (select load_id from irt.publication)
 """
 _INDEXES = "create index on attempt (completed_at); create index on attempt (student_id)"
 

@@ -82,7 +82,7 @@ def _ours(stack: Stack, connection: psycopg.Connection, abilities: int, seed: in
     night = Night(stack, DATABASE, BANK, run_id=f"night-{seed}", end=END + timedelta(days=seed))
     night.task("stage_result", {"abilities": abilities, "items": ITEMS, "seed": seed})
     load = night.task("load")
-    connection.execute("update irt.run set state = 'accepted' where state = 'loaded'")
+    connection.execute("update irt.load set state = 'accepted'")
     connection.commit()
     return [load, night.task("publish")]
 

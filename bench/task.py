@@ -105,7 +105,6 @@ def _stage_result(run: Run, size: dict[str, int]) -> None:
     for name, schema, given, rows in (
         (ITEMS, ITEM_SCHEMA, columns, items), (ABILITIES, ABILITY_SCHEMA, abilities, users),
     ):  # fmt: skip
-        given["run_key"] = [run.run_key] * rows
         arrays = [given.get(field.name, pa.nulls(rows, field.type)) for field in schema]
         with run.staged(name).open("wb") as file:
             pq.write_table(pa.table(arrays, schema=schema), file)

@@ -11,7 +11,7 @@ they expect them. There is no catch-up: a missed night is covered by the next on
 
 1. `extract_responses`: the answers of the window, one per user and item, from the view `attempt` to staged Parquet.
    Answers without user, item or correctness are left out and counted. An empty window skips the bank.
-2. `extract_anchors`: anchors and seeds from `question.meta`.
+2. `extract_anchors`: what `question.meta` knows of the items with answers: anchors and seeds.
 3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. What lasts is waited for
    deferred. A bank with `runtime: pod` is calibrated by the engine in a Kubernetes pod of its own instead, with the
    same result.
@@ -89,7 +89,7 @@ with DAG(
         staging = Variable.get("irt_staging")
         end = window_end(dag_run)
         runs = [
-            plan_run(BANKS[name], dag_run_id=dag_run.run_id, end=end, staging=staging, params=params)
+            plan_run(BANKS[name], banks=BANKS, dag_run_id=dag_run.run_id, end=end, staging=staging, params=params)
             for name in params["banks"]
         ]
         require_pods(runs)
@@ -108,6 +108,6 @@ with DAG(
         check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
         publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=RecoveryNotifier(), **named)
 
-        [responses, anchors] >> calibrate >> load >> check >> publish
+        responses >> anchors >> calibrate >> load >> check >> publish
 
     bank.expand(run=plan_runs())

@@ -6,8 +6,9 @@ abilities of an earlier run of the bank again. *Trigger* opens the form; the run
 `mirt_fit_meta` (`./irt status` shows the last ones).
 
 - In one transaction; the return is a row of its own in `mirt_fit_meta`, with who, when and why.
-- Items that the earlier run did not calibrate get what was published for them before it; what came only later (a new
-  item, a new student) keeps its row. Rows of online updates are not touched.
+- Consumers get what was published then, whatever a later load of the same run came to. Items that the earlier run did
+  not calibrate get what was published for them before it; what came only later (a new item, a new student) keeps its
+  row. An online update since then rests on what is undone, and is overwritten.
 - The next night publishes as always. If the cause is not found by then, pause `irt_calibration_nightly`.
 - Abilities of old runs are removed after a while (`irt_daily_check`); then *items only* still works.
 """
@@ -20,7 +21,7 @@ from irt.banks import load_banks
 from irt.operators.rollback import RollbackOperator
 from irt.retry import task_defaults
 
-BANKS = list(load_banks())
+BANKS = load_banks()
 
 with DAG(
     "irt_publish_rollback",
@@ -32,7 +33,7 @@ with DAG(
     tags=["irt", "publish"],
     default_args=task_defaults(),
     params={
-        "bank": Param(BANKS[0], type="string", enum=BANKS, title="Bank"),
+        "bank": Param(BANKS.default.name, type="string", enum=list(BANKS), title="Bank"),
         "run_key": Param(
             type="string",
             minLength=3,
@@ -58,4 +59,5 @@ with DAG(
         run_key="{{ params.run_key }}",
         reason="{{ params.reason }}",
         items_only="{{ params.items_only }}",
+        banks=BANKS,
     )

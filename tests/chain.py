@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pyarrow.parquet as pq
 
@@ -95,6 +96,18 @@ def whole_chain(database, run, change=lambda result: None) -> dict:
 
 def state(database, run) -> str:
     return database.execute("select state from irt.run where run_key = %s", [run.run_key]).fetchone()[0]
+
+
+def accept(database, run) -> None:
+    """As its checks would, had they passed."""
+    last = "(select load_id from irt.run where run_key = %s)"
+    database.execute(f"update irt.load set state = 'accepted' where load_id = {last}", [run.run_key])
+
+
+def stamp(database, run_key: str) -> datetime:
+    """When the run was published last: what its rows carry."""
+    query = "select max(published_at) from irt.publication where run_id = %s"
+    return database.execute(query, [run_key]).fetchone()[0]
 
 
 def published(database) -> list:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from irt.banks import Bank
+from irt.banks import banks_of
 from irt.form import params
 from irt.run import Run, plan_run
 
@@ -16,10 +17,15 @@ FORM = {name: param.value for name, param in params(["math"]).items()}
 SMALL = {"responses": 1, "users": 1, "items": 3, "item_responses": 1}
 
 
-def a_run(tmp_path: Any, *, bank: dict | None = None, run_id: str = "run-1", end: datetime = END, **form: Any) -> Run:
+def a_run(
+    tmp_path: Any, *, bank: dict | None = None, others: Iterable[dict] = (), run_id: str = "run-1", end: datetime = END,
+    **form: Any,
+) -> Run:  # fmt: skip
+    """A run of the bank `math`, the default one beside `others`, with what differs from it."""
     settings = {"name": "math", "topics": ["math"], "minimum": SMALL} | (bank or {})
+    banks = banks_of([settings, *others])
     return plan_run(
-        Bank.model_validate(settings), dag_run_id=run_id, end=end, staging=tmp_path.as_uri(), params=FORM | form
+        banks.default, banks=banks, dag_run_id=run_id, end=end, staging=tmp_path.as_uri(), params=FORM | form
     )
 
 

@@ -8,17 +8,20 @@ from typing import Any
 
 
 def read_anchors(rows: Iterable[Sequence[Any]], *, model: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Turn the rows of `extract/anchors` (item id, is it an anchor, a, b, c as text) into anchors and seeds.
+    """Turn the rows of `extract/anchors` into anchors and seeds.
+
+    :param rows: item id, is it an anchor, has it parameters, a, b, c as text.
 
     :return: those whose parameters can be used, as the contract has them (`fixed`: an anchor); and for each other one
         what is wrong with it.
     """
     known, faults = [], []
-    for item_id, is_anchor, *texts in rows:
+    for item_id, is_anchor, has_params, *texts in rows:
         params, fault = _params(*texts, model=model)
         if fault:
             kind = "anchor" if is_anchor else "seed"
-            faults.append(f"question {item_id}: meta.irt.{fault}; left out as {kind}")
+            what = f"meta.irt.{fault}" if has_params else "tagged as an anchor, and there is no meta.irt"
+            faults.append(f"question {item_id}: {what}; left out as {kind}")
         else:
             known.append({"item_id": item_id, "params": params, "fixed": is_anchor})
     return known, faults

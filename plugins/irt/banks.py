@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from irt.publication import Place
 from irt.sql import INCLUDE
 from irt.strict import StrictSettings, mistakes_of
 
@@ -59,6 +61,8 @@ SEVERITY: dict[str, Literal["fail", "warn"]] = {
     "users_lost": "warn",
     "loglik_per_answer": "warn",
     "freshness": "warn",
+    "items_of_other_banks": "fail",
+    "answers_passed_over": "warn",
 }
 
 
@@ -80,6 +84,7 @@ class Checks(StrictSettings):
     max_lost_share: Share = 0.3
     max_loglik_change: Positive = 0.1
     max_data_age_days: Positive = 2.0
+    max_passed_over_share: Share = 0.05
     severity: dict[str, Literal["fail", "warn"]] = {}
 
     @field_validator("severity")
@@ -97,6 +102,12 @@ class Checks(StrictSettings):
         return self
 
 
+class Extract(StrictSettings):
+    """Where the answers are read: the view `attempt`, or the exams themselves (see include/sql/extract/answers.sql)."""
+
+    source: Literal["view", "exam_results"] = "view"
+
+
 class Pod(StrictSettings):
     """What a calibration in a pod of its own may use."""
 
@@ -106,11 +117,16 @@ class Pod(StrictSettings):
 
 
 class Bank(StrictSettings):
-    """One bank: which answers belong to it, and how and where it is calibrated."""
+    """One bank: which answers belong to it, how and where it is calibrated, and as what it is published."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     topics: list[Annotated[str, Field(min_length=1)]] = []
     exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
+    everything: bool = False
+    extract: Extract = Extract()
+    attempt_policy: Literal["first", "last"] = "first"
+    publish_as: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")] | None = None
+    online_rows: Literal["keep_newer", "overwrite"] = "keep_newer"
     model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"
     runtime: Literal["service", "pod"] = "service"
     pod: Pod = Pod()
@@ -118,22 +134,47 @@ class Bank(StrictSettings):
     minimum: Minimum = Minimum()
     checks: Checks = Checks()
 
-    @field_validator("name")
+    @property
+    def version(self) -> str:
+        """Of the rows that are published."""
+        return self.publish_as or self.name
+
+    @property
+    def filter(self) -> dict[str, list]:
+        """Which answers it takes; without topics and exams, all."""
+        return {"topics": self.topics, "exams": self.exams}
+
+    @field_validator("name", "publish_as")
     @classmethod
-    def _not_online(cls, name: str) -> str:
-        if name.startswith("online"):
+    def _not_online(cls, name: str | None) -> str | None:
+        if name and name.startswith("online"):
             raise ValueError("versions that begin with 'online' belong to the online updates")
         return name
 
     @model_validator(mode="after")
     def _has_filter(self) -> Bank:
-        if not self.topics and not self.exams:
-            raise ValueError("needs topics or exams, or it would take every answer there is")
+        if self.everything and (self.topics or self.exams):
+            raise ValueError("everything: true takes every answer there is; topics and exams would say otherwise")
+        if not (self.topics or self.exams or self.everything):
+            raise ValueError("needs topics or exams, or everything: true, which takes every answer there is")
         return self
 
 
-def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
-    """Read and validate the banks, by name and in the order of the file.
+class Banks(dict[str, Bank]):
+    """The banks by name, in the order of the file.
+
+    :ivar default: whose rows consumers get that do not look at the version.
+    """
+
+    default: Bank
+
+    def place(self, name: str) -> Place:
+        """Where the rows of a bank go."""
+        return Place(name, self[name].version, self.default.version, list(self))
+
+
+def load_banks(path: Path = BANKS_FILE) -> Banks:
+    """Read and validate the banks.
 
     :raise BanksError: naming the bank, the field and the value of each mistake.
     """
@@ -141,10 +182,21 @@ def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BanksError(f"{path.name} cannot be read: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"banks"} or not isinstance(content["banks"], list):
-        raise BanksError(f"{path.name}: expected one key 'banks' with a list of banks")
-    banks, mistakes = {}, []
-    for position, entry in enumerate(content["banks"], start=1):
+    if not isinstance(content, dict) or not isinstance(content.get("banks"), list):
+        raise BanksError(f"{path.name}: expected the key 'banks' with a list of banks")
+    if unknown := sorted(set(map(str, content)) - {"banks", "default_bank"}):
+        raise BanksError(f"{path.name}: {unknown[0]!r} is not known beside 'banks' and 'default_bank'")
+    return banks_of(content["banks"], content.get("default_bank"), path.name)
+
+
+def banks_of(entries: list[Any], default_bank: str | None = None, source: str = "banks") -> Banks:
+    """Validate the banks of a file.
+
+    :param default_bank: a name; without one it is the first bank.
+    :raise BanksError: as `load_banks`.
+    """
+    banks, mistakes = Banks(), []
+    for position, entry in enumerate(entries, start=1):
         label = _label(entry, position)
         try:
             bank = Bank.model_validate(entry)
@@ -154,11 +206,14 @@ def load_banks(path: Path = BANKS_FILE) -> dict[str, Bank]:
         if bank.name in banks:
             mistakes.append(f"{label}: name: {bank.name!r} is used twice")
         banks[bank.name] = bank
-    if not content["banks"]:
+    if not entries:
         mistakes.append("banks: the list is empty")
-    mistakes += _shared(banks)
+    mistakes += _overlaps(banks) + _shared_versions(banks)
+    if default_bank is not None and default_bank not in banks and not mistakes:
+        mistakes.append(f"default_bank: there is no bank {default_bank!r}; there are {', '.join(banks)}")
     if mistakes:
-        raise BanksError(f"{path.name}: " + "; ".join(mistakes))
+        raise BanksError(f"{source}: " + "; ".join(mistakes))
+    banks.default = banks[default_bank] if default_bank else next(iter(banks.values()))
     return banks
 
 
@@ -173,16 +228,32 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _shared(banks: dict[str, Bank]) -> list[str]:
-    """An item has one row in mirt_item_params: banks that share answers would overwrite each other's."""
-    owner: dict[tuple[str, Any], str] = {}
+def _overlaps(banks: Banks) -> list[str]:
+    """An item has one row in mirt_item_params: banks that share answers would overwrite each other's.
+
+    What the names cannot tell (a topic of one bank in an exam of another) the check items_of_other_banks catches.
+    """
+    mistakes = []
+    for one, two in combinations(banks.values(), 2):
+        if one.everything or two.everything:
+            mistakes.append(f"bank {two.name!r}: everything: a bank that takes every answer is the only one")
+            continue
+        topics, exams = set(one.topics) & set(two.topics), set(one.exams) & set(two.exams)
+        apart = (one.topics and two.topics and not topics) or (one.exams and two.exams and not exams)
+        if (topics or exams) and not apart:
+            kind, names = ("topics", topics) if topics else ("exams", exams)
+            name = min(names)
+            mistakes.append(f"bank {two.name!r}: {kind}: {name!r} belongs to bank {one.name!r} already")
+    return mistakes
+
+
+def _shared_versions(banks: Banks) -> list[str]:
+    owner: dict[str, str] = {}
     mistakes = []
     for bank in banks.values():
-        kind, names = ("topics", bank.topics) if bank.topics else ("exams", bank.exams)
-        for name in names:
-            other = owner.setdefault((kind, name), bank.name)
-            if other != bank.name:
-                mistakes.append(f"bank {bank.name!r}: {kind}: {name!r} belongs to bank {other!r} already")
+        other = owner.setdefault(bank.version, bank.name)
+        if other != bank.name:
+            mistakes.append(f"bank {bank.name!r}: publish_as: {bank.version!r} is that of bank {other!r} already")
     return mistakes
 
 

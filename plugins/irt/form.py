@@ -34,12 +34,11 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             title="Days to look back",
             description="The window is [end - days, end); end is the data interval's end or, without one, run_after.",
         ),
-        "attempt_policy": Param(
-            "first",
-            type="string",
-            enum=["first", "last"],
-            title="Answer that counts",
-            description="Where a user answered an item several times in the window: the first or the last answer.",
+        "attempt_policy": _override(
+            ["first", "last"],
+            "Answer that counts",
+            "Where a user answered an item several times in the window: the first or the last answer. Overrides every "
+            "chosen bank.",
         ),
         "max_responses": Param(
             0,

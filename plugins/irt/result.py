@@ -13,7 +13,6 @@ from irt.errors import BadDataError
 
 ITEM_SCHEMA = pa.schema(
     [
-        ("run_key", pa.string()),
         ("item_id", pa.string()),
         ("model", pa.string()),
         ("a", pa.float64()),
@@ -30,7 +29,6 @@ ITEM_SCHEMA = pa.schema(
 )
 ABILITY_SCHEMA = pa.schema(
     [
-        ("run_key", pa.string()),
         ("user_id", pa.string()),
         ("theta", pa.float64()),
         ("se", pa.float64()),
@@ -74,8 +72,8 @@ def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -
     meta = _field(document, "fit_meta", dict)
     if sent_run_id and meta.get("run_id") != run_key:
         raise BadDataError(f"fit_meta.run_id: {meta.get('run_id')!r} is not this run ({run_key!r})")
-    items = [_item(row, run_key, n) for n, row in enumerate(_field(document, "item_params", list))]
-    abilities = [_ability(row, run_key, n) for n, row in enumerate(_field(document, "abilities", list))]
+    items = [_item(row, n) for n, row in enumerate(_field(document, "item_params", list))]
+    abilities = [_ability(row, n) for n, row in enumerate(_field(document, "abilities", list))]
     _refuse_repeats("item_params", "item_id", items)
     _refuse_repeats("abilities", "user_id", abilities)
     fit = {
@@ -90,12 +88,11 @@ def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -
     )
 
 
-def _item(row: Any, run_key: str, position: int) -> dict[str, Any]:
+def _item(row: Any, position: int) -> dict[str, Any]:
     where = f"item_params[{position}]."
     params = _field(row, "params", dict, where)
     se = _field(row, "se", dict, where) if row.get("se") is not None else {}
     return {
-        "run_key": run_key,
         "item_id": str(_field(row, "item_id", (str, int), where)),
         "model": _field(row, "model", str, where),
         "a": _number(params, "a", f"{where}params."),
@@ -109,10 +106,9 @@ def _item(row: Any, run_key: str, position: int) -> dict[str, Any]:
     }
 
 
-def _ability(row: Any, run_key: str, position: int) -> dict[str, Any]:
+def _ability(row: Any, position: int) -> dict[str, Any]:
     where = f"abilities[{position}]."
     return {
-        "run_key": run_key,
         "user_id": str(_field(row, "user_id", (str, int), where)),
         "theta": _number(row, "theta", where),
         "se": _number(row, "se", where),

@@ -9,8 +9,9 @@ from typing import IO, Any
 
 from airflow.sdk import ObjectStoragePath
 
-from irt.banks import Bank
+from irt.banks import Bank, Banks
 from irt.errors import BadDataError
+from irt.publication import Place
 from irt.staging import in_folder, remove_folder, run_folder, write_whole
 
 
@@ -37,6 +38,20 @@ class Run:
     # Runs that were registered before there were pods have neither.
     runtime: str = "service"
     pod: dict[str, Any] = field(default_factory=dict)
+    # Nor did a bank choose its version, or say how it stands to others.
+    publish_as: str = ""
+    default_version: str = ""
+    banks: list[str] = field(default_factory=list)
+    online_rows: str = "keep_newer"
+    source: str = "view"
+    # What every bank takes, by which answers that none takes are counted; empty: another run counts them.
+    all_filters: list[dict[str, list]] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place:
+        """Where what is published of the run goes."""
+        version = self.publish_as or self.bank
+        return Place(self.bank, version, self.default_version or version, self.banks or [self.bank])
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,8 +98,11 @@ def window_end(dag_run: Any) -> datetime:
     return end
 
 
-def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params: dict[str, Any]) -> Run:
-    """Join a bank's settings with those of the trigger form."""
+def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, staging: str, params: dict[str, Any]) -> Run:
+    """Join a bank's settings with those of the trigger form.
+
+    :param banks: all of today's.
+    """
     start, end = window(end, int(params["lookback_days"]))
     linking = bank.linking.model_dump()
     if params["linking_method"] != "as configured":
@@ -102,13 +120,21 @@ def plan_run(bank: Bank, *, dag_run_id: str, end: datetime, staging: str, params
         linking=linking,
         minimum=bank.minimum.model_dump(),
         checks=bank.checks.model_dump(),
-        attempt_policy=params["attempt_policy"],
+        attempt_policy=bank.attempt_policy,
         # JSON Schema takes 100.0 for an integer.
         max_responses=int(params["max_responses"]),
         dry_run=params["dry_run"],
         publish_question_meta=params["publish_question_meta"],
         runtime=bank.runtime,
         pod=bank.pod.model_dump(),
+        publish_as=bank.version,
+        default_version=banks.default.version,
+        banks=list(banks),
+        online_rows=bank.online_rows,
+        source=bank.extract.source,
+        # Answers that no bank takes are counted once.
+        all_filters=[each.filter for each in banks.values()] if bank is banks.default else [],
     )
-    chosen = {name: params[name] for name in ("model", "runtime") if params[name] != "as configured"}
+    overridable = ("model", "runtime", "attempt_policy")
+    chosen = {name: params[name] for name in overridable if params[name] != "as configured"}
     return replace(run, **chosen)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from irt.responses import distinct_ids
-from irt.result import CalibrationResult, parse_result
+from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
 from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
 
@@ -40,9 +40,10 @@ def read_result(run: Run) -> CalibrationResult:
     :raise FileNotFoundError: nothing was.
     """
     tables = []
-    for name in (ITEMS, ABILITIES):
+    for name, schema in ((ITEMS, ITEM_SCHEMA), (ABILITIES, ABILITY_SCHEMA)):
         with run.staged(name).open("rb") as file:
-            tables.append(pq.read_table(file))
+            # Whose rows they are is for the load to say, whatever a file says.
+            tables.append(pq.read_table(file, columns=schema.names))
     fit = read_json(run.staged(FIT))
     # Of a run that was staged before these had a place of their own, they are in `fit`.
     if run.staged(SECONDS).exists():

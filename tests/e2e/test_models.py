@@ -18,7 +18,10 @@ def runs(stack, first_run):
         stack.api.trigger(DAG_ID, run_id, {"banks": ["math"], "dry_run": True, **form})
         assert demo.follow(stack, run_id, print) == ends
     with stack.database() as connection:
-        query = "select dag_run_id, state, result from irt.run where dag_run_id = any(%s)"
+        query = (
+            "select run.dag_run_id, run.state, load.result from irt.run join irt.load using (load_id) "
+            "where run.dag_run_id = any(%s)"
+        )
         return {run_id: (state, result) for run_id, state, result in connection.execute(query, [list(asked)])}
 
 

@@ -46,7 +46,7 @@ def difficulties(stack):
 def rejected(stack, first_run):
     """A run of lsat7 that is rejected: the history says that its difficulties were others by 5."""
     published, _ = newest(stack)
-    move = "update irt.run_item set b = b + %s where run_key = %s"
+    move = "update irt.load_item set b = b + %s where load_id = (select load_id from irt.run where run_key = %s)"
     with stack.database() as connection:
         connection.execute(move, [5, published])
     assert run_dag(stack, "manual__rejected", {"banks": ["lsat7"]}) == "failed"
@@ -108,21 +108,20 @@ def test_and_returns_to_the_run_before(stack, rejected, alerts):
     assert run_dag(stack, "manual__back", form, "irt_publish_rollback") == "success"
     assert difficulties(stack) == pytest.approx(expected, abs=1e-9)
     published, spec = newest(stack)
-    assert (published, spec["run_key"]) == ("manual__back/lsat7", before)
+    assert (published, spec["run_key"]) == ("manual__back/lsat7#rollback", before)
     assert spec["rollback"]["by"] == "admin"
 
 
 def test_the_daily_check_is_content_and_then_is_not(stack, rejected, alerts):
     assert run_dag(stack, "manual__content", {}, "irt_daily_check") == "success"
     with stack.database() as connection:
-        connection.execute("update mirt_fit_meta set model_spec = jsonb_set(model_spec, '{bank}', '\"other\"')")
+        connection.execute("update irt.publication set bank = 'other'")
     try:
         assert run_dag(stack, "manual__stale", {}, "irt_daily_check") == "failed"
     finally:
         with stack.database() as connection:
             connection.execute(
-                "update mirt_fit_meta set model_spec = "
-                "jsonb_set(model_spec, '{bank}', to_jsonb(split_part(run_id, '/', 2)))"
+                "update irt.publication as p set bank = l.bank from irt.load as l where l.load_id = p.load_id"
             )
     kinds, messages = told(alerts, "manual__stale")
     assert kinds == [("failed", "last_calibration")]

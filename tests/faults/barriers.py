@@ -15,7 +15,7 @@ from processes import resume, task_runners
 # Tasks that only read wait for the table; tasks that write wait at the row after which nothing is written yet or, for
 # load and publish, some of their tables are.
 _READS = {"extract_responses": "exam_results", "extract_anchors": "question"}
-_INSERTS = {"load": ("irt.run_ability", 1), "check": ("irt.run_check", 2), "publish": ("mirt_fit_meta", 3)}
+_INSERTS = {"load": ("irt.load_ability", 1), "check": ("irt.load_check", 2), "publish": ("mirt_fit_meta", 3)}
 
 _FUNCTION = """
 create function wait_at_barrier() returns trigger language plpgsql as

@@ -18,7 +18,8 @@ def test_single_tasks_cleared(plant, night, outcomes, pytestconfig):
     every = [task for stage in STAGES for task in stage]
     night.trigger()
     night.finish()
-    before, mark = plant.reader.now(), plant.reader.mark()
+    first, mark = plant.reader.now(), plant.reader.mark()
+    before = first
     for task in every if pytestconfig.getoption("--all") else IN_CI:
         with outcomes.of("cleared after success", task) as outcome:
             tries = night.task(task)["try_number"]
@@ -26,10 +27,21 @@ def test_single_tasks_cleared(plant, night, outcomes, pytestconfig):
             wait_until(lambda: not night.ended, what=f"the clear of {task}", work=plant.work)
             night.finish()
             assert night.task(task)["try_number"] == tries + 1
+            if task == "publish" and pytestconfig.getoption("--all"):
+                # Loaded and judged anew, it is a publication of its own, with the same figures.
+                before = _the_same_anew(plant.reader.now(), before, night)
             assert plant.reader.now() == before
             outcome.outcome = "success, nothing changed"
     assert night.registry[0] == "published"
     night.ran_once()
     night.rows_are_whole()
-    check_seen(plant.reader.since(mark), before, before)
+    check_seen(plant.reader.since(mark), first, before)
     nothing_is_left(plant)
+
+
+def _the_same_anew(now, before, night):
+    assert now.fitted_at == night.published_at > before.fitted_at
+    assert [(t.rows, t.keys) for t in (now.items, now.abilities)] == [
+        (t.rows, t.keys) for t in (before.items, before.abilities)
+    ]
+    return now

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
@@ -351,8 +352,10 @@ def _number(value: Any) -> float | None:
 def expected_anchor(meta: Any, model: str) -> dict[str, Any] | str | None:
     """The anchor or seed, `unusable`, or None where nothing is said."""
     irt = meta.get("irt") if isinstance(meta, dict) else None
+    tags = meta.get("tags") if isinstance(meta, dict) else None
+    fixed = tags == "anchor" or (isinstance(tags, list) and "anchor" in tags)
     if not isinstance(irt, dict):
-        return None
+        return "unusable" if fixed else None
     given = {name: irt.get(name) for name in "abc"}
     if given["c"] is None:
         del given["c"]
@@ -361,8 +364,7 @@ def expected_anchor(meta: Any, model: str) -> dict[str, Any] | str | None:
     params = {name: _number(value) for name, value in given.items()}
     if None in params.values() or params["a"] <= 0 or not 0 <= params.get("c", 0) < 1:
         return "unusable"
-    tags = meta.get("tags")
-    return {"params": params, "fixed": tags == "anchor" or (isinstance(tags, list) and "anchor" in tags)}
+    return {"params": params, "fixed": fixed}
 
 
 @ANY
@@ -374,6 +376,9 @@ def test_every_anchor_is_taken_as_it_is_or_left_out_and_counted(database, folder
             "insert into question (id, topic_id, meta) values (%s, 'math', %s)", [number, json.dumps(meta)]
         )
     run = a_run(folder, bank={"model": model})
+    ids = [str(number) for number in range(1, len(given_metas) + 1)]
+    with run.write_staged(RESPONSES) as file:
+        pq.write_table(pa.table({"item_id": pa.array(ids, pa.string())}), file)
     counts = ExtractAnchorsOperator(task_id="extract_anchors", run=run.to_dict()).execute({})
     wanted = {str(n): expected_anchor(meta, model) for n, meta in enumerate(given_metas, start=1)}
     usable = {item: anchor for item, anchor in wanted.items() if isinstance(anchor, dict)}

@@ -88,3 +88,49 @@ def test_no_two_banks_share_their_answers(tmp_path, kind, name):
     text = f"banks:\n  - {{name: a, {kind}: [{name}]}}\n  - {{name: b, {kind}: [{name}]}}\n"
     with pytest.raises(BanksError, match=f"bank 'b': {kind}: {name!r} belongs to bank 'a' already"):
         load_banks(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("entries", "mistake"),
+    [
+        ("{name: a, topics: [math], exams: [1]}, {name: b, exams: [1]}", "bank 'b': exams: 1 belongs to bank 'a'"),
+        ("{name: a, topics: [math]}, {name: b, topics: [math], exams: [1]}", "bank 'b': topics: 'math' belongs to"),
+        ("{name: a, everything: true}, {name: b, exams: [1]}", "bank 'b': everything: .* is the only one"),
+        (
+            "{name: a, topics: [x], publish_as: b}, {name: b, topics: [y]}",
+            "bank 'b': publish_as: 'b' is that of bank 'a'",
+        ),
+        ("{name: a, topics: [x], everything: true}", "everything: true takes every answer"),
+        ("{name: a, topics: [x], publish_as: online-1}", "publish_as: .*online updates"),
+        ("{name: a, topics: [x], extract: {source: table}}", r"extract.source: .*'view' or 'exam_results'"),
+        ("{name: a, topics: [x], attempt_policy: best}", r"attempt_policy: .*'first' or 'last'"),
+    ],
+)
+def test_banks_that_do_not_go_together(tmp_path, entries, mistake):
+    with pytest.raises(BanksError, match=mistake):
+        load_banks(write(tmp_path, f"banks: [{entries}]"))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        # The same topic, told apart by the exams; the same exam, told apart by the topics.
+        "{name: a, topics: [math], exams: [1]}, {name: b, topics: [math], exams: [2]}",
+        "{name: a, topics: [math], exams: [1]}, {name: b, topics: [physics], exams: [1]}",
+        # What they have in common shows in their items: items_of_other_banks.
+        "{name: a, topics: [math]}, {name: b, exams: [1]}",
+        "{name: a, everything: true}",
+    ],
+)
+def test_banks_that_do(tmp_path, entries):
+    assert load_banks(write(tmp_path, f"banks: [{entries}]")).default.name == "a"
+
+
+def test_the_default_bank(tmp_path):
+    two = "banks: [{name: a, topics: [x]}, {name: b, topics: [y], publish_as: v1}]"
+    assert load_banks(write(tmp_path, two)).place("b").is_default is False
+    banks = load_banks(write(tmp_path, f"default_bank: b\n{two}"))
+    assert (banks.default.name, banks.place("b").is_default) == ("b", True)
+    assert (banks.place("a").version, banks.place("a").default_version) == ("a", "v1")
+    with pytest.raises(BanksError, match="default_bank: there is no bank 'c'; there are a, b"):
+        load_banks(write(tmp_path, f"default_bank: c\n{two}"))

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
@@ -28,7 +29,12 @@ def staged(run) -> list[tuple[str, bool]]:
     return sorted((row["item_id"], row["is_correct"]) for row in rows)
 
 
-def anchors(run) -> tuple[dict, list]:
+def anchors(run, items=range(1, 10)) -> tuple[dict, list]:
+    """Of a run with responses to these items."""
+    ids = [str(item) for item in items]
+    responses = pa.table({"user_id": ["u"] * len(ids), "item_id": ids, "is_correct": [True] * len(ids)})
+    with run.write_staged(RESPONSES) as file:
+        pq.write_table(responses, file)
     counts = ExtractAnchorsOperator(task_id="extract_anchors", run=run.to_dict()).execute({})
     with run.staged(ANCHORS).open("r") as file:
         return counts, json.load(file)
@@ -46,6 +52,7 @@ def test_the_answers_of_the_bank(database, tmp_path, capsys):
         "attempts": 6, "no_user": 0, "no_item": 0, "no_correctness": 0,
         "responses": 6, "users": 2, "items": 3, "repeated": 0, "over_limit": 0,
         "exams_in_doubt": 0, "last_answer_at": "2026-04-30T03:00:00Z",
+        "window_answers": 7, "without_topic": 0, "passed_over": 1,
     }  # fmt: skip
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 2)
     assert "Loaded 6 observations from attempt view" in capsys.readouterr().out
@@ -170,17 +177,23 @@ def question(connection: psycopg.Connection, item: int, irt, tags=("anchor",), t
     connection.execute("insert into question (id, topic_id, meta) values (%s, %s, %s)", [item, topic, json.dumps(meta)])
 
 
-def test_anchors_and_seeds(database, tmp_path):
+def test_anchors_and_seeds(database, tmp_path, capsys):
     question(database, 1, {"a": 1.25, "b": -0.5})
     question(database, 2, {"a": "0.8", "b": "1", "c": 0.2}, tags=["x"])
     question(database, 3, None)
+    # What the question says of its topic does not matter: the bank's answers name it.
     question(database, 4, {"a": 1, "b": 1}, topic="history")
-    counts, found = anchors(a_run(tmp_path))
+    question(database, 5, {"a": 1, "b": 1})
+    counts, found = anchors(a_run(tmp_path), items=[1, 2, 3, 4])
     assert found == [
         {"item_id": "1", "params": {"a": 1.25, "b": -0.5}, "fixed": True},
         {"item_id": "2", "params": {"a": 0.8, "b": 1.0, "c": 0.2}, "fixed": False},
+        {"item_id": "4", "params": {"a": 1.0, "b": 1.0}, "fixed": True},
     ]
-    assert counts == {"anchors": 1, "seeds": 1, "unusable": 0}
+    assert counts == {"anchors": 2, "seeds": 1, "unusable": 1}
+    log = capsys.readouterr().out
+    assert "question 3: tagged as an anchor, and there is no meta.irt; left out as anchor" in log
+    assert "Loaded 2 anchors and 1 seeds from question.meta; 1 left out without usable parameters" in log
 
 
 @pytest.mark.parametrize(
@@ -216,7 +229,7 @@ ODD_META = ["[]", "1", '{"irt": 5}', '{"irt": []}', '{"tags": "anchor", "irt": {
 def test_odd_question_meta_harms_nothing(database, tmp_path, meta):
     database.execute("insert into question (id, topic_id, meta) values (1, 'math', %s)", [meta])
     counts, found = anchors(a_run(tmp_path))
-    # A tag that is a word instead of a list of words is understood; the others hold nothing that is known.
+    # A tag that is a word instead of a list of words is understood; the others hold nothing that is known of them.
     expected = [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}] if "anchor" in meta else []
     assert (found, counts["unusable"]) == (expected, 0)
 

@@ -103,11 +103,19 @@ def test_with_a_run_go_its_rows(empty):
                 "values (%s, 'r', 'b', 'accepted', now(), now(), '{}')",
                 [key],
             )
-            connection.execute("insert into irt.run_ability (run_key, user_id) values (%s, 'u')", [key])
-            connection.execute("insert into irt.run_item (run_key, item_id, model) values (%s, 'i', '2PL')", [key])
+            load = connection.execute(
+                "insert into irt.load (run_key, bank, window_start, window_end, settings, counts, result) "
+                "values (%s, 'b', now(), now(), '{}', '{}', '{}') returning load_id",
+                [key],
+            ).fetchone()
+            connection.execute("update irt.run set load_id = %s where run_key = %s", [load[0], key])
+            connection.execute("insert into irt.load_ability (load_id, user_id) values (%s, 'u')", load)
+            connection.execute("insert into irt.load_item (load_id, item_id, model) values (%s, 'i', '2PL')", load)
         connection.execute("delete from irt.run where run_key = 'k'")
         for table in ("run_ability", "run_item"):
             assert connection.execute(f"select run_key from irt.{table}").fetchall() == [("l",)]
+        for table in ("load_ability", "load_item"):
+            assert connection.execute(f"select count(*) from irt.{table}").fetchone() == (1,)
 
 
 def test_a_partitioned_table_of_abilities_is_adopted(empty):

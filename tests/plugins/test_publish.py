@@ -12,7 +12,20 @@ from airflow.sdk.exceptions import AirflowSkipException
 from irt.errors import BadDataError, ChecksFailedError
 from irt.sql import SQL
 from irt.staging import FIT, SECONDS
-from tests.chain import CHECKS, check, load, publish, published, ready, register, stage, state, whole_chain
+from tests.chain import (
+    CHECKS,
+    accept,
+    check,
+    load,
+    publish,
+    published,
+    ready,
+    register,
+    stage,
+    stamp,
+    state,
+    whole_chain,
+)
 from tests.runs import END, a_run
 
 
@@ -20,10 +33,12 @@ def test_what_consumers_read(database, tmp_path):
     run = a_run(tmp_path)
     assert whole_chain(database, run) == {"items": 3, "abilities": 4, "fit_meta": 1}
     items, abilities, meta = published(database)
-    assert items[0] == ("1", "2PL", {"a": 1.1, "b": -1, "se_a": 0.1, "se_b": 0.2}, "math", END)
-    assert abilities[0] == ("u0", -1.0, 0.4, "2PL", "math", END)
+    at = stamp(database, "run-1/math")
+    assert items[0] == ("1", "2PL", {"a": 1.1, "b": -1, "se_a": 0.1, "se_b": 0.2}, "math", at)
+    assert abilities[0] == ("u0", -1.0, 0.4, "2PL", "math", at)
     run_id, spec, metrics, fitted_at = meta[0]
-    assert (run_id, fitted_at) == ("run-1/math", END)
+    assert (run_id, fitted_at) == ("run-1/math", at)
+    assert spec["window"] == ["2026-03-02T03:00:00+00:00", "2026-05-01T03:00:00+00:00"]
     assert spec["linking_constants"]["slope"] == 1.2
     assert spec["bank"] == "math"
     assert metrics == {"loglik": -7.5, "converged": True, "n_iterations": 12}
@@ -66,7 +81,7 @@ def test_a_publication_that_overwrites_stays_on_its_pages(database, tmp_path):
     for night in range(3):
         run = a_run(tmp_path, run_id=f"run-{night}", end=END + timedelta(days=night))
         ready(database, run, change)
-        database.execute("update irt.run set state = 'accepted' where run_key = %s", [run.run_key])
+        accept(database, run)
         publish(run)
         where.append(database.execute(pages).fetchall())
     assert len({page for _, page in where[0]}) > 20
@@ -176,17 +191,25 @@ def test_every_task_may_run_again(database, tmp_path):
     run = a_run(tmp_path)
     whole_chain(database, run)
     before = published(database)
-    for task in (load, check, publish, publish):
+    for task in (check, publish, publish):
         task(run)
         assert published(database) == before
+    # Loaded anew it is another publication, with the same figures.
+    for task in (load, load, check, publish, publish):
+        task(run)
+    after = published(database)
+    assert [[row[:3] for row in table] for table in after[:2]] == [[row[:3] for row in table] for table in before[:2]]
+    assert {row[-1] for table in after for row in table} == {stamp(database, "run-1/math")}
     counts = database.execute("select (select count(*) from irt.run_item), (select count(*) from irt.run_ability)")
     assert counts.fetchone() == (3, 4)
+    # Of its three loads, that between the two publications is gone.
+    assert database.execute("select count(*), count(distinct load_id) from irt.load_item").fetchone() == (6, 2)
 
 
 def test_a_load_that_breaks_leaves_the_earlier_rows(database, tmp_path):
     run = a_run(tmp_path)
     ready(database, run)
-    database.execute("alter table irt.run_ability add constraint no_u3 check (user_id <> 'u3') not valid")
+    database.execute("alter table irt.load_ability add constraint no_u3 check (user_id <> 'u3') not valid")
     with pytest.raises(Exception, match="no_u3"):
         load(run)
     assert database.execute("select count(*) from irt.run_item").fetchone() == (3,)
@@ -242,10 +265,10 @@ def test_the_next_night(database, tmp_path):
     whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)), change)
     items, abilities, meta = published(database)
     # What was not calibrated again stays with its old row.
-    assert [(i[0], i[2]["b"], i[4]) for i in items] == [
-        ("1", -1.5, END + timedelta(days=1)), ("2", 0, END + timedelta(days=1)), ("3", 1, END),
-    ]  # fmt: skip
-    assert [a[5] for a in abilities] == [END + timedelta(days=1)] * 3 + [END]
+    first, second = stamp(database, "run-1/math"), stamp(database, "run-2/math")
+    assert first < second
+    assert [(i[0], i[2]["b"], i[4]) for i in items] == [("1", -1.5, second), ("2", 0, second), ("3", 1, first)]
+    assert [a[5] for a in abilities] == [second] * 3 + [first]
     assert [m[0] for m in meta] == ["run-1/math", "run-2/math"]
 
 

@@ -61,7 +61,7 @@ def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
     )
     assert publish(settings, shown["judged_at"]) == {"items": 3, "abilities": 4, "fit_meta": 1}
     approval = {"by": "kim", "reason": ANSWER["params_input"]["reason"], "at": ANSWER["responded_at"]}
-    assert database.execute("select approval from irt.run").fetchone()[0] == approval
+    assert database.execute("select approval from irt.load").fetchone()[0] == approval
     assert published(database)[2][0][1]["approval"] == approval
     assert state(database, rejected) == "published"
 

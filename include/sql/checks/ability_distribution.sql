@@ -1,6 +1,6 @@
 -- Purpose: mean and standard deviation of the abilities are plausible on the reference scale.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, max_abs_theta_mean, min_theta_sd, max_theta_sd.
+-- Parameters: load_id, max_abs_theta_mean, min_theta_sd, max_theta_sd.
 select
     coalesce(
         avg(theta) between -%(max_abs_theta_mean)s::float8 and %(max_abs_theta_mean)s::float8
@@ -15,7 +15,7 @@ select
         round(avg(theta)::numeric, 3), %(max_abs_theta_mean)s::text,
         round(stddev_samp(theta)::numeric, 3), %(min_theta_sd)s::text, %(max_theta_sd)s::text, count(*)
     ) as finding
-from irt.run_ability
+from irt.load_ability
 -- A NaN would make every figure NaN, and numeric cannot hold an infinity in older versions: judge the finite ones
 -- here; standard_errors.sql and the table's loader refuse the others.
-where run_key = %(run_key)s and theta > '-infinity'::float8 and theta < 'infinity'::float8
+where load_id = %(load_id)s and theta > '-infinity'::float8 and theta < 'infinity'::float8

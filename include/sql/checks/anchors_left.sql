@@ -1,13 +1,13 @@
 -- Purpose: the screening for drift has left most anchors in the linking; where it has not, the scale rests on few.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, min_anchor_share.
+-- Parameters: load_id, min_anchor_share.
 with linking as (
     select
         coalesce((result ->> 'n_anchors_sent')::int, 0) as sent,
         (result -> 'model_spec' -> 'linking_constants' ->> 'n_anchors_used')::int as used,
         coalesce(settings -> 'linking' ->> 'method', '') as method
-    from irt.run
-    where run_key = %(run_key)s
+    from irt.load
+    where load_id = %(load_id)s
 )
 
 select

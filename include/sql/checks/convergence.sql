@@ -1,6 +1,6 @@
 -- Purpose: the estimation converged, at a finite log-likelihood.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key.
+-- Parameters: load_id.
 select
     coalesce(
         (result -> 'metrics' ->> 'converged')::boolean
@@ -15,5 +15,5 @@ select
         coalesce(result -> 'metrics' ->> 'n_iterations', 'unknown'),
         coalesce(result -> 'metrics' ->> 'loglik', 'not stated')
     ) as finding
-from irt.run
-where run_key = %(run_key)s
+from irt.load
+where load_id = %(load_id)s

@@ -1,11 +1,11 @@
 -- Purpose: the difficulties order the items as the last published calibration did.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, previous_run_key (NULL: nothing is published yet), min_b_correlation.
+-- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), min_b_correlation.
 with compared as (
     select now.b as b_now, before.b as b_before
-    from irt.run_item as now
-    inner join irt.run_item as before on before.item_id = now.item_id and before.run_key = %(previous_run_key)s::text
-    where now.run_key = %(run_key)s
+    from irt.load_item as now
+    inner join irt.load_item as before on before.item_id = now.item_id and before.load_id = %(previous_load_id)s::bigint
+    where now.load_id = %(load_id)s
 )
 
 select

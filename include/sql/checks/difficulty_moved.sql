@@ -1,11 +1,11 @@
 -- Purpose: few items have moved far (|change of b| > 0.5) since the last published calibration.
 -- Grain:   one row: passed, figure, threshold, finding (names the item that moved most).
--- Parameters: run_key, previous_run_key (NULL: nothing is published yet), max_moved_share.
+-- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_moved_share.
 with compared as (
     select now.item_id, now.b - before.b as change
-    from irt.run_item as now
-    inner join irt.run_item as before on before.item_id = now.item_id and before.run_key = %(previous_run_key)s::text
-    where now.run_key = %(run_key)s
+    from irt.load_item as now
+    inner join irt.load_item as before on before.item_id = now.item_id and before.load_id = %(previous_load_id)s::bigint
+    where now.load_id = %(load_id)s
 )
 
 select

@@ -1,6 +1,6 @@
 -- Purpose: the scale has not shifted: the mean difficulty of the items in common is that of the last publication.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, previous_run_key (NULL: nothing is published yet), max_b_shift.
+-- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_b_shift.
 select
     coalesce(abs(avg(now.b - before.b)), 0) <= %(max_b_shift)s::float8 as passed,
     avg(now.b - before.b) as figure,
@@ -10,6 +10,6 @@ select
             'mean of b shifted by %%s since run %%s over %%s items, at most %%s',
             round(avg(now.b - before.b)::numeric, 4), %(previous_run_key)s::text, count(*), %(max_b_shift)s::text
         ) end as finding
-from irt.run_item as now
-inner join irt.run_item as before on before.item_id = now.item_id and before.run_key = %(previous_run_key)s::text
-where now.run_key = %(run_key)s
+from irt.load_item as now
+inner join irt.load_item as before on before.item_id = now.item_id and before.load_id = %(previous_load_id)s::bigint
+where now.load_id = %(load_id)s

@@ -1,12 +1,12 @@
 -- Purpose: the service had to exclude no more than the bank's share of items.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, max_excluded_share.
+-- Parameters: load_id, max_excluded_share.
 with counted as (
     select
         jsonb_array_length(coalesce(result -> 'excluded' -> 'items', '[]')) as excluded,
         (result ->> 'n_items')::int as kept
-    from irt.run
-    where run_key = %(run_key)s
+    from irt.load
+    where load_id = %(load_id)s
 )
 
 select

@@ -1,12 +1,12 @@
 -- Purpose: the newest answer is young, or the flow of answers into the database has stopped.
 -- Grain:   one row: passed, figure (days), threshold, finding.
--- Parameters: run_key, max_data_age_days.
+-- Parameters: load_id, max_data_age_days.
 with age as (
     select
         counts ->> 'last_answer_at' as last_answer_at,
         extract(epoch from window_end - (counts ->> 'last_answer_at')::timestamptz) / 86400.0 as days
-    from irt.run
-    where run_key = %(run_key)s
+    from irt.load
+    where load_id = %(load_id)s
 )
 
 select

@@ -1,14 +1,14 @@
 -- Purpose: a bank that is to be linked is on the scale of its anchors: a positive finite slope, a finite intercept, and
 --          enough anchors used. With linking method none there is nothing to judge.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, min_anchors.
+-- Parameters: load_id, min_anchors.
 with linking as (
     select
         coalesce((result ->> 'n_anchors_sent')::int, 0) as anchors,
         coalesce(settings -> 'linking' ->> 'method', '') as method,
         result -> 'model_spec' -> 'linking_constants' as constants
-    from irt.run
-    where run_key = %(run_key)s
+    from irt.load
+    where load_id = %(load_id)s
 )
 
 select

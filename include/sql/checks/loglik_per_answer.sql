@@ -1,20 +1,20 @@
 -- Purpose: the model fits the answers about as well as the last published calibration did; a jump means other data
 --          (shuffled ids, keys in the wrong order) or another model.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, previous_run_key (NULL: nothing is published yet), max_loglik_change.
+-- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_loglik_change.
 with fit as (
     select
-        run_key,
+        load_id,
         (result -> 'metrics' ->> 'loglik')::float8 / nullif((result -> 'model_spec' ->> 'n_observations')::float8, 0)
             as per_answer
-    from irt.run
-    where run_key in (%(run_key)s, %(previous_run_key)s::text)
+    from irt.load
+    where load_id in (%(load_id)s, %(previous_load_id)s::bigint)
 ),
 
 compared as (
     select
-        (select per_answer from fit where run_key = %(run_key)s) as now,
-        (select per_answer from fit where run_key = %(previous_run_key)s::text) as before
+        (select per_answer from fit where load_id = %(load_id)s) as now,
+        (select per_answer from fit where load_id = %(previous_load_id)s::bigint) as before
 )
 
 select

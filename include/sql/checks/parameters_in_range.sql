@@ -1,6 +1,6 @@
 -- Purpose: every a, b and c is a finite number within the bank's limits.
 -- Grain:   one row: passed, figure, threshold, finding (names the first item out of range).
--- Parameters: run_key, min_a, max_a, max_abs_b, max_c.
+-- Parameters: load_id, min_a, max_a, max_abs_b, max_c.
 with judged as (
     select
         item_id, a, b, c,
@@ -11,8 +11,8 @@ with judged as (
             and (c is null or (c >= 0 and c <= %(max_c)s::float8)),
             false
         ) as good
-    from irt.run_item
-    where run_key = %(run_key)s
+    from irt.load_item
+    where load_id = %(load_id)s
 )
 
 select

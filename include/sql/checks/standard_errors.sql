@@ -1,7 +1,7 @@
 -- Purpose: every standard error is a positive finite number. None is expected for a held anchor, for the slope of a
 --          Rasch item, and for a parameter that the model does not have.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key.
+-- Parameters: load_id.
 with judged as (
     select
         item_id,
@@ -10,15 +10,15 @@ with judged as (
             and (model = 'Rasch' or coalesce(se_a > 0 and se_a < 'infinity'::float8, false))
             and (c is null or coalesce(se_c > 0 and se_c < 'infinity'::float8, false))
         ) as good
-    from irt.run_item
-    where run_key = %(run_key)s
+    from irt.load_item
+    where load_id = %(load_id)s
 ),
 
 -- Counted once: where PostgreSQL has no statistics yet it would count anew for every item.
 abilities as materialized (
     select count(*) as n, count(*) filter (where coalesce(se > 0 and se < 'infinity'::float8, false)) as good
-    from irt.run_ability
-    where run_key = %(run_key)s
+    from irt.load_ability
+    where load_id = %(load_id)s
 )
 
 select

@@ -1,16 +1,16 @@
 -- Purpose: most users of the last published calibration have an ability in this one too; a gap in the data would lose
 --          many at once.
 -- Grain:   one row: passed, figure, threshold, finding.
--- Parameters: run_key, previous_run_key (NULL: nothing is published yet), max_lost_share.
+-- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_lost_share.
 with before as materialized (
-    select user_id from irt.run_ability where run_key = %(previous_run_key)s::text
+    select user_id from irt.load_ability where load_id = %(previous_load_id)s::bigint
 ),
 
 -- Not a join: on a run that was loaded a moment ago PostgreSQL has no statistics, and would compare all with all.
 lost as (
     select user_id from before
     except
-    select user_id from irt.run_ability where run_key = %(run_key)s
+    select user_id from irt.load_ability where load_id = %(load_id)s
 ),
 
 counted as materialized (

@@ -1,10 +1,18 @@
--- Purpose: the run that consumers read before this one; what changed is judged against it.
--- Grain:   no row, or one run key.
+-- Purpose: what consumers read before this run; what changed is judged against it.
+-- Grain:   no row, or the last publication of another run, before the first one of this run.
 -- Parameters: run_key, bank, window_end.
-select coalesce(model_spec ->> 'run_key', run_id) as run_key
-from mirt_fit_meta
-where model_spec ->> 'bank' = %(bank)s
-    and fitted_at <= %(window_end)s::timestamptz
-    and coalesce(model_spec ->> 'run_key', run_id) <> %(run_key)s
-order by fitted_at desc, run_id desc
+select p.load_id, load.run_key
+from irt.publication as p
+inner join irt.load as load on load.load_id = p.load_id
+where p.bank = %(bank)s
+    and load.run_key <> %(run_key)s
+    -- A late run is judged against what there was before its time.
+    and p.covers_until <= %(window_end)s::timestamptz
+    and not exists (
+        select
+        from irt.publication as own
+        inner join irt.load as mine on mine.load_id = own.load_id
+        where mine.run_key = %(run_key)s and own.publication_id < p.publication_id
+    )
+order by p.publication_id desc
 limit 1

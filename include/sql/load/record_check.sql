@@ -1,11 +1,11 @@
 -- Purpose: keep the verdict of one check.
--- Grain:   one check of one run.
--- Parameters: run_key, check_name, severity, passed, figure, threshold, finding.
-insert into irt.run_check (run_key, check_name, severity, passed, figure, threshold, finding)
+-- Grain:   one check of one load.
+-- Parameters: load_id, check_name, severity, passed, figure, threshold, finding.
+insert into irt.load_check (load_id, check_name, severity, passed, figure, threshold, finding)
 values (
-    %(run_key)s, %(check_name)s, %(severity)s, %(passed)s, %(figure)s::float8, %(threshold)s, %(finding)s
+    %(load_id)s, %(check_name)s, %(severity)s, %(passed)s, %(figure)s::float8, %(threshold)s, %(finding)s
 )
-on conflict (run_key, check_name) do update set
+on conflict (load_id, check_name) do update set
     severity = excluded.severity,
     passed = excluded.passed,
     figure = excluded.figure,

@@ -1,18 +1,26 @@
--- Purpose: publish the run's item parameters. Items that this run did not calibrate keep their row, and so do rows of
---          online updates.
+-- Purpose: publish item parameters: of every item those of the first of the loads that holds it. Items that none of them
+--          holds keep their row, and so do those of other banks (see items_of_other_banks) and of online updates.
 -- Grain:   one item.
--- Parameters: run_key, bank, window_end.
+-- Parameters: loads (identities, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)
-select
-    item_id,
-    model,
-    jsonb_strip_nulls(jsonb_build_object('a', a, 'b', b, 'c', c, 'se_a', se_a, 'se_b', se_b, 'se_c', se_c)),
-    %(bank)s,
-    %(window_end)s::timestamptz
-from irt.run_item
-where run_key = %(run_key)s
+select distinct on (i.item_id)
+    i.item_id,
+    i.model,
+    jsonb_strip_nulls(
+        jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'se_a', i.se_a, 'se_b', i.se_b, 'se_c', i.se_c)
+    ),
+    %(version)s,
+    %(published_at)s
+from unnest(%(loads)s::bigint[]) with ordinality as chosen (load_id, place)
+inner join irt.load_item as i on i.load_id = chosen.load_id
+where not exists (
+    select
+    from irt.current_publication as other
+    inner join irt.load_item as theirs on theirs.load_id = other.load_id and theirs.item_id = i.item_id
+    where other.bank <> %(bank)s and other.bank in (select jsonb_array_elements_text(%(banks)s::jsonb))
+)
 -- In a fixed order, so that nobody who updates several rows as well waits for us while we wait for them.
-order by item_id
+order by i.item_id, chosen.place
 on conflict (item_id) do update set
     model = excluded.model,
     params = excluded.params,

@@ -1,16 +1,16 @@
 -- Purpose: write the parameters back into question.meta.irt, where later runs read seeds. Anchors are left as they are:
 --          their values define the reference scale.
 -- Grain:   one question.
--- Parameters: run_key, bank.
+-- Parameters: load_id, version.
 update question as q
 set
     meta = jsonb_set(
         coalesce(q.meta, '{}'), '{irt}',
-        jsonb_strip_nulls(jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'model', i.model, 'version', %(bank)s::text))
+        jsonb_strip_nulls(jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'model', i.model, 'version', %(version)s::text))
     ),
     updated_at = now()
-from irt.run_item as i
-where i.run_key = %(run_key)s
+from irt.load_item as i
+where i.load_id = %(load_id)s
     -- A meta that is no object (a list, a number) is somebody's slip; there is no place in it to write to.
     and jsonb_typeof(coalesce(q.meta, '{}')) = 'object'
     and q.id::text = i.item_id

@@ -1,8 +1,12 @@
--- Purpose: what the checks said of one run, the worst first.
+-- Purpose: what the checks said of the last load of one run, the worst first.
 -- Grain:   one check of the run.
 -- Parameters: run_key.
-select run.state, run.settings, run.changed_at, c.check_name, c.severity, c.passed, c.finding
+select
+    case when exists (select from irt.publication as p where p.load_id = load.load_id)
+        then 'published' else load.state end as state,
+    load.settings, load.judged_at, c.check_name, c.severity, c.passed, c.finding
 from irt.run as run
-inner join irt.run_check as c on c.run_key = run.run_key
+inner join irt.load as load on load.load_id = run.load_id
+inner join irt.load_check as c on c.load_id = load.load_id
 where run.run_key = %(run_key)s
 order by c.passed, c.severity, c.check_name

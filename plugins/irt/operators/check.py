@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from irt.banks import SEVERITY
-from irt.errors import ChecksFailedError
+from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
@@ -24,6 +25,7 @@ class CheckRunOperator(RunOperator):
 
     :param checks: names of the files under include/sql/checks, without `.sql`.
     :return: the numbers of checks passed and of warnings.
+    :raise BadDataError: the run is not loaded, or was loaded anew meanwhile.
     :raise ChecksFailedError: naming each failed check and its finding; the run is marked rejected.
     """
 
@@ -37,39 +39,45 @@ class CheckRunOperator(RunOperator):
         severity = SEVERITY | run.checks.get("severity", {})
         verdicts = [self._judge(name, severity[name], parameters) for name in self.checks]
         failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
+        verdict = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
         with database.transaction() as cursor:
-            for verdict in verdicts:
-                cursor.execute(statement("load/record_check"), verdict)
-            state = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
-            cursor.execute(statement("load/set_state"), {"run_key": run.run_key, **state})
+            # Of the load that was judged, and no other: the run may have been loaded anew meanwhile.
+            judged = cursor.execute(statement("load/judge_load"), parameters | verdict).fetchone()
+            if judged is None:
+                raise BadDataError(f"run {run.run_key} was loaded anew while it was judged; that load is judged apart")
+            for each in verdicts:
+                cursor.execute(statement("load/record_check"), each)
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
         passed = sum(verdict["passed"] for verdict in verdicts)
         return {"passed": passed, "warnings": len(verdicts) - passed, "of": len(verdicts)}
 
     def _parameters(self, run: Run) -> dict[str, Any]:
+        known: dict[str, Any] = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
+        load = self.database.get_first(statement("load/last_load"), known)
+        if load is None:
+            raise BadDataError(f"run {run.run_key} is not loaded; clear load, which does that")
+        load_id, previous_run = load[0], self.database.get_first(statement("load/previous_publication"), known)
+        previous_load_id, previous_run_key = previous_run or (None, None)
+        self.log.info("Judging run %s; consumers read run %s before", run.run_key, previous_run_key or "none")
         thresholds = {name: value for name, value in run.checks.items() if name != "severity"}
-        known = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
-        previous = self.database.get_first(statement("load/previous_publication"), known)
-        self.log.info("Judging run %s; consumers read run %s before", run.run_key, previous[0] if previous else "none")
-        return (
-            known
-            | thresholds
-            | {
-                "min_anchors": run.linking["min_anchors"],
-                "previous_run_key": previous[0] if previous else None,
-            }
-        )
+        return known | thresholds | {
+            "load_id": load_id,
+            "banks": json.dumps(run.place.banks),
+            "min_anchors": run.linking["min_anchors"],
+            "previous_load_id": previous_load_id,
+            "previous_run_key": previous_run_key,
+        }  # fmt: skip
 
     def _judge(self, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
         row = self.database.get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
-        passed, figure, threshold, finding = row or (False, None, None, "the run is not in the registry")
+        passed, figure, threshold, finding = row or (False, None, None, "the check found nothing to judge")
         word = "passed" if passed else ("FAILED" if severity == "fail" else "WARNING")
         self.log.log(
             logging.INFO if passed else logging.WARNING, "check %-22s %-7s  %s  [figure %s, threshold %s]",
             name, word, finding, "none" if figure is None else f"{figure:.6g}", threshold,
         )  # fmt: skip
         return {
-            "run_key": parameters["run_key"], "check_name": name, "severity": severity, "passed": bool(passed),
+            "load_id": parameters["load_id"], "check_name": name, "severity": severity, "passed": bool(passed),
             "figure": figure, "threshold": threshold, "finding": finding,
         }  # fmt: skip

@@ -62,7 +62,7 @@ class RemoveOldOperator(DatabaseOperator):
     """Removes abilities and staged objects of old runs; never those of the run that consumers read.
 
     :param keep_days: how long they are kept after the end of the run's window. (templated)
-    :return: the numbers of runs, abilities and folders.
+    :return: the numbers of loads, abilities and folders.
     """
 
     template_fields: Sequence[str] = ("keep_days", *DatabaseOperator.template_fields)
@@ -73,16 +73,16 @@ class RemoveOldOperator(DatabaseOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         parameters = {"as_of": context["dag_run"].run_after, "keep_days": _days(self.keep_days)}
-        runs = self.database.get_records(statement("maintain/old_runs"), parameters)
+        loads = self.database.get_records(statement("maintain/old_loads"), parameters)
         abilities = folders = 0
-        for run_key, settings in runs:
-            # One run at a time: what is done is done, however long the list.
+        for load_id, settings in loads:
+            # One load at a time: what is done is done, however long the list.
             with self.database.transaction() as cursor:
-                cursor.execute(statement("maintain/remove_abilities"), {"run_key": run_key})
+                cursor.execute(statement("maintain/remove_abilities"), {"load_id": load_id})
                 abilities += cursor.rowcount
             folders += Run.from_dict(settings).remove_staged()
-        done = {"runs": len(runs), "abilities": abilities, "folders": folders}
-        self.log.info("Removed what %s old runs had left: %s", len(runs), done)
+        done = {"loads": len(loads), "abilities": abilities, "folders": folders}
+        self.log.info("Removed what %s old loads had left: %s", len(loads), done)
         return done
 
 

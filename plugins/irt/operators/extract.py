@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.anchors import read_anchors
+from irt.errors import BadDataError
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
 from irt.staging import ANCHORS, RESPONSES, write_json
 from irt.timer import Timer
+
+if TYPE_CHECKING:
+    from irt.hooks.postgres import ArrowPostgresHook
 
 
 class ExtractResponsesOperator(RunOperator):
@@ -23,6 +30,7 @@ class ExtractResponsesOperator(RunOperator):
     bytes for each.
 
     :return: the counts.
+    :raise BadDataError: the view cannot read some exam.
     :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
     :raise SchemaError: the database lacks migrations.
     """
@@ -33,9 +41,9 @@ class ExtractResponsesOperator(RunOperator):
 
         run, database, timer = self.parsed_run, self.database, Timer()
         require_all(database.conninfo())
-        with database.arrow_transaction() as transaction:
-            attempts, counts = read_usable(transaction.batches("extract/attempts", _window(run)))
-        counts["exams_in_doubt"] = self._exams_in_doubt(run)
+        with naming_bad_elements(database, run), database.arrow_transaction() as transaction:
+            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], _window(run)))
+        counts |= self._exams(run) | self._passed_over(run)
         responses, left_out = deduplicate(attempts, run.attempt_policy, run.max_responses)
         with run.write_staged(RESPONSES) as file:
             counts |= write_parquet(responses, file) | left_out
@@ -49,8 +57,8 @@ class ExtractResponsesOperator(RunOperator):
 
     def _report(self, run: Run, counts: dict[str, int]) -> None:
         self.log.info(
-            "Loaded %s observations from attempt view (bank %s, window [%s, %s), %s attempts)",
-            counts["responses"], run.bank, run.window_start, run.window_end, counts["attempts"],
+            "Loaded %s observations from %s (bank %s, window [%s, %s), %s attempts)",
+            counts["responses"], _NAMES[run.source], run.bank, run.window_start, run.window_end, counts["attempts"],
         )  # fmt: skip
         self.log.info(
             "Left out: %s without user, %s without item, %s without correctness, %s repeated (the %s is kept), "
@@ -59,13 +67,33 @@ class ExtractResponsesOperator(RunOperator):
             run.attempt_policy, counts["over_limit"], counts["users"], counts["items"],
         )  # fmt: skip
 
-    def _exams_in_doubt(self, run: Run) -> int:
-        if not run.exams:
-            return 0
-        exams = self.database.get_first(statement("extract/exams_in_doubt"), _window(run))[0]
+    def _exams(self, run: Run) -> dict[str, int]:
+        """Exams of the window whose answers are left out as a whole."""
+        if run.source == "exam_results":
+            exams = self._first(run, "exams_unreadable")[0]
+            if exams:
+                self.log.warning("Left out: %s exams that hold no list of answers", exams)
+            return {"exams_unreadable": exams}
+        exams = self._first(run, "exams_in_doubt")[0] if run.exams else 0
         if exams:
             self.log.warning("Left out: the answers of %s exams without a session of their own", exams)
-        return exams
+        return {"exams_in_doubt": exams}
+
+    def _passed_over(self, run: Run) -> dict[str, int]:
+        """Answers of the window that no bank takes, where this run is the one that counts them."""
+        if not run.all_filters:
+            return {}
+        answers, without_topic, without_exam, passed_over = self._first(run, "passed_over")
+        self.log.log(
+            logging.WARNING if passed_over else logging.INFO,
+            "Passed over: %s of the window's %s answers, which no bank takes (%s have no topic, %s no exam's id)",
+            passed_over, answers, without_topic, without_exam,
+        )  # fmt: skip
+        return {"window_answers": answers, "without_topic": without_topic, "passed_over": passed_over}
+
+    def _first(self, run: Run, name: str) -> Any:
+        parameters = _window(run) | {"banks": json.dumps(run.all_filters)}
+        return self.database.get_first(statement(f"extract/{name}"), parameters)
 
     def _register(self, run: Run, counts: dict[str, Any], state: str, timer: Timer) -> None:
         fields = run.to_dict()
@@ -77,24 +105,63 @@ class ExtractResponsesOperator(RunOperator):
 
 
 class ExtractAnchorsOperator(RunOperator):
-    """Stages the items of `question.meta` whose parameters are known: anchors and seeds.
+    """Stages what `question.meta` knows of the items that have responses: anchors and seeds.
 
-    One whose parameters cannot be used is left out and named in the log.
+    One whose parameters are missing or cannot be used is left out and named in the log.
 
     :return: how many anchors, seeds and unusable ones there are.
     """
 
     def execute(self, context: Any) -> dict[str, int]:
+        from irt.responses import distinct_ids
+
         run = self.parsed_run
-        rows = self.database.get_records(statement("extract/anchors"), {"topics": json.dumps(run.topics)})
+        items = json.dumps(sorted(distinct_ids(run.staged(RESPONSES), "item_id")))
+        rows = self.database.get_records(statement("extract/anchors"), {"items": items})
         known, faults = read_anchors(rows, model=run.model)
         for fault in faults:
             self.log.warning("%s", fault)
         write_json(run.staged(ANCHORS), known)
         anchors = sum(item["fixed"] for item in known)
         counts = {"anchors": anchors, "seeds": len(known) - anchors, "unusable": len(faults)}
-        self.log.info("Loaded %s anchors/seeds from question.meta: %s", len(known), counts)
+        self.log.info(
+            "Loaded %s anchors and %s seeds from question.meta; %s left out without usable parameters",
+            *counts.values(),
+        )  # fmt: skip
         return counts
+
+
+# The SQL of each source, and what it is called.
+_SOURCES = {"view": "extract/attempts", "exam_results": "extract/answers"}
+_NAMES = {"view": "attempt view", "exam_results": "exam_results"}
+
+
+@contextmanager
+def naming_bad_elements(database: ArrowPostgresHook, run: Run) -> Iterator[None]:
+    """Says which exams a view cannot read that fails on them all.
+
+    :raise BadDataError: with the exams, the places in them, the fields and the values.
+    """
+    try:
+        yield
+    except OSError as error:
+        # So Arrow hands on what PostgreSQL says in the middle of a stream, without a SQLSTATE. The question costs
+        # little where it was something else, and fails like the stream where the database is away.
+        rows = database.get_records(statement("extract/bad_elements")) if run.source == "view" else []
+        if not rows:
+            raise
+        found = "; ".join(
+            f"exam {exam} (session {session}), answer {place}: {field} {value!r}"
+            for exam, session, place, field, value in rows
+        )
+        count = f"{'at least ' * (len(rows) == _MOST_NAMED)}{len(rows)}"
+        raise BadDataError(
+            f"the view attempt cannot read {count} values of exam_results, which stops every bank: {found}. "
+            "Mend these exams, or set extract: {source: exam_results} for the bank, which reads what can be read"
+        ) from error
+
+
+_MOST_NAMED = 20
 
 
 def _window(run: Run) -> dict[str, Any]:

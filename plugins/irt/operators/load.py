@@ -13,7 +13,9 @@ from irt.timer import Timer
 
 
 class LoadOperator(RunOperator):
-    """Replaces the run's rows in the run tables by the staged result, in one transaction.
+    """Writes the staged result to the run tables as a load of the run, in one transaction.
+
+    It takes the place of the run's earlier load, which stays where it was published.
 
     :return: the numbers of rows written.
     :raise BadDataError: the run is not in the registry.
@@ -28,17 +30,24 @@ class LoadOperator(RunOperator):
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
         with database.arrow_transaction() as transaction:
-            if not transaction.row("load/begin_result", key | {"result": json.dumps(fit)}):
+            row = transaction.row("load/begin_load", key | {"result": json.dumps(fit)})
+            if row is None:
                 raise BadDataError(
                     f"run {run.run_key} is not in the registry; clear extract_responses, which puts it there"
                 )
-            for name in ("clear_checks", "clear_items", "clear_abilities"):
-                transaction.execute(f"load/{name}", key)
-            transaction.append("run_item", items, schema="irt")
-            transaction.append("run_ability", abilities, schema="irt")
-            transaction.execute("load/set_state", key | {"state": "loaded", "timings": timer.seconds("load")})
+            key["load_id"] = row[0]
+            for table, rows in (("load_item", items), ("load_ability", abilities)):
+                transaction.append(table, _of_load(rows, row[0]), schema="irt")
+            transaction.execute("load/end_load", key | {"timings": timer.seconds("load")})
+            transaction.execute("load/remove_replaced", key)
         self.log.info("Loaded %s items and %s abilities of run %s", items.num_rows, abilities.num_rows, run.run_key)
         return {"items": items.num_rows, "abilities": abilities.num_rows}
+
+
+def _of_load(rows: Any, load_id: int) -> Any:
+    import pyarrow as pa
+
+    return rows.append_column("load_id", pa.repeat(pa.scalar(load_id, pa.int64()), rows.num_rows))
 
 
 def _anchors_with_answers(run: Run, items: Any, fit: dict[str, Any]) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from irt import publication
 from irt.alerts import RECOVERED
 from irt.errors import BadDataError
 from irt.operators.base import RunOperator
@@ -16,14 +18,14 @@ from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
 
-_PASSED = frozenset({"accepted", "published", "superseded"})
 _SHORTEST_REASON = 10
 
 
 class PublishOperator(RunOperator):
-    """Moves an accepted run to the tables that consumers read, in one transaction.
+    """Moves the accepted load of a run to the tables that consumers read, in one transaction.
 
-    A run whose window ends before the bank's last publication changes nothing and ends as superseded.
+    A run that was published before and followed by another, or whose window ends before the bank's last publication,
+    changes nothing and ends as superseded. Repeated, it writes the same rows with the same time.
 
     :param approval: who publishes a run that was rejected, and why: the result of Airflow's `ApprovalOperator`, whose
         form asked for a `reason`. (templated)
@@ -45,53 +47,85 @@ class PublishOperator(RunOperator):
         if run.dry_run:
             raise AirflowSkipException("dry run: all checks passed, nothing is published")
         approval = _approval(self.approval) if self.approval else None
-        parameters = {
-            "run_key": run.run_key,
-            "bank": run.bank,
-            "model": run.model,
-            "window_end": run.window_end,
-            "approval": json.dumps(approval),
-        }
         with database.transaction() as cursor:
-            cursor.execute(statement("publish/lock_bank"), parameters)
-            self._require_passed(cursor, parameters)
-            newer = cursor.execute(statement("publish/newer_publication"), parameters).fetchone()
-            before = cursor.execute(statement("publish/unpublished_before"), parameters).fetchone()
-            published = {} if newer else self._publish(cursor, run, parameters, approval)
-            state = "superseded" if newer else "published"
-            cursor.execute(
-                statement("load/set_state"), parameters | {"state": state, "timings": timer.seconds("publish")}
-            )
-        if newer:
-            message = f"run {run.run_key} is superseded by {newer[0]}, whose window ends later ({newer[1]})"
+            publication.lock(cursor)
+            load_id = self._load_to_publish(cursor, run)
+            known = {"run_key": run.run_key, "bank": run.bank, "load_id": load_id, "window_end": run.window_end}
+            last = _Last.of(cursor, known)
+            before = cursor.execute(statement("publish/unpublished_before"), known).fetchone()
+            superseded = bool(last and not last.may_follow)
+            published = {} if superseded else self._publish(cursor, run, known, last, approval)
+            state = {"state": "superseded" if superseded else "published", "timings": timer.seconds("publish")}
+            cursor.execute(statement("load/set_state"), known | state)
+        if superseded:
+            message = f"run {run.run_key} is superseded by {last.run_id}, published at {last.published_at.isoformat()}"
             self.log.warning(message)
             raise AirflowSkipException(message)
-        self.log.info("Published run %s as version %s: %s", run.run_key, run.bank, published)
+        self.log.info("Published run %s as version %s: %s", run.run_key, run.place.version, published)
         if before and "ti" in context:
             context["ti"].xcom_push(key=RECOVERED, value=before[0])
         return published
 
-    def _require_passed(self, cursor: Any, parameters: dict[str, Any]) -> None:
-        row = cursor.execute(statement("publish/run_state"), parameters).fetchone()
-        state, changed_at = row or ("not in the registry", None)
-        if state in _PASSED:
-            return
+    def _load_to_publish(self, cursor: Any, run: Run) -> int:
+        """The run's last load, if it may be published."""
+        row = cursor.execute(statement("publish/load_to_publish"), {"run_key": run.run_key}).fetchone()
+        run_state, load_id, state, judged_at, was_published = row or ("not in the registry", None, None, None, False)
+        if state == "accepted" or was_published:
+            return load_id
         if not self.approval or state != "rejected":
-            raise BadDataError(f"run {parameters['run_key']} is {state}: only a run whose checks passed is published")
-        if self.judged_at is None or datetime.fromisoformat(self.judged_at) != changed_at:
-            raise BadDataError(f"run {parameters['run_key']} was judged anew since it was approved; review it again")
+            raise BadDataError(
+                f"run {run.run_key} is {state or run_state}: only a run whose checks passed is published"
+            )
+        if self.judged_at is None or datetime.fromisoformat(self.judged_at) != judged_at:
+            raise BadDataError(f"run {run.run_key} was judged anew since it was approved; review it again")
+        return load_id
 
     def _publish(
-        self, cursor: Any, run: Run, parameters: dict[str, Any], approval: dict[str, str] | None
+        self, cursor: Any, run: Run, known: dict[str, Any], last: _Last | None, approval: dict[str, str] | None
     ) -> dict[str, int]:
+        load_id = known["load_id"]
         if approval:
-            cursor.execute(statement("publish/approve"), parameters)
+            cursor.execute(statement("publish/approve"), {"load_id": load_id, "approval": json.dumps(approval)})
             self.log.warning(
                 "Run %s was rejected; %s publishes it: %s", run.run_key, approval["by"], approval["reason"]
             )
-        cursor.execute(statement("publish/plan_for_many"))
-        names = ["items", "abilities", "fit_meta"] + ["question_meta"] * run.publish_question_meta
-        return {name: cursor.execute(statement(f"publish/{name}"), parameters).rowcount for name in names}
+        if last and last.is_this:
+            stamps = last.stamps
+        else:
+            new = {"kind": "calibration", "returns_to": None, "run_id": run.run_key, "covers_until": run.window_end}
+            stamps = publication.begin(cursor, run.place, {"load_id": load_id} | new)
+        rows = {"load_id": load_id, "loads": [load_id], "model": run.model, "window_end": run.window_end}
+        rows |= {"keep_newer": run.online_rows == "keep_newer", "rollback": None}
+        done = publication.write_rows(cursor, run.place, stamps, rows)
+        if run.publish_question_meta:
+            known = {"load_id": load_id, "version": run.place.version}
+            done["question_meta"] = cursor.execute(statement("publish/question_meta"), known).rowcount
+        return done
+
+
+@dataclass(frozen=True)
+class _Last:
+    """The bank's last publication, as it stands to the load that is to be published."""
+
+    stamps: publication.Stamps
+    run_id: str
+    is_this: bool
+    may_follow: bool
+
+    @property
+    def published_at(self) -> datetime:
+        return self.stamps.published_at
+
+    @classmethod
+    def of(cls, cursor: Any, known: dict[str, Any]) -> _Last | None:
+        row = cursor.execute(statement("publish/standing"), known).fetchone()
+        if row is None:
+            return None
+        publication_id, run_id, kind, published_at, default_stamped_at, is_this, may_follow = row
+        stamps = publication.Stamps(publication_id, published_at, default_stamped_at)
+        # What a person returned to is written by the rollback alone.
+        is_rollback = kind == "rollback"
+        return cls(stamps, run_id, is_this and not is_rollback, may_follow and not (is_this and is_rollback))
 
 
 def _approval(answer: Any) -> dict[str, str]:

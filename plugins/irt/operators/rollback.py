@@ -4,85 +4,103 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from irt import publication
+from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
+from irt.publication import Published
 from irt.sql import statement
 
 
 class RollbackOperator(DatabaseOperator):
-    """Publishes an earlier run of a bank again, in one transaction, as a publication of its own.
+    """Publishes again what a bank's earlier publication had, in one transaction, as a publication of its own.
 
-    Items get the parameters that they had after that run's publication, users the abilities. `fitted_at` of the rows is
-    that of the run they come from; that of the new row in `mirt_fit_meta` is the time of the return, so that no cleared
-    task of the run that is undone overwrites it, and the next night does.
+    Items get the parameters that they had then, users the abilities of the load that was published; what a later load
+    of the same run came to does not matter. An online update that was written since came of what is undone, and is
+    overwritten. No cleared task of a run that is undone overwrites the return, and the next night does.
 
     :param bank: (templated)
-    :param run_key: the run to return to. (templated)
+    :param run_key: the run to return to, as it was published last. (templated)
     :param reason: kept in `mirt_fit_meta`. (templated)
     :param items_only: leave the abilities as they are, where those of the run are removed already. (templated)
+    :param banks: today's banks.
     :return: the numbers of rows published.
-    :raise BadDataError: the bank has no such run, it was never published, or its rows are removed.
+    :raise BadDataError: the bank has no such run, it was never published, its rows are removed, or the bank was
+        published again since the return was asked for.
     """
 
     template_fields: Sequence[str] = ("bank", "run_key", "reason", "items_only", *DatabaseOperator.template_fields)
     ui_color = "#fdf1e3"
 
-    def __init__(self, *, bank: str, run_key: str, reason: str, items_only: Any = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, bank: str, run_key: str, reason: str, banks: Banks, items_only: Any = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.bank, self.run_key, self.reason, self.items_only = bank, run_key, reason, items_only
+        self.banks = banks
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
-        # As text, where it was rendered.
-        items_only = str(self.items_only) == "True"
-        parameters = {
-            "bank": self.bank,
-            "run_key": self.run_key,
-            "rollback_id": f"{dag_run.run_id}/{self.bank}",
-            "at": dag_run.run_after,
-        }
+        # A nightly run's key ends with the name of a bank, which has no such sign.
+        rollback_id, place = f"{dag_run.run_id}/{self.bank}#rollback", self.banks.place(self.bank)
+        who = getattr(dag_run, "triggering_user_name", None) or "unknown"
         with self.database.transaction() as cursor:
-            cursor.execute(statement("publish/lock_bank"), parameters)
-            current = self._current(cursor, parameters)
-            parameters |= self._target(cursor, parameters, items_only)
-            who = getattr(dag_run, "triggering_user_name", None) or "unknown"
-            parameters["rollback"] = json.dumps({"by": who, "reason": self.reason, "from": current})
-            cursor.execute(statement("publish/plan_for_many"))
-            files = {"items": "rollback/items", "abilities": "publish/abilities", "fit_meta": "rollback/fit_meta"}
-            if items_only:
-                del files["abilities"]
-            done = {name: cursor.execute(statement(file), parameters).rowcount for name, file in files.items()}
-            cursor.execute(statement("rollback/states"), parameters)
-        self.log.warning("Bank %s returned from %s to %s (%s): %s", self.bank, current, self.run_key, self.reason, done)
+            publication.lock(cursor)
+            history = publication.history(cursor, self.bank)
+            # As text, where it was rendered.
+            target = _target(history, self.bank, self.run_key.strip(), abilities=str(self.items_only) != "True")
+            current = _current(history, self.bank, rollback_id, dag_run.run_after)
+            if current.run_id == rollback_id:
+                stamps, undone = current.stamps, history[-2]
+            else:
+                new = {"kind": "rollback", "run_id": rollback_id, "covers_until": dag_run.run_after}
+                known = {"load_id": target.load_id, "returns_to": target.publication_id}
+                stamps, undone = publication.begin(cursor, place, new | known), current
+            rows = {
+                "load_id": target.load_id,
+                "loads": publication.lineage(history, target.publication_id),
+                "model": target.model,
+                "window_end": target.window_end,
+                "keep_newer": False,
+                "rollback": json.dumps({"by": who, "reason": self.reason, "from": undone.run_key}),
+            }
+            done = publication.write_rows(cursor, place, stamps, rows, abilities=str(self.items_only) != "True")
+            known = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
+            cursor.execute(statement("rollback/supersede"), known)
+        self.log.warning(
+            "Bank %s returned from %s to %s (%s): %s", self.bank, undone.run_key, target.run_key, self.reason, done
+        )
         return done
 
-    def _current(self, cursor: Any, parameters: dict[str, Any]) -> str:
-        """The run that consumers read now, of which none may be newer than this return."""
-        row = cursor.execute(statement("rollback/current"), parameters).fetchone()
-        if row is None:
-            raise BadDataError(f"bank: {self.bank!r} has no publication to return from")
-        run_id, run_key, fitted_at = row
-        if fitted_at > parameters["at"]:
-            raise BadDataError(
-                f"bank {self.bank!r} was published again meanwhile, by {run_id} ({fitted_at.isoformat()})"
-            )
-        return run_key
 
-    def _target(self, cursor: Any, parameters: dict[str, Any], items_only: bool) -> dict[str, Any]:
-        """The end of the window and the model of the run to return to."""
-        row = cursor.execute(statement("rollback/target"), parameters).fetchone()
-        if row is None:
-            raise BadDataError(f"run_key: bank {self.bank!r} has no run {self.run_key!r}")
-        state, window_end, model, was_published, items, abilities, abilities_then = row
-        if not was_published:
-            raise BadDataError(f"run_key: run {self.run_key!r} was never published (it is {state})")
-        if not items:
-            raise BadDataError(f"run_key: the items of run {self.run_key!r} are removed")
-        if not items_only and abilities != abilities_then:
-            raise BadDataError(
-                f"run_key: of run {self.run_key!r} {abilities} of {abilities_then} abilities are kept; "
-                "with items_only its item parameters can be returned to"
-            )
-        return {"window_end": window_end, "model": model}
+def _current(history: list[Published], bank: str, rollback_id: str, asked_at: datetime) -> Published:
+    """What consumers read now, of which none may be newer than this return."""
+    current = history[-1]
+    if current.run_id != rollback_id and current.stamps.published_at > asked_at:
+        raise BadDataError(
+            f"bank {bank!r} was published again meanwhile, by {current.run_id} "
+            f"({current.stamps.published_at.isoformat()})"
+        )
+    return current
+
+
+def _target(history: list[Published], bank: str, run_key: str, *, abilities: bool) -> Published:
+    """The publication of the run to return to: its last one."""
+    if not history:
+        raise BadDataError(f"bank: {bank!r} has no publication to return from")
+    found = [each for each in history if each.run_key == run_key and each.kind == "calibration"]
+    if not found:
+        last = ", ".join(each.run_key for each in reversed(history[-5:]))
+        raise BadDataError(f"run_key: bank {bank!r} never published a run {run_key!r}; the last ones: {last}")
+    target = found[-1]
+    if not target.items:
+        raise BadDataError(f"run_key: the items of run {run_key!r} are removed")
+    if abilities and target.abilities != target.abilities_then:
+        raise BadDataError(
+            f"run_key: of run {run_key!r} {target.abilities} of {target.abilities_then} abilities are kept; "
+            "with items_only its item parameters can be returned to"
+        )
+    return target

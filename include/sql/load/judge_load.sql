@@ -1,0 +1,14 @@
+-- Purpose: the verdict on a load, and on its run where nothing was loaded since.
+-- Grain:   no row (the load is gone: another one took its place), or whether it is the run's last one.
+-- Parameters: load_id, run_key, state, timings (JSON: seconds by step).
+with run as (
+    update irt.run
+    set state = %(state)s, timings = timings || %(timings)s::jsonb, changed_at = now()
+    where run_key = %(run_key)s and load_id = %(load_id)s
+    returning run_key
+)
+
+update irt.load
+set state = %(state)s, judged_at = now()
+where load_id = %(load_id)s
+returning exists (select from run) as is_last

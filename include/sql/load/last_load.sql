@@ -1,0 +1,4 @@
+-- Purpose: what a run was loaded as last.
+-- Grain:   no row, or one load.
+-- Parameters: run_key.
+select load_id from irt.run where run_key = %(run_key)s and load_id is not null
