@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _make_connections(arguments: argparse.Namespace) -> int:
     from local import connections
+    from local.connection_notes import notes
+    from local.database_url import at_host
 
     if arguments.way == "from-database-url":
         made = {"seedtest_db": connections.database_connection(sys.stdin.read())}
@@ -37,9 +39,13 @@ def _make_connections(arguments: argparse.Namespace) -> int:
         made = connections.from_secrets(connections.read_json(sys.stdin.read()), arguments.service)
     else:
         made = connections.from_secrets(connections.read_with_kubectl(arguments.namespace), arguments.service)
+    if arguments.host:
+        made["seedtest_db"] = at_host(made["seedtest_db"], arguments.host)
     connections.write(made, arguments.format, arguments.out)
     print(connections.describe(made))
     print(f"written to {arguments.out}")
+    for note in notes(made, arguments.format):
+        print(f"irt: note: {note}", file=sys.stderr)
     return 0
 
 

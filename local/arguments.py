@@ -62,6 +62,9 @@ def _add_connections(commands: argparse._SubParsersAction) -> None:
     secrets.add_argument("--namespace", default=NAMESPACE, help="of the Secrets (default: %(default)s)")
     secrets.add_argument("--service", default=SERVICE_ADDRESS, help="address of r_irt (default: %(default)s)")
     for way in (url, secrets):
+        way.add_argument(
+            "--host", metavar="NAME[:PORT]", help="of the database, in place of the URL's: say, a Service of the proxy"
+        )
         way.add_argument("--format", choices=CONNECTION_FORMATS, default="json", help="default: %(default)s")
         way.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, of mode 0600")
 
