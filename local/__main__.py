@@ -62,20 +62,20 @@ def _run(arguments: argparse.Namespace) -> int:
         return up.run(home, port=arguments.port, service=arguments.service)
     if arguments.command == "r-service":
         return _serve_r(home, arguments)
-    if arguments.command == "status":
+    if arguments.command in {"status", "migrate"}:
         from local import status
 
-        return status.show(home)
-    if arguments.command == "migrate":
-        from local import status
-
-        return status.migrate(home)
+        return status.show(home) if arguments.command == "status" else status.migrate(home)
     if arguments.command == "compare-runs":
         from local import compare
 
         return compare.show(home, arguments.first, arguments.second, arguments.version)
     if arguments.command == "connections":
         return _make_connections(arguments)
+    if arguments.command == "old-jobs":
+        from local import old_jobs
+
+        return old_jobs.run(arguments.namespace, arguments.ignore)
     if arguments.command == "psql":
         from local import status
 

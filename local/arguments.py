@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("second", help="the same")
     compare.add_argument("--version", help="of what is published (default: any but online updates)")
     _add_connections(commands)
+    old_jobs = commands.add_parser("old-jobs", help="CronJobs that still calibrate the old way; changes nothing")
+    old_jobs.add_argument("--namespace", help="look there alone (default: all namespaces)")
+    old_jobs.add_argument(
+        "--ignore", action="append", default=[], metavar="NAMESPACE/NAME", help="a job that is another; may be repeated"
+    )
+    old_jobs.epilog = "Exit status: 0 none is left, 1 one is not suspended or still runs, 2 kubectl could not say."
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
     commands.add_parser("cluster", help="make the PostgreSQL cluster that installations start with")
     return parser
