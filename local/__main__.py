@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _make_connections(arguments: argparse.Namespace) -> int:
     from local import connections
+    from local.connection_notes import notes
+    from local.database_url import at_host
 
     if arguments.way == "from-database-url":
         made = {"seedtest_db": connections.database_connection(sys.stdin.read())}
@@ -37,9 +39,13 @@ def _make_connections(arguments: argparse.Namespace) -> int:
         made = connections.from_secrets(connections.read_json(sys.stdin.read()), arguments.service)
     else:
         made = connections.from_secrets(connections.read_with_kubectl(arguments.namespace), arguments.service)
+    if arguments.host:
+        made["seedtest_db"] = at_host(made["seedtest_db"], arguments.host)
     connections.write(made, arguments.format, arguments.out)
     print(connections.describe(made))
     print(f"written to {arguments.out}")
+    for note in notes(made, arguments.format):
+        print(f"irt: note: {note}", file=sys.stderr)
     return 0
 
 
@@ -56,20 +62,20 @@ def _run(arguments: argparse.Namespace) -> int:
         return up.run(home, port=arguments.port, service=arguments.service)
     if arguments.command == "r-service":
         return _serve_r(home, arguments)
-    if arguments.command == "status":
+    if arguments.command in {"status", "migrate"}:
         from local import status
 
-        return status.show(home)
-    if arguments.command == "migrate":
-        from local import status
-
-        return status.migrate(home)
+        return status.show(home) if arguments.command == "status" else status.migrate(home)
     if arguments.command == "compare-runs":
         from local import compare
 
         return compare.show(home, arguments.first, arguments.second, arguments.version)
     if arguments.command == "connections":
         return _make_connections(arguments)
+    if arguments.command == "old-jobs":
+        from local import old_jobs
+
+        return old_jobs.run(arguments.namespace, arguments.ignore)
     if arguments.command == "psql":
         from local import status
 

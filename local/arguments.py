@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("second", help="the same")
     compare.add_argument("--version", help="of what is published (default: any but online updates)")
     _add_connections(commands)
+    old_jobs = commands.add_parser("old-jobs", help="CronJobs that still calibrate the old way; changes nothing")
+    old_jobs.add_argument("--namespace", help="look there alone (default: all namespaces)")
+    old_jobs.add_argument(
+        "--ignore", action="append", default=[], metavar="NAMESPACE/NAME", help="a job that is another; may be repeated"
+    )
+    old_jobs.epilog = "Exit status: 0 none is left, 1 one is not suspended or still runs, 2 kubectl could not say."
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
     commands.add_parser("cluster", help="make the PostgreSQL cluster that installations start with")
     return parser
@@ -62,6 +68,9 @@ def _add_connections(commands: argparse._SubParsersAction) -> None:
     secrets.add_argument("--namespace", default=NAMESPACE, help="of the Secrets (default: %(default)s)")
     secrets.add_argument("--service", default=SERVICE_ADDRESS, help="address of r_irt (default: %(default)s)")
     for way in (url, secrets):
+        way.add_argument(
+            "--host", metavar="NAME[:PORT]", help="of the database, in place of the URL's: say, a Service of the proxy"
+        )
         way.add_argument("--format", choices=CONNECTION_FORMATS, default="json", help="default: %(default)s")
         way.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, of mode 0600")
 

@@ -16,64 +16,33 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import yaml
-from psycopg.conninfo import conninfo_to_dict
 
-# The Secrets of the job that this replaces, and the key in each.
-DATABASE_SECRET, DATABASE_KEY = "seedtest-db-credentials", "DATABASE_URL"
-TOKEN_SECRET, TOKEN_KEY = "r-irt-credentials", "token"
-MANIFEST_NAME = "airflow-irt-connections"
+from local.database_url import DATABASE_KEY, database_connection
+from local.secret_text import ConnectionsError, clean
 
-_ENCODE = "(characters such as @ / : # in a password must be percent-encoded)"
+# The Secrets of the job that this replaces, and the key of the second; that of the first is DATABASE_KEY.
+DATABASE_SECRET, TOKEN_SECRET, TOKEN_KEY = "seedtest-db-credentials", "r-irt-credentials", "token"
+# The Secret that deploy/airflow/values.yaml reads, and that the overlays make.
+MANIFEST_NAME = "irt-connections"
 
 Connections = dict[str, dict[str, Any]]
 
 
-class ConnectionsError(RuntimeError):
-    """What was given cannot be used; the message never quotes it."""
-
-
-def database_connection(url: str) -> dict[str, Any]:
-    """The Airflow connection that a `DATABASE_URL` stands for.
-
-    :param url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+driver://`; with percent-encoded parts, IPv6
-        addresses, unix sockets (as host or `?host=`), and libpq's options as query.
-    :raise ConnectionsError: another scheme, a part that libpq does not understand, several hosts, no database.
-    """
-    scheme, separator, rest = url.strip().partition("://")
-    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise ConnectionsError(f"{DATABASE_KEY}: expected postgresql://, postgres:// or postgresql+driver://")
-    try:
-        # libpq's own reading: what it takes, psql and psycopg take.
-        known = conninfo_to_dict(f"postgresql://{rest}")
-    except psycopg.ProgrammingError as error:
-        raise ConnectionsError(f"{DATABASE_KEY}: {_harmless(error)}") from None
-    if "," in str(known.get("host", "")):
-        raise ConnectionsError(f"{DATABASE_KEY}: several hosts; an Airflow connection has one")
-    if not known.get("dbname"):
-        raise ConnectionsError(f"{DATABASE_KEY}: no database is named after the host")
-    names = {"host": "host", "port": "port", "user": "login", "password": "password", "dbname": "schema"}
-    connection: dict[str, Any] = {"conn_type": "postgres"}
-    connection |= {ours: known.pop(theirs) for theirs, ours in names.items() if theirs in known}
-    if "port" in connection:
-        # Not quoted: a password with an unencoded colon ends up here.
-        if not str(connection["port"]).isdigit():
-            raise ConnectionsError(f"{DATABASE_KEY}: the port is no number {_ENCODE}")
-        connection["port"] = int(connection["port"])
-    return connection | ({"extra": known} if known else {})
-
-
 def service_connection(address: str, token: str) -> dict[str, Any]:
-    """The Airflow connection of the calibration service at `address` (http or https), with its bearer token."""
+    """The Airflow connection of the calibration service at `address` (http or https), with its bearer token.
+
+    :raise ConnectionsError: the address is another, or the token is empty or has a space or control character in it.
+    """
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.path.strip("/"):
         raise ConnectionsError(f"--service: expected http://host:port, got {address!r}")
-    if not token.strip() or any(character.isspace() for character in token.strip()):
+    token = clean(TOKEN_KEY, token)
+    if not token or any(character.isspace() for character in token):
         raise ConnectionsError(f"{TOKEN_KEY}: it is empty or has a space in it")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {
-        "conn_type": "http", "host": parts.hostname, "port": port, "schema": parts.scheme, "password": token.strip(),
+        "conn_type": "http", "host": parts.hostname, "port": port, "schema": parts.scheme, "password": token,
     }  # fmt: skip
 
 
@@ -198,9 +167,3 @@ def _value(secrets: dict[str | None, dict[str, Any]], name: str, key: str) -> st
         return base64.b64decode(secret["data"][key], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, TypeError):
         raise ConnectionsError(f"Secret {name}: the value of {key} is not base64 of a text") from None
-
-
-def _harmless(error: Exception) -> str:
-    """libpq's complaint without what it quotes, which may be a part of the password."""
-    words = str(error).split('"')
-    return f"{words[0].strip().rstrip(':')} {_ENCODE}"

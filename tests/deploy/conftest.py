@@ -24,6 +24,26 @@ BUILDS = {
         "resources": ["../../overlays/external-secret"],
         "components": ["../../components/admit-jobs"],
     },
+    "made/cloud-sql-proxy": {
+        "resources": ["../../overlays/direct-secret"],
+        "components": ["../../components/cloud-sql-proxy"],
+        "patches": [
+            {
+                "target": {"kind": "ServiceAccount", "name": "cloud-sql-proxy"},
+                "patch": (
+                    "- op: add\n  path: /metadata/annotations\n"
+                    "  value: {iam.gke.io/gcp-service-account: cloud-sql-proxy@my-project.iam.gserviceaccount.com}\n"
+                ),
+            },
+            {
+                "target": {"kind": "Deployment", "name": "cloud-sql-proxy"},
+                "patch": (
+                    "- op: replace\n  path: /spec/template/spec/containers/0/env/0/value\n"
+                    "  value: my-project:asia-northeast3:seedtest\n"
+                ),
+            },
+        ],
+    },
 }
 
 

@@ -20,7 +20,7 @@ def objects(request, builds):
 
 @pytest.fixture
 def pod(objects):
-    return only(objects, "Deployment")["spec"]["template"]["spec"]
+    return only(objects, "Deployment", "r-irt-plumber")["spec"]["template"]["spec"]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_probes_ask_what_a_running_fit_does_not_hold_up(container):
 
 
 def test_one_replica_that_ends_before_the_next_starts(objects):
-    spec = only(objects, "Deployment")["spec"]
+    spec = only(objects, "Deployment", "r-irt-plumber")["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
 
@@ -127,7 +127,7 @@ def test_ephemeral_state_differs_in_nothing_else(builds):
     base, changed = (copy.deepcopy(builds[name]) for name in ("overlays/direct-secret", "made/ephemeral"))
     kinds = [o["kind"] for o in base if o["kind"] != "PersistentVolumeClaim"]
     assert [o["kind"] for o in changed] == kinds
-    pods = [only(objects, "Deployment")["spec"]["template"]["spec"] for objects in (base, changed)]
+    pods = [only(objects, "Deployment", "r-irt-plumber")["spec"]["template"]["spec"] for objects in (base, changed)]
     volumes = [{volume["name"]: volume for volume in pod.pop("volumes")} for pod in pods]
     assert volumes[1].pop("state") == {"name": "state", "emptyDir": {"sizeLimit": "10Gi"}}
     assert volumes[0].pop("state")
@@ -138,18 +138,18 @@ def test_ephemeral_state_differs_in_nothing_else(builds):
 
 
 def test_service_leads_to_the_container(objects, container):
-    service = only(objects, "Service")
+    service = only(objects, "Service", "r-irt-plumber")
     (port,) = service["spec"]["ports"]
     (named,) = [p for p in container["ports"] if p["name"] == port["targetPort"]]
     assert (port["port"], named["containerPort"]) == (80, 8000)
     assert named["containerPort"] == int(dockerfile("EXPOSE"))
-    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    labels = only(objects, "Deployment", "r-irt-plumber")["spec"]["template"]["metadata"]["labels"]
     assert selects({"matchLabels": service["spec"]["selector"]}, labels)
 
 
 def test_disruption_budget_does_not_hold_up_a_drain(objects):
-    budget = only(objects, "PodDisruptionBudget")["spec"]
-    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    budget = only(objects, "PodDisruptionBudget", "r-irt-plumber")["spec"]
+    labels = only(objects, "Deployment", "r-irt-plumber")["spec"]["template"]["metadata"]["labels"]
     assert selects(budget["selector"], labels)
     assert budget["maxUnavailable"] == 1
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

@@ -12,8 +12,8 @@ TRIGGERER = WORKER | {"component": "triggerer"}
 JOB = {"batch.kubernetes.io/job-name": "calibrate-irt-nightly-29345678"}
 
 
-def policies_of(objects, direction):
-    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+def policies_of(objects, direction, name="r-irt-plumber"):
+    labels = only(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
     return [
         o["spec"]
         for o in objects
@@ -23,12 +23,12 @@ def policies_of(objects, direction):
     ]
 
 
-def allowed(objects, direction, namespace, labels, port, protocol="TCP"):
-    """Whether a connection between the service and a pod with these labels is let through.
+def allowed(objects, direction, namespace, labels, port, protocol="TCP", *, name="r-irt-plumber"):
+    """Whether a connection between the Deployment of this name and a pod with these labels is let through.
 
     A rule without peers or ports lets everything through, a peer without a namespace selector means the own namespace.
     """
-    policies = policies_of(objects, direction)
+    policies = policies_of(objects, direction, name)
     assert policies, "without a policy everything would be let through"
     peers_key = {"Ingress": "from", "Egress": "to"}[direction]
     for rule in (rule for policy in policies for rule in policy.get(direction.lower(), [])):

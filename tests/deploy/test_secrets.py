@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 
 import pytest
@@ -99,3 +100,27 @@ def test_the_template_of_the_service_is_a_connection(builds):
     connection = Connection.from_json(text)
     assert connection.password == "the token"
     assert_leads_to_the_service(builds, connection)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgres://u:p%40w@127.0.0.1:5432/seedtest?sslmode=disable",
+            "postgres://u:p%40w@{}/seedtest?sslmode=disable",
+        ),
+        ("postgres://127.0.0.1/seedtest", "postgres://{}/seedtest"),
+        ("postgres://u:p%40w@[::1]:5432/seedtest", "postgres://u:p%40w@{}/seedtest"),
+    ],
+)
+def test_the_host_of_the_store_takes_the_place_of_the_urls(builds, url, expected):
+    """The template's own pattern, read by Python: what it says here, RE2 and Go's `${1}` say too."""
+    made = only(builds["overlays/external-secret"], "ExternalSecret", "irt-connections")
+    template = made["spec"]["target"]["template"]["data"]["AIRFLOW_CONN_SEEDTEST_DB"]
+    (found,) = re.findall(
+        r'with index \. "airflow_host" -}}\s*{{- \$url = regexReplaceAll "(.*?)" \$url \(printf "(.*?)"', template
+    )
+    pattern, replacement = found
+    assert replacement == "${1}%s"
+    proxy = "cloud-sql-proxy.seedtest.svc:5432"
+    assert re.sub(pattern, rf"\g<1>{proxy}", url) == expected.format(proxy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +34,7 @@ def fresh(tmp_path) -> Path:
         (["demo", "--help"], "--service {engine,r}"),
         (["up", "-h"], "--port"),
         (["connections", "from-secrets", "--help"], "--namespace"),
+        (["old-jobs", "--help"], "--ignore"),
         (["bench", "demo", "--help"], "--against"),
         (["test", "--help"], "--all"),
         (["conformance", "--help"], "IRT_SERVICE_TOKEN"),
@@ -45,6 +48,21 @@ def test_help_installs_nothing(fresh, command, says):
     assert says in done.stdout
     assert not (fresh / ".venv").exists()
     assert not (fresh / ".irt").exists()
+
+
+def test_old_jobs_installs_nothing_and_passes_its_status_on(fresh):
+    """With a double of kubectl, in a cluster that has one old job."""
+    pod = {"containers": [{"name": "main", "image": "any"}]}
+    spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    found = {"kind": "CronJob", "metadata": {"name": "mirt-calibrate", "namespace": "any"}, "spec": spec, "status": {}}
+    (fresh / "bin").mkdir()
+    kubectl = fresh / "bin" / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\nprintf '%s' '{json.dumps({'kind': 'List', 'items': [found]})}'\n")
+    kubectl.chmod(0o755)
+    environment = os.environ | {"PATH": f"{fresh}/bin:{os.environ['PATH']}"}
+    done = subprocess.run([fresh / "irt", "old-jobs"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, "CronJob any/mirt-calibrate: NOT suspended" in done.stdout) == (1, True), done.stderr
+    assert not (fresh / ".venv").exists()
 
 
 def test_a_wrong_option_is_refused():
