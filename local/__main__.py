@@ -62,10 +62,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return up.run(home, port=arguments.port, service=arguments.service)
     if arguments.command == "r-service":
         return _serve_r(home, arguments)
-    if arguments.command in {"status", "migrate"}:
-        from local import status
+    if arguments.command in {"status", "migrate", "check-readers"}:
+        from local import readers, status
 
-        return status.show(home) if arguments.command == "status" else status.migrate(home)
+        commands = {"status": status.show, "migrate": status.migrate, "check-readers": readers.show}
+        return commands[arguments.command](home)
     if arguments.command == "compare-runs":
         from local import compare
 

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     r_service.add_argument("--state-dir", type=Path, metavar="DIR", help="where jobs are kept (default: .irt/service)")
     commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
+    commands.add_parser("check-readers", help="users whose newest ability is not the default bank's")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
     compare = commands.add_parser("compare-runs", help="how far apart two calibrations of a bank are")
     compare.add_argument("first", help="run key, or 'published' for what consumers read")

@@ -31,5 +31,32 @@ grant select on attempt to irt_pipeline
 """
 
 
+_TABLES = """
+create table exam_results (
+    id uuid primary key default gen_random_uuid(), session_id text unique not null, user_id text, org_id int,
+    exam_id int, status text, result_json jsonb, score_raw numeric, created_at timestamptz default now(),
+    updated_at timestamptz default now()
+);
+create table question (
+    id bigint primary key, content text not null, difficulty numeric, topic_id text, meta jsonb default '{}',
+    created_at timestamptz default now(), updated_at timestamptz default now()
+);
+create table mirt_item_params (
+    item_id text primary key, model text, params jsonb not null, version text, fitted_at timestamptz
+);
+create table mirt_ability (
+    user_id text, theta float8 not null, se float8, model text, version text, fitted_at timestamptz,
+    primary key (user_id, version)
+);
+create index on mirt_ability (user_id, fitted_at);
+create table mirt_fit_meta (run_id text primary key, model_spec jsonb, metrics jsonb, fitted_at timestamptz)
+"""
+
+
 def make_production_view(database: Any) -> None:
     database.execute(_VIEW)
+
+
+def make_production_tables(database: Any) -> None:
+    database.execute(_TABLES)
+    database.execute(_VIEW.partition("grant")[0].rstrip().rstrip(";"))

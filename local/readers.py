@@ -1,0 +1,44 @@
+"""`./irt check-readers`: do consumers that know no banks read the default bank's abilities?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import psycopg
+from psycopg.rows import dict_row
+
+from local.home import Home
+from local.schema import SQL, use_plugins
+from local.status import reachable_database
+
+_MOST_SHOWN = 20
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def show(home: Home) -> int:
+    """List users whose newest ability is another bank's.
+
+    :return: 1 where there are any, else 0.
+    """
+    use_plugins()
+    from irt.banks import load_banks
+
+    bank = load_banks().default
+    with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo, row_factory=dict_row) as connection:
+        query = (SQL / "status" / "readers.sql").read_text()
+        rows = connection.execute(query, {"default_version": bank.version}).fetchall()
+    for row in rows[:_MOST_SHOWN]:
+        print(
+            f"user {row['user_id']}: the newest ability is of version {row['version']} ({_time(row['fitted_at'])}), "
+            f"that of {bank.version} is older ({_time(row['default_fitted_at'])})"
+        )
+    if len(rows) > _MOST_SHOWN:
+        print(f"and {len(rows) - _MOST_SHOWN} more")
+    if rows:
+        print(f"{len(rows)} users: readers that know no banks do not get bank {bank.name}'s ability")
+        return 1
+    print(f"every user who has an ability of bank {bank.name} (version {bank.version}) has it as the newest")
+    return 0
