@@ -5,7 +5,8 @@ Estimates how hard and how discriminating every item is and how able every stude
 of the last 60 days; puts the result on the scale of the bank's anchor items; checks it; and publishes only what passes.
 
 **When.** 03:00 UTC (12:00 KST), the hour of the CronJob that it replaces, so that consumers see new parameters when
-they expect them. There is no catch-up: a missed night is covered by the next one, whose window holds the same answers.
+they expect them; another time by the environment variable `IRT_SCHEDULE` (cron, UTC). There is no catch-up: a missed
+night is covered by the next one, whose window holds the same answers.
 
 **What happens, per bank of `include/banks.yaml`**
 
@@ -33,16 +34,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import (
-    DAG,
-    Asset,
-    AsyncCallback,
-    DeadlineAlert,
-    DeadlineReference,
-    Variable,
-    task,
-    task_group,
-)  # fmt: skip
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Variable, task, task_group
 
 from irt.alerts import RecoveryNotifier, deadline_missed
 from irt.banks import SEVERITY, load_banks
@@ -53,28 +45,25 @@ from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperat
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.pods.settings import require_pods
+from irt.published import PUBLISHED
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
+from irt.schedule import DEADLINE, NIGHTLY
 
 BANKS = load_banks()
 # Its slots limit the calibrations, and so the pods, at once, where it is a pool that counts deferred tasks.
 CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
-# Other DAGs can be scheduled on these.
-PUBLISHED = [
-    Asset(table, uri=f"postgres://seedtest_db/seedtest/public/{table}")
-    for table in ("mirt_item_params", "mirt_ability", "mirt_fit_meta")
-]
 
 with DAG(
     "irt_calibration_nightly",
     description="Calibrates the item banks, checks the result and publishes what passes.",
     doc_md=__doc__,
-    schedule="0 3 * * *",
+    schedule=NIGHTLY,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
     # From 03:00 that is 06:00 UTC. (Counted from the time when the run was queued, Airflow 3.3.2 could clear no task.)
-    deadline=DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(hours=3), AsyncCallback(deadline_missed)),
+    deadline=DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, DEADLINE, AsyncCallback(deadline_missed)),
     # A run that hangs must not keep the next nights from running.
     dagrun_timeout=timedelta(hours=12),
     tags=["irt", "calibration"],

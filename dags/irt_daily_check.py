@@ -5,7 +5,7 @@ The operators' morning check, by the clock: 00:00 UTC is 09:00 KST. It comes 21 
 a night that failed, and was not made up for during the day, is told of here once more.
 
 1. `status`: the answers of `include/sql/status` in the log; `./irt status` shows the same.
-2. `last_calibration`: fails, and alerts, when a bank's last good calibration is older than a day.
+2. `last_calibration`: fails, and alerts, when a bank has no good calibration since the nightly DAG should have run.
 3. `remove_old`: abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of all
    runs stay, as the history that drift is judged against.
 4. `remove_pods`: pods of calibrations that ended longer ago than `keep_failed_hours` of the variable `irt_pods` (24).
@@ -24,7 +24,7 @@ from irt.retry import task_defaults
 
 with DAG(
     "irt_daily_check",
-    description="Is the last good calibration of every bank younger than a day?",
+    description="Has every bank a good calibration since the nightly DAG should have run last?",
     doc_md=__doc__,
     schedule="0 0 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),

@@ -4,7 +4,7 @@
 A run that fails its checks is kept and changes nothing. Sometimes the check is wrong and the run is right: a bank was
 renewed on purpose, a holiday took half of the users away. Then a person may publish it, by name and with a reason.
 
-1. *Trigger* with the run key (in the alert, in the log of `check`, in `irt.run`).
+1. *Trigger*; `choose` offers the rejected runs under *Required Actions*, unless the form names one.
 2. `approve` shows what failed and waits, up to a day, for an answer under *Required Actions*: approve with a reason, or
    reject. Without an answer nothing is published.
 3. `publish` does what it does every night; who and why are kept in `irt.run.approval` and in `mirt_fit_meta`.
@@ -20,8 +20,10 @@ from datetime import timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param
 
+from irt.operators.choose import ChooseRunOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
+from irt.published import PUBLISHED
 from irt.retry import task_defaults
 
 with DAG(
@@ -34,27 +36,48 @@ with DAG(
     render_template_as_native_obj=True,
     params={
         "run_key": Param(
-            type="string",
-            minLength=3,
+            None,
+            type=["null", "string"],
             maxLength=300,
             title="Rejected run",
-            description="The run key, <DAG run>/<bank>, as in irt.run.",
+            description="Leave it empty to choose from a list. Or the run key, <DAG run>/<bank>, as in irt.run.",
         )
     },
     default_args=task_defaults(),
 ) as dag:
     # Not rendered as a native object: a key that looks like a number or a list stays text.
+    text = {"render_template_as_native_obj": False}
+    choose = ChooseRunOperator(
+        task_id="choose",
+        subject="Which rejected run shall be published?",
+        query="status/rejected",
+        none_there="no run is rejected that was not published",
+        run_key="{{ params.run_key }}",
+        # Another try would ask again.
+        retries=0,
+        **text,
+    )
+
     review = ReviewRejectedOperator(
-        task_id="review", run_key="{{ params.run_key }}", render_template_as_native_obj=False
+        task_id="review", run_key="{{ ti.xcom_pull('choose')['chosen_options'][0] }}", **text
     )
 
     approve = ApprovalOperator(
         task_id="approve",
-        subject="Publish the rejected run {{ params.run_key }}?",
+        subject="Publish the rejected run {{ ti.xcom_pull('choose')['chosen_options'][0] }}?",
         body="{{ ti.xcom_pull('review', key='findings') }}",
         defaults=ApprovalOperator.REJECT,
         response_timeout=timedelta(days=1),
-        params={"reason": Param("", type="string", title="Why", description="At least ten characters; kept for good.")},
+        params={
+            "reason": Param(
+                None,
+                type=["null", "string"],
+                minLength=10,
+                maxLength=2000,
+                title="Why",
+                description="At least ten characters, where you approve; kept for good.",
+            )
+        },
     )
 
     publish = PublishOperator(
@@ -62,6 +85,7 @@ with DAG(
         run="{{ ti.xcom_pull('review') }}",
         approval="{{ ti.xcom_pull('approve') }}",
         judged_at="{{ ti.xcom_pull('review', key='judged_at') }}",
+        outlets=PUBLISHED,
     )
 
-    review >> approve >> publish
+    choose >> review >> approve >> publish

@@ -2,8 +2,8 @@
 ### Return to an earlier calibration
 
 For the morning when a calibration turns out to be wrong although its checks passed: gives consumers the parameters and
-abilities of an earlier run of the bank again. *Trigger* opens the form; the runs to choose from are in `irt.run` and in
-`mirt_fit_meta` (`./irt status` shows the last ones).
+abilities of an earlier run of the bank again. *Trigger* opens the form; `choose` then offers the bank's publications
+under *Required Actions*, and waits up to a day. Where the form (or a program) names the run, nobody is asked.
 
 - In one transaction; the return is a row of its own in `mirt_fit_meta`, with who, when and why.
 - Consumers get what was published then, whatever a later load of the same run came to. Items that the earlier run did
@@ -18,7 +18,9 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from irt.banks import load_banks
+from irt.operators.choose import ChooseRunOperator
 from irt.operators.rollback import RollbackOperator
+from irt.published import PUBLISHED
 from irt.retry import task_defaults
 
 BANKS = load_banks()
@@ -35,11 +37,11 @@ with DAG(
     params={
         "bank": Param(BANKS.default.name, type="string", enum=list(BANKS), title="Bank"),
         "run_key": Param(
-            type="string",
-            minLength=3,
+            None,
+            type=["null", "string"],
             maxLength=300,
             title="Run to return to",
-            description="The run key, <DAG run>/<bank>, as in irt.run and mirt_fit_meta.run_id.",
+            description="Leave it empty to choose from a list. Or the run key, <DAG run>/<bank>, as in irt.run.",
         ),
         "reason": Param(
             type="string", minLength=10, maxLength=2000, title="Why", description="Kept with the publication."
@@ -52,12 +54,26 @@ with DAG(
         ),
     },
 ) as dag:
-    RollbackOperator(
-        task_id="roll_back",
-        # Not rendered as native objects: a key or a reason that looks like a number or a list stays text.
+    # Not rendered as native objects: a key or a reason that looks like a number or a list stays text.
+    choose = ChooseRunOperator(
+        task_id="choose",
+        subject="To which run of bank {{ params.bank }} shall consumers return?",
+        query="rollback/choices",
+        none_there="the bank has no publication but the one that consumers read",
         bank="{{ params.bank }}",
         run_key="{{ params.run_key }}",
+        # Another try would ask again.
+        retries=0,
+    )
+
+    roll_back = RollbackOperator(
+        task_id="roll_back",
+        bank="{{ params.bank }}",
+        run_key="{{ ti.xcom_pull('choose')['chosen_options'][0] }}",
         reason="{{ params.reason }}",
         items_only="{{ params.items_only }}",
         banks=BANKS,
+        outlets=PUBLISHED,
     )
+
+    choose >> roll_back

@@ -51,6 +51,10 @@ def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = pri
             _apt_install(wanted, missing, say)
             if missing := _missing(wanted):
                 raise RMissing(f"the R service needs {', '.join(missing)}, and apt-get did not bring them")
+        _install_own(home)
+
+
+def _install_own(home: Home) -> None:
     stamp = _stamp()
     done = library(home) / "stamp"
     if done.exists() and done.read_text() == stamp:

@@ -16,6 +16,9 @@ def run(home: Home, *, port: int | None = None, service: str = "engine", say: Ca
     """
     with running_stack(home, say, service) as stack:
         api = stack.start_airflow(port, scheduled=True)
+        # Said before the scheduler takes them up: it does so as soon as the DAG is on.
+        for run_id in api.active_runs(DAG_ID):
+            say(f"Run {run_id} was interrupted and goes on now; mark it as failed in the UI to end it")
         api.pause(DAG_ID, False)
         say("Airflow runs\n")
         say(f"  {api.address}")

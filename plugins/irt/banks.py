@@ -133,6 +133,7 @@ class Bank(StrictSettings):
     linking: Linking = Linking()
     minimum: Minimum = Minimum()
     checks: Checks = Checks()
+    legacy_service: bool = False
 
     @property
     def version(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,18 +60,21 @@ class CalibrationResult:
                 raise BadDataError(f"{name}: {min(strangers)!r} is in the result and was not in the request")
 
 
-def parse_result(body: bytes | str, *, run_key: str, sent_run_id: bool = True) -> CalibrationResult:
+def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], Any] | None = None) -> CalibrationResult:
     """Read the contract's response.
 
-    :param sent_run_id: the service echoes the run key, so that a result of another run is told.
+    :param complete: of a service that keeps no contract: puts its answer into that form. A service that keeps it echoes
+        the run key, so that a result of another run is told.
     :raise BadDataError: not JSON, a field missing or of the wrong type (named), or the result of another run.
     """
     try:
         document = json.loads(body, parse_constant=_no_constant)
     except ValueError as error:
         raise BadDataError(f"the calibration result is not JSON: {error}") from error
+    if complete:
+        document = complete(document)
     meta = _field(document, "fit_meta", dict)
-    if sent_run_id and meta.get("run_id") != run_key:
+    if not complete and meta.get("run_id") != run_key:
         raise BadDataError(f"fit_meta.run_id: {meta.get('run_id')!r} is not this run ({run_key!r})")
     items = [_item(row, n) for n, row in enumerate(_field(document, "item_params", list))]
     abilities = [_ability(row, n) for n, row in enumerate(_field(document, "abilities", list))]

@@ -44,6 +44,7 @@ class Run:
     banks: list[str] = field(default_factory=list)
     online_rows: str = "keep_newer"
     source: str = "view"
+    legacy_service: bool = False
     # What every bank takes, by which answers that none takes are counted; empty: another run counts them.
     all_filters: list[dict[str, list]] = field(default_factory=list)
 
@@ -132,6 +133,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         banks=list(banks),
         online_rows=bank.online_rows,
         source=bank.extract.source,
+        legacy_service=bank.legacy_service,
         # Answers that no bank takes are counted once.
         all_filters=[each.filter for each in banks.values()] if bank is banks.default else [],
     )

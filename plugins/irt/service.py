@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from irt import legacy
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.hooks.calibration import CalibrationHook
 from irt.job import judge
@@ -52,8 +55,8 @@ class ServiceCalibration:
         accepts = self._ask_health()
         response = self._submit(accepts)
         if response.status_code == 200:
-            sent_run_id = accepts.contract is not None
-            return stage_result(run, response.content, self._task.log, began=began, sent_run_id=sent_run_id)
+            complete = self._completion(accepts.contract)
+            return stage_result(run, response.content, self._task.log, began=began, complete=complete)
         self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self._task.log.info("R IRT service runs the calibration as job %s", self._job)
         known = {"job": self._job, "contract": accepts.contract, "began": began}
@@ -78,7 +81,14 @@ class ServiceCalibration:
         if status != "succeeded":
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
         body = self._hook("GET").call(f"{job}/result", timeout=600).content
-        return stage_result(self._run, body, self._task.log, began=began, sent_run_id=contract is not None)
+        complete = self._completion(contract)
+        return stage_result(self._run, body, self._task.log, began=began, complete=complete)
+
+    def _completion(self, contract: str | None) -> Callable[[Any], Any] | None:
+        if contract is not None:
+            return None
+        anchors = len(legacy.request_of(staged_settings(self._run))["anchors"])
+        return partial(legacy.complete, model=self._run.model, anchors=anchors)
 
     def on_kill(self) -> None:
         """Cancels the job, if there is one by now."""
@@ -126,9 +136,10 @@ class ServiceCalibration:
         run = self._run
         responses = run.staged(RESPONSES)
         settings = staged_settings(run)
+        asked = settings if accepts.contract else legacy.request_of(settings)
         self._task.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
-            run.model, settings["linking"]["method"], len(settings["anchors"]), run.run_key,
+            run.model, settings["linking"]["method"], len(asked["anchors"]), run.run_key,
         )  # fmt: skip
         headers = {
             "Prefer": "respond-async",
@@ -136,7 +147,7 @@ class ServiceCalibration:
             "Accept": "application/json",
         }
         with tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
-            body, described = write_body(responses, settings, accepts, scratch)
+            body, described = write_body(responses, asked, accepts, scratch)
             # A service without jobs answers when it has calibrated; one with jobs at once, and a retry finds its job.
             seconds = self._longest.total_seconds()
             if accepts.contract is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,17 +14,19 @@ from irt.run import Run
 from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
 
 
-def stage_result(run: Run, body: bytes, log: Any, *, began: float | None, sent_run_id: bool = True) -> dict[str, Any]:
+def stage_result(
+    run: Run, body: bytes, log: Any, *, began: float | None, complete: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
     """Check the contract's response and stage it.
 
     :param log: of the task.
     :param began: when the calibration was asked for, in seconds since 1970; a task that was deferred by a version
         without it has none.
-    :param sent_run_id: whoever calibrated echoes the run key.
+    :param complete: see `parse_result`.
     :return: the figures of the fit, small enough for XCom.
     :raise BadDataError: it is not what the contract says, or of another run.
     """
-    result = parse_result(body, run_key=run.run_key, sent_run_id=sent_run_id)
+    result = parse_result(body, run_key=run.run_key, complete=complete)
     responses = run.staged(RESPONSES)
     result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
     for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):

@@ -2,11 +2,13 @@
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 select
-    coalesce(
-        (result -> 'metrics' ->> 'converged')::boolean
-        and abs((result -> 'metrics' ->> 'loglik')::float8) < 'infinity'::float8,
-        false
-    ) as passed,
+    -- NULL where the service states neither.
+    case when coalesce(result -> 'metrics' ->> 'converged', result -> 'metrics' ->> 'loglik') is not null
+        then coalesce(
+            (result -> 'metrics' ->> 'converged')::boolean
+            and abs((result -> 'metrics' ->> 'loglik')::float8) < 'infinity'::float8,
+            false
+        ) end as passed,
     (result -> 'metrics' ->> 'n_iterations')::float8 as figure,
     'converged' as threshold,
     format(

@@ -17,7 +17,8 @@ select
         and (constants ->> 'slope')::float8 < 'infinity'::float8
         and abs((constants ->> 'intercept')::float8) < 'infinity'::float8
         and (constants ->> 'n_anchors_used')::int >= %(min_anchors)s::int,
-        false
+        -- NULL where the service states the constants, and not by how many anchors.
+        case when constants ->> 'slope' is null or constants ->> 'n_anchors_used' is not null then false end
     ) as passed,
     (constants ->> 'n_anchors_used')::float8 as figure,
     format('>= %%s anchors, slope > 0', %(min_anchors)s::text) as threshold,
@@ -25,6 +26,10 @@ select
         else format(
             'slope %%s, intercept %%s, %%s of %%s anchors used, at least %%s needed',
             coalesce(constants ->> 'slope', 'missing'), coalesce(constants ->> 'intercept', 'missing'),
-            coalesce(constants ->> 'n_anchors_used', 'missing'), anchors, %(min_anchors)s::text
+            coalesce(
+                constants ->> 'n_anchors_used',
+                case when constants ->> 'slope' is null then 'missing' else 'not stated how many' end
+            ),
+            anchors, %(min_anchors)s::text
         ) end as finding
 from linking

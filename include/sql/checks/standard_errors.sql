@@ -5,6 +5,7 @@
 with judged as (
     select
         item_id,
+        coalesce(se_a, se_b, se_c) as se,
         anchor is not distinct from 'fixed' or (
             coalesce(se_b > 0 and se_b < 'infinity'::float8, false)
             and (model = 'Rasch' or coalesce(se_a > 0 and se_a < 'infinity'::float8, false))
@@ -22,10 +23,12 @@ abilities as materialized (
 )
 
 select
-    count(*) filter (where not judged.good) = 0 and min(abilities.good) = min(abilities.n) as passed,
+    -- NULL where the service states none of the items.
+    case when count(judged.se) > 0 or count(*) filter (where judged.good) = count(*)
+        then count(*) filter (where not judged.good) = 0 and min(abilities.good) = min(abilities.n) end as passed,
     (count(*) filter (where not judged.good) + min(abilities.n) - min(abilities.good))::float8 as figure,
     '0 items and abilities' as threshold,
-    format(
+    case when count(judged.se) = 0 then 'standard errors of items not stated: ' else '' end || format(
         '%%s of %%s items and %%s of %%s abilities without a positive standard error%%s',
         count(*) filter (where not judged.good), count(*), min(abilities.n) - min(abilities.good), min(abilities.n),
         '; first item: ' || min(judged.item_id) filter (where not judged.good)

@@ -1,7 +1,7 @@
--- Purpose: which banks have no good calibration of the last day.
+-- Purpose: which banks have no good calibration since one is expected.
 -- Grain:   one bank whose last publication (a return to an earlier one counts as of the run returned to) is older, or
 --          that has none.
--- Parameters: banks (JSON array of names), as_of, max_hours.
+-- Parameters: banks (JSON array of names), as_of, since.
 select
     wanted.bank,
     load.window_end as calibrated_at,
@@ -11,5 +11,5 @@ from jsonb_array_elements_text(%(banks)s::jsonb) as wanted (bank)
 left join irt.current_publication as current on current.bank = wanted.bank
 left join irt.load as load on load.load_id = current.load_id
 where load.window_end is null
-    or load.window_end < %(as_of)s::timestamptz - make_interval(hours => %(max_hours)s::int)
+    or load.window_end < %(since)s::timestamptz
 order by wanted.bank

@@ -21,7 +21,8 @@ class CheckRunOperator(RunOperator):
 
     Each statement answers one row, `passed`, `figure`, `threshold` and `finding`, and every one runs even after another
     failed: the morning after, all that is wrong should be known. A check of severity `warn` that fails is kept and
-    shown like the others, and rejects nothing.
+    shown like the others, and rejects nothing. One that answers NULL needs what the service did not state; of a bank
+    with `legacy_service: true` it is a warning.
 
     :param checks: names of the files under include/sql/checks, without `.sql`.
     :return: the numbers of checks passed and of warnings.
@@ -64,6 +65,7 @@ class CheckRunOperator(RunOperator):
         return known | thresholds | {
             "load_id": load_id,
             "banks": json.dumps(run.place.banks),
+            "legacy_service": run.legacy_service,
             "min_anchors": run.linking["min_anchors"],
             "previous_load_id": previous_load_id,
             "previous_run_key": previous_run_key,
@@ -72,6 +74,8 @@ class CheckRunOperator(RunOperator):
     def _judge(self, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
         row = self.database.get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
         passed, figure, threshold, finding = row or (False, None, None, "the check found nothing to judge")
+        if passed is None and parameters["legacy_service"]:
+            severity = "warn"
         word = "passed" if passed else ("FAILED" if severity == "fail" else "WARNING")
         self.log.log(
             logging.INFO if passed else logging.WARNING, "check %-22s %-7s  %s  [figure %s, threshold %s]",

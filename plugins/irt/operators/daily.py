@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from irt.errors import StaleError
 from irt.operators.base import DatabaseOperator
 from irt.run import Run
+from irt.schedule import NIGHTLY, expected_since
 from irt.sql import statement
 
 if TYPE_CHECKING:
@@ -38,24 +39,26 @@ class StatusOperator(DatabaseOperator):
 
 
 class CheckAgeOperator(DatabaseOperator):
-    """Fails when a bank's last good calibration is too old.
+    """Fails when a bank has no good calibration since the nightly DAG should have run last.
 
     :param banks: names of the banks that are calibrated every night.
-    :param max_hours: age at which it is.
+    :param schedule: of the nightly DAG.
     :raise StaleError: naming each such bank and its age.
     """
 
-    def __init__(self, *, banks: Sequence[str], max_hours: int = 24, **kwargs: Any) -> None:
+    def __init__(self, *, banks: Sequence[str], schedule: str = NIGHTLY, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.banks, self.max_hours = list(banks), max_hours
+        self.banks, self.schedule = list(banks), schedule
 
     def execute(self, context: Any) -> None:
         as_of = context["dag_run"].run_after
-        parameters = {"banks": json.dumps(self.banks), "as_of": as_of, "max_hours": self.max_hours}
+        since = expected_since(as_of, self.schedule)
+        parameters = {"banks": json.dumps(self.banks), "as_of": as_of, "since": since}
         rows = self.database.get_records(statement("status/stale"), parameters)
         if rows:
-            raise StaleError("; ".join(_age(*row) for row in rows) + f" (at most {self.max_hours} hours)")
-        self.log.info("all %s banks have a calibration of the last %s hours", len(self.banks), self.max_hours)
+            said = "; ".join(_age(*row) for row in rows)
+            raise StaleError(f"{said} (one is expected of {since:%Y-%m-%d %H:%M} UTC, schedule {self.schedule})")
+        self.log.info("all %s banks have a calibration since %s", len(self.banks), since.isoformat())
 
 
 class RemoveOldOperator(DatabaseOperator):

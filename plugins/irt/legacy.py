@@ -1,0 +1,83 @@
+"""A calibration service that keeps no contract: the one of the job before, which says little of what it did.
+
+It is told by its `/healthz`, which names no contract. It gets the three fields that its client always sent, and what it
+leaves out of its answer is NULL in the run tables: the checks that need it say `not stated`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from irt.errors import BadDataError
+
+# It links whenever it is sent as many items with a difficulty.
+_LINKS_FROM = 2
+_CONSTANTS = {"slope": ("slope", "A"), "intercept": ("intercept", "B"), "n_anchors_used": ("n_anchors_used",)}
+
+
+def request_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """What it is sent beside the observations.
+
+    It takes seeds for anchors, and links whether or not it is asked to: so it gets anchors alone, and none where the
+    bank is not to be linked.
+
+    :param settings: the contract's request without its observations.
+    """
+    linked = settings["linking"]["method"] != "none"
+    anchors = [item for item in settings["anchors"] if item["fixed"] and linked]
+    return {"model": settings["model"], "anchors": anchors}
+
+
+def complete(document: Any, *, model: str, anchors: int) -> Any:
+    """Its answer in the form of the contract.
+
+    :param model: of the request, which is that of the items.
+    :param anchors: how many it was sent.
+    :raise BadDataError: it was sent enough anchors to link by, and does not say the constants.
+    """
+    document = _plain(document)
+    if not isinstance(document, dict):
+        return document
+    rows = document.get("item_params")
+    document["item_params"] = [{"model": model, **row} if isinstance(row, dict) else row for row in rows or []]
+    meta = document.setdefault("fit_meta", {})
+    if not isinstance(meta, dict):
+        return document
+    spec = meta["model_spec"] = {"model": model, **(meta.get("model_spec") or {})}
+    spec["linking_constants"] = _constants(meta, spec, anchors)
+    meta["metrics"] = meta.get("metrics") or {}
+    return document
+
+
+def _constants(meta: dict[str, Any], spec: dict[str, Any], anchors: int) -> dict[str, Any] | None:
+    given = spec.get("linking_constants") or meta.get("linking_constants") or {}
+    named = (
+        {
+            name: next((given[key] for key in keys if given.get(key) is not None), None)
+            for name, keys in _CONSTANTS.items()
+        }
+        if isinstance(given, dict)
+        else {}
+    )
+    if named.get("slope") is None or named.get("intercept") is None:
+        if anchors >= _LINKS_FROM:
+            raise BadDataError(
+                f"fit_meta.linking_constants: {given!r}: the service was sent {anchors} anchors, by which it links, "
+                "and does not say slope and intercept; on what scale its figures are is not known"
+            )
+        return None
+    known = {"method": given.get("method")} | named
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Without the lists of one that R makes of scalars (but for the tables, which are lists whatever they hold)."""
+    if isinstance(value, dict):
+        tables = ("item_params", "abilities")
+        return {
+            key: [_plain(row) for row in each] if key in tables and isinstance(each, list) else _plain(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return _plain(value[0]) if len(value) == 1 else [_plain(each) for each in value]
+    return value

@@ -1,0 +1,54 @@
+"""The task in which a person chooses a run, unless the form named one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+
+from irt.errors import BadDataError
+from irt.operators.base import DatabaseOperator
+from irt.sql import statement
+
+
+class ChooseRunOperator(DatabaseOperator, HITLOperator):
+    """Shows the runs that there are to choose from, under *Required Actions*, and waits up to a day for a choice.
+
+    :param query: the file under include/sql that lists them: run key, when, end of the window, items, users.
+    :param bank: whose; a parameter of the query. (templated)
+    :param run_key: what the form named; nobody is asked then. (templated)
+    :param none_there: what to say where the list is empty.
+    :return: `chosen_options`, a list with one run key.
+    :raise BadDataError: there is nothing to choose from.
+    """
+
+    template_fields: Sequence[str] = ("subject", "bank", "run_key", *DatabaseOperator.template_fields)
+    ui_color = "#fdf1e3"
+
+    def __init__(self, *, query: str, none_there: str, run_key: Any = None, bank: str = "", **kwargs: Any) -> None:
+        # What there is to choose from is not known before the task runs.
+        super().__init__(options=["(listed when the task runs)"], response_timeout=timedelta(days=1), **kwargs)
+        self.query, self.none_there, self.run_key, self.bank = query, none_there, run_key, bank
+
+    def execute(self, context: Any) -> Any:
+        named = str(self.run_key or "").strip()
+        # As text, where it was rendered.
+        if named and named != "None":
+            return {"chosen_options": [named]}
+        rows = self.database.get_records(statement(self.query), {"bank": self.bank})
+        if not rows:
+            raise BadDataError(self.none_there)
+        self.options = [row[0] for row in rows]
+        self.body = "\n".join(
+            ["| run | when | answers until | items | users |", "|---|---|---|---|---|", *(_line(*row) for row in rows)]
+        )
+        return super().execute(context)
+
+    def validate_chosen_options(self, chosen_options: list[str]) -> None:
+        """What was offered is not known any more; whoever acts on the choice judges it."""
+
+
+def _line(run_key: str, at: Any, window_end: Any, items: str, users: str) -> str:
+    return f"| {run_key} | {at:%Y-%m-%d %H:%M} UTC | {window_end:%Y-%m-%d %H:%M} UTC | {items} | {users} |"
