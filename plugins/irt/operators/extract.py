@@ -24,15 +24,17 @@ class ExtractResponsesOperator(RunOperator):
 
     :return: the counts.
     :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
-    :raise SchemaError: the database lacks migrations.
+    :raise SchemaError: the database lacks migrations, or `attempt` has columns of another type.
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
+        from irt.attempt_columns import require_columns
         from irt.migrations import require_all
         from irt.responses import below_minimum, deduplicate, read_usable, write_parquet
 
         run, database, timer = self.parsed_run, self.database, Timer()
         require_all(database.conninfo())
+        require_columns(database)
         with database.arrow_transaction() as transaction:
             attempts, counts = read_usable(transaction.batches("extract/attempts", _window(run)))
         counts["exams_in_doubt"] = self._exams_in_doubt(run)
