@@ -34,11 +34,12 @@ def require_columns(database: ArrowPostgresHook) -> None:
         and what is needed.
     """
     found = dict(database.get_records(statement("extract/attempt_columns")))
+    place = f"the database {database.connection.schema} at {database.connection.host}"
     if not found:
-        raise SchemaError("the database has no attempt: it is neither a view nor a table on the search path")
+        raise SchemaError(f"{place} has no attempt: it is neither a view nor a table on the search path")
     faults = [_fault(name, found.get(name), types) for name, types in _NEEDED.items() if found.get(name) not in types]
     if faults:
-        raise SchemaError(f"attempt has not the columns that the extraction reads: {'; '.join(faults)}")
+        raise SchemaError(f"attempt of {place} has not the columns that the extraction reads: {'; '.join(faults)}")
 
 
 def _fault(name: str, found: str | None, types: tuple[str, ...]) -> str:

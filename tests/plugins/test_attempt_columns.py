@@ -85,5 +85,5 @@ def test_all_that_is_wrong_is_said_at_once(database, tmp_path):
 
 def test_no_attempt_at_all(database, tmp_path):
     database.execute("drop view attempt")
-    with pytest.raises(SchemaError, match="the database has no attempt"):
+    with pytest.raises(SchemaError, match=f"the database {database.info.dbname} at .* has no attempt"):
         extract(a_run(tmp_path))
