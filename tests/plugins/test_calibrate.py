@@ -130,8 +130,8 @@ def test_a_result_at_once(service, run, capsys):
     assert json.loads(run.staged(FIT).read_text())["metrics"]["loglik"] == -3.2
     log = capsys.readouterr().out
     assert "Calling R IRT service" in log
-    assert "Linking constants received: slope=1.19 intercept=0.41 n_anchors_used=2" in log
-    assert "Calibration completed successfully" in log
+    assert "Linking constants received: slope=1.1900 intercept=0.4100 n_anchors_used=2" in log
+    assert "Calibration completed successfully: 2 items, 2 abilities, log-likelihood -3.200," in log
     assert TOKEN not in log
 
 
