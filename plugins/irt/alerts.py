@@ -17,15 +17,14 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.bases.notifier import BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import redact
 
 from irt.errors import ChecksFailedError
+from irt.reason import reason_of
 
 CONNECTION = "irt_alerts"
 
 log = logging.getLogger(__name__)
 
-_LONGEST_REASON = 1500
 # In both languages of those who read it.
 _KINDS = {
     "failed": "failed / 실패",
@@ -57,12 +56,21 @@ class Alert:
 
 
 class RunNotifier(BaseNotifier):
-    """Tells of a task that failed for good; in the case of `check`, that the run is rejected."""
+    """Tells of a task that failed for good; in the case of `check`, that the run is rejected.
+
+    The reason is the last line of the task's log: Airflow calls this after the traceback and the retry decision. So an
+    alert that cannot be delivered is logged before it, and no error of this callback, whose traceback would follow.
+    """
 
     def notify(self, context: Any) -> None:
         exception = context.get("exception")
         kind = "rejected" if isinstance(exception, ChecksFailedError) else "failed"
-        send(_alert(kind, context, str(exception or "the task ended without an error of its own")))
+        alert = _alert(kind, context, reason_of(exception or "the task ended without an error of its own"))
+        try:
+            send(alert)
+        except Exception as error:
+            log.error("alert not sent: %s: %s", alert.subject, reason_of(error))
+        log.error("%s %s: %s", alert.task, kind, alert.reason)
 
 
 class RecoveryNotifier(BaseNotifier):
@@ -97,7 +105,7 @@ async def deadline_missed(context: Any = None, **_: Any) -> None:
     try:
         connection = await get_async_connection(CONNECTION)
     except AirflowNotFoundException:
-        return _nobody(alert)
+        return _log_unsent(alert)
     await _channel(alert, connection).async_notify({})
     log.info("alert sent: %s", alert.subject)
 
@@ -110,14 +118,14 @@ def send(alert: Alert) -> None:
     try:
         connection = BaseHook.get_connection(CONNECTION)
     except AirflowNotFoundException:
-        return _nobody(alert)
+        return _log_unsent(alert)
     # Not called as a notifier, which would take braces in a reason for a template.
     _channel(alert, connection).notify({})
     log.info("alert sent: %s", alert.subject)
 
 
-def _nobody(alert: Alert) -> None:
-    log.info("no connection %s, so nobody is told: %s", CONNECTION, alert.subject)
+def _log_unsent(alert: Alert) -> None:
+    log.info("no connection %s: alert not sent: %s", CONNECTION, alert.subject)
 
 
 def _channel(alert: Alert, connection: Any) -> BaseNotifier:
@@ -143,7 +151,6 @@ def _alert(kind: str, context: Any, reason: str) -> Alert:
         run["bank"] if isinstance(run, dict) else "",
         task_instance.run_id,
         task_instance.task_id,
-        # A reason may quote what a server answered.
-        str(redact(reason))[:_LONGEST_REASON],
+        reason,
         task_instance.log_url,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from email import message_from_bytes, policy
 from types import SimpleNamespace
 
@@ -100,10 +101,14 @@ def test_without_the_connection_nobody_is_told(context, caplog, monkeypatch):
     assert caplog.text.count("no connection irt_alerts") == 2
 
 
-def test_a_web_server_that_refuses_is_an_error_of_the_callback(webhook, context):
-    webhook.script[("POST", "/hooks/irt")] = Answer(403, {"no": "entry"})
-    with pytest.raises(Exception, match="403"):
+@pytest.mark.parametrize("status", [200, 403])
+def test_the_reason_is_the_last_line_whatever_becomes_of_the_alert(webhook, context, caplog, status):
+    webhook.script[("POST", "/hooks/irt")] = Answer(status, {"no": "entry"})
+    with caplog.at_level("INFO"):
         RunNotifier()(context)
+    assert caplog.messages[-1] == f"bank.check rejected: {REASON}"
+    assert ("alert sent" in caplog.text) == (status == 200)
+    assert bool(re.search("alert not sent: .*403", caplog.text)) == (status == 403)
 
 
 class Mailbox:
