@@ -43,7 +43,7 @@ from airflow.sdk import (
     task_group,
 )  # fmt: skip
 
-from irt.alerts import RecoveryNotifier, deadline_missed
+from irt.alerts import DagRunNotifier, RecoveryNotifier, deadline_missed
 from irt.banks import SEVERITY, load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
@@ -82,6 +82,7 @@ with DAG(
     params=FORM,
     render_template_as_native_obj=True,
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
 ) as dag:
 
     @task(execution_timeout=timedelta(minutes=2))

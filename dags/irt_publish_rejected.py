@@ -20,6 +20,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param
 
+from irt.alerts import DagRunNotifier
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
 from irt.retry import task_defaults
@@ -42,6 +43,7 @@ with DAG(
         )
     },
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
 ) as dag:
     # Not rendered as a native object: a key that looks like a number or a list stays text.
     review = ReviewRejectedOperator(

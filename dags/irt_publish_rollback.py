@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from irt.alerts import DagRunNotifier
 from irt.banks import load_banks
 from irt.operators.rollback import RollbackOperator
 from irt.retry import task_defaults
@@ -31,6 +32,7 @@ with DAG(
     max_active_runs=1,
     tags=["irt", "publish"],
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
     params={
         "bank": Param(BANKS[0], type="string", enum=BANKS, title="Bank"),
         "run_key": Param(

@@ -64,6 +64,11 @@ def test_every_failure_is_told_of_and_a_recovery_by_the_publication(dag):
         assert told == (["RecoveryNotifier"] if task.task_id == "bank.publish" else []), task.task_id
 
 
+def test_a_run_that_fails_as_a_whole_is_told_of(bag):
+    for dag in bag.dags.values():
+        assert type(dag.on_failure_callback).__name__ == "DagRunNotifier", dag.dag_id
+
+
 def test_publish_feeds_the_assets_of_the_three_tables(dag):
     names = {asset.name for asset in dag.get_task("bank.publish").outlets}
     assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta"}
