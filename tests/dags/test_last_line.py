@@ -34,6 +34,35 @@ def test_a_permanent_error(tasks, monkeypatch):
     assert events.index("Task failed with exception") < events.index("Retry policy decision") < len(log) - 2
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"conn_type": "postgres", "password": "planted-secret"',
+        '{"conn_type": "postgres", "port": "planted-secret"}',
+        "postgres://user:planted-secret/x@host:5432/db",
+        "planted-secret",
+    ],
+)
+def test_a_broken_connection_is_named_and_nothing_of_it_is_logged(tasks, monkeypatch, tmp_path, value):
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", tmp_path.as_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_R_IRT", '{"conn_type": "http", "host": "localhost"}')
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDTEST_DB", value)
+    run_id = f"broken-{hash(value)}"
+    tasks.new_run("irt_calibration_nightly", run_id)
+    state, log = tasks.run("irt_calibration_nightly", run_id, "plan_runs")
+    assert state == "failed"
+    assert last_of(log)["event"].startswith("plan_runs failed: connection seedtest_db: it is not ")
+    assert "planted-secret" not in json.dumps(log)
+
+
+def test_right_settings(tasks, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", tmp_path.as_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_R_IRT", '{"conn_type": "http", "host": "localhost"}')
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDTEST_DB", "postgresql://localhost/db")
+    tasks.new_run("irt_calibration_nightly", "right", {"dry_run": True})
+    assert tasks.run("irt_calibration_nightly", "right", "plan_runs")[0] == "success"
+
+
 def test_a_try_that_is_repeated_and_the_last_one(tasks, nobody_listens):
     tasks.new_run("irt_daily_check", "tries")
     state, log = tasks.run("irt_daily_check", "tries", "status")
