@@ -34,9 +34,9 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Variable, task, task_group
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task, task_group
 
-from irt.alerts import RecoveryNotifier, deadline_missed
+from irt.alerts import DagRunNotifier, RecoveryNotifier, deadline_missed
 from irt.banks import SEVERITY, load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
@@ -45,12 +45,14 @@ from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperat
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.pods.settings import require_pods
+from irt.preflight import planned_before, require_connections, require_known_conf, require_staging
 from irt.published import PUBLISHED
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 from irt.schedule import DEADLINE, NIGHTLY
 
 BANKS = load_banks()
+FORM = params(BANKS)
 # Its slots limit the calibrations, and so the pods, at once, where it is a pool that counts deferred tasks.
 CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
 
@@ -67,20 +69,23 @@ with DAG(
     # A run that hangs must not keep the next nights from running.
     dagrun_timeout=timedelta(hours=12),
     tags=["irt", "calibration"],
-    params=params(BANKS),
+    params=FORM,
     render_template_as_native_obj=True,
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
 ) as dag:
 
     @task(execution_timeout=timedelta(minutes=2))
     def plan_runs(dag_run=None, params=None) -> list[dict]:
-        """One run per chosen bank, with everything its tasks need to know."""
-        staging = Variable.get("irt_staging")
+        """One run per chosen bank, with everything its tasks need to know; wrong settings end here."""
+        require_known_conf(dag_run.conf, FORM, planned_before=lambda: planned_before(dag_run.run_id))
+        staging = require_staging()
         end = window_end(dag_run)
         runs = [
             plan_run(BANKS[name], banks=BANKS, dag_run_id=dag_run.run_id, end=end, staging=staging, params=params)
             for name in params["banks"]
         ]
+        require_connections(runs)
         require_pods(runs)
         return [run.to_dict() for run in runs]
 

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 
 from airflow.sdk import DAG
 
+from irt.alerts import DagRunNotifier
 from irt.banks import load_banks
 from irt.operators.daily import CheckAgeOperator, RemoveOldOperator, StatusOperator
 from irt.operators.pod_removal import RemovePodsOperator
@@ -32,6 +33,7 @@ with DAG(
     max_active_runs=1,
     tags=["irt", "status"],
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
 ) as dag:
     status = StatusOperator(task_id="status", questions=["overview", "failed_checks"])
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))

@@ -20,6 +20,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param
 
+from irt.alerts import DagRunNotifier
 from irt.operators.choose import ChooseRunOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
@@ -44,6 +45,7 @@ with DAG(
         )
     },
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
 ) as dag:
     # Not rendered as a native object: a key that looks like a number or a list stays text.
     text = {"render_template_as_native_obj": False}

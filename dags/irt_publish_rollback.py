@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from irt.alerts import DagRunNotifier
 from irt.banks import load_banks
 from irt.operators.choose import ChooseRunOperator
 from irt.operators.rollback import RollbackOperator
@@ -34,6 +35,7 @@ with DAG(
     max_active_runs=1,
     tags=["irt", "publish"],
     default_args=task_defaults(),
+    on_failure_callback=DagRunNotifier(),
     params={
         "bank": Param(BANKS.default.name, type="string", enum=list(BANKS), title="Bank"),
         "run_key": Param(

@@ -13,19 +13,35 @@ import html
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 from airflow.sdk.bases.notifier import BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import redact
+from airflow.sdk.log import mask_secret
 
+from irt.alerted import failed_and_not_alerted, mark_alerted
 from irt.errors import ChecksFailedError
+from irt.reason import reason_of
 
 CONNECTION = "irt_alerts"
 
 log = logging.getLogger(__name__)
 
-_LONGEST_REASON = 1500
+_SHORTEST_SECRET_PATH = 16
+_NO_EXCEPTION = (
+    "it ended without an error of its own: it never started, was killed (out of memory?), or its worker is lost; the "
+    "scheduler's log says more"
+)
+_NO_ALERT = (
+    "it failed and no alert of it went out: it was killed (out of memory?), its worker is lost, or the alert could not "
+    "be delivered; its log and the scheduler's say more"
+)
+# Why Airflow ended a run.
+_RUN_ENDED = {
+    "timed_out": "the run was not finished after {timeout} (dagrun_timeout); what had not ended is skipped",
+    "all_tasks_deadlocked": "no task of the run can run any more (deadlock)",
+}
 # In both languages of those who read it.
 _KINDS = {
     "failed": "failed / 실패",
@@ -57,12 +73,54 @@ class Alert:
 
 
 class RunNotifier(BaseNotifier):
-    """Tells of a task that failed for good; in the case of `check`, that the run is rejected."""
+    """Tells of a task that failed for good; in the case of `check`, that the run is rejected.
+
+    The reason is the last line of the task's log: Airflow calls this after the traceback and the retry decision. So an
+    alert that cannot be delivered is logged before it, and no error of this callback, whose traceback would follow.
+
+    A task that never started or whose process is lost has no exception; then this runs in the DAG processor, whose log
+    it is.
+    """
 
     def notify(self, context: Any) -> None:
         exception = context.get("exception")
         kind = "rejected" if isinstance(exception, ChecksFailedError) else "failed"
-        send(_alert(kind, context, str(exception or "the task ended without an error of its own")))
+        alert = _alert(kind, context, reason_of(exception or _NO_EXCEPTION))
+        if _try_to_send(alert):
+            try:
+                mark_alerted(context)
+            except Exception as error:
+                log.warning("the end of the run may tell of it again: %s", reason_of(error))
+        log.error("%s %s: %s", alert.task, kind, alert.reason)
+
+
+class DagRunNotifier(BaseNotifier):
+    """Tells of a run that failed as a whole (time-out, deadlock), and of failed tasks that nobody was told of.
+
+    Airflow calls it in the DAG processor, at the end of every failed run. Where somebody was told of each failed task,
+    nothing more is sent.
+    """
+
+    def notify(self, context: Any) -> None:
+        dag, run_id, why = context["dag"], context["run_id"], str(context.get("reason"))
+        try:
+            untold = failed_and_not_alerted(dag, run_id)
+        except Exception as error:
+            log.warning("which tasks of %s somebody was told of: unknown: %s", run_id, reason_of(error))
+            untold = []
+        reasons = [] if why == "task_failure" else [_RUN_ENDED.get(why, why).format(timeout=dag.dagrun_timeout)]
+        banks = [_bank_at(context, index) for _, index in untold]
+        names = [f"{task}{bank and f' ({bank})'}" for (task, _), bank in zip(untold, banks, strict=True)]
+        reasons += [f"{name}: {_NO_ALERT}" for name in names]
+        if not reasons:
+            log.info("run %s failed: somebody was told of each failed task", run_id)
+            return
+        last = context.get("ti")
+        task = untold[0][0] if untold else getattr(last, "task_id", dag.dag_id)
+        bank = banks[0] if len(set(banks)) == 1 else ""
+        alert = Alert("failed", bank, run_id, task, reason_of("; ".join(reasons)), getattr(last, "log_url", ""))
+        _try_to_send(alert)
+        log.error("run %s failed: %s", run_id, alert.reason)
 
 
 class RecoveryNotifier(BaseNotifier):
@@ -97,7 +155,7 @@ async def deadline_missed(context: Any = None, **_: Any) -> None:
     try:
         connection = await get_async_connection(CONNECTION)
     except AirflowNotFoundException:
-        return _nobody(alert)
+        return _log_unsent(alert)
     await _channel(alert, connection).async_notify({})
     log.info("alert sent: %s", alert.subject)
 
@@ -110,14 +168,27 @@ def send(alert: Alert) -> None:
     try:
         connection = BaseHook.get_connection(CONNECTION)
     except AirflowNotFoundException:
-        return _nobody(alert)
+        return _log_unsent(alert)
+    # The path of a webhook is its password: Airflow's own hook logs it where nobody listens.
+    if len(path := urlsplit(connection.host or "").path) >= _SHORTEST_SECRET_PATH:
+        mask_secret(path)
     # Not called as a notifier, which would take braces in a reason for a template.
     _channel(alert, connection).notify({})
     log.info("alert sent: %s", alert.subject)
 
 
-def _nobody(alert: Alert) -> None:
-    log.info("no connection %s, so nobody is told: %s", CONNECTION, alert.subject)
+def _try_to_send(alert: Alert) -> bool:
+    """:return: whether it was sent, or there is nobody to send it to."""
+    try:
+        send(alert)
+    except Exception as error:
+        log.error("alert not sent: %s: %s", alert.subject, reason_of(error))
+        return False
+    return True
+
+
+def _log_unsent(alert: Alert) -> None:
+    log.info("no connection %s: alert not sent: %s", CONNECTION, alert.subject)
 
 
 def _channel(alert: Alert, connection: Any) -> BaseNotifier:
@@ -137,13 +208,19 @@ def _channel(alert: Alert, connection: Any) -> BaseNotifier:
 
 def _alert(kind: str, context: Any, reason: str) -> Alert:
     task_instance = context["ti"]
+    # Where the task never ran, `run` is not rendered.
     run = getattr(context.get("task"), "run", None)
     return Alert(
         kind,
-        run["bank"] if isinstance(run, dict) else "",
+        run["bank"] if isinstance(run, dict) else _bank_at(context, getattr(task_instance, "map_index", -1)),
         task_instance.run_id,
         task_instance.task_id,
-        # A reason may quote what a server answered.
-        str(redact(reason))[:_LONGEST_REASON],
+        reason,
         task_instance.log_url,
     )
+
+
+def _bank_at(context: Any, map_index: int | None) -> str:
+    """The bank of a mapped task: `plan_runs` makes a run of each bank of the form, in their order."""
+    banks = (context.get("params") or {}).get("banks") or []
+    return banks[map_index] if map_index is not None and 0 <= map_index < len(banks) else ""

@@ -26,7 +26,7 @@ class ChecksFailedError(PermanentError):
 
 
 class SchemaError(PermanentError):
-    """The database lacks migrations."""
+    """The database lacks migrations, is too old, or has tables of another form."""
 
 
 class StaleError(PermanentError):

@@ -18,6 +18,11 @@ from irt.sql import SQL
 
 FOLDER = SQL / "schema"
 
+# The oldest PostgreSQL: publish/abilities.sql is a `merge`. Where the view `attempt` is missing, 0001 makes one that
+# asks pg_input_is_valid, which 15 does not have; production's own view is not touched.
+OLDEST = 150000
+OLDEST_WITHOUT_ATTEMPT = 160000
+
 # The key of the advisory lock that makes a second migrator wait.
 _LOCK = "select pg_advisory_lock(hashtext('irt schema'))"
 
@@ -29,10 +34,12 @@ def migrate(conninfo: str) -> list[str]:
 
     :param conninfo: libpq's connection string.
     :return: the names of the files applied now.
+    :raise SchemaError: the server is too old; nothing was changed.
     :raise psycopg.Error: a file failed; it left nothing behind, those before it stay applied.
     """
     with psycopg.connect(conninfo, autocommit=True) as guard:
         guard.execute(_LOCK)
+        _require_version(guard)
         with _backend(conninfo) as backend:
             # Ours is the lock that counts. yoyo's own is a row, which a migrator that was killed leaves behind.
             backend.break_lock()
@@ -45,16 +52,47 @@ def migrate(conninfo: str) -> list[str]:
 def missing(conninfo: str) -> list[str]:
     """The names of the files that are not applied; changes nothing."""
     with psycopg.connect(conninfo) as connection:
-        known = connection.execute("select to_regclass('_yoyo_migration') is not null").fetchone()
-        query = "select migration_id from _yoyo_migration"
-        applied = {row[0] for row in connection.execute(query)} if known and known[0] else set()
-    return sorted({file.stem for file in FOLDER.glob("*.sql")} - applied)
+        return _missing(connection)
 
 
 def require_all(conninfo: str) -> None:
-    """:raise SchemaError: naming what is missing, before any work starts on tables of another form."""
-    if names := missing(conninfo):
-        raise SchemaError(f"the database lacks {', '.join(names)}: run ./irt migrate as the owner of its tables")
+    """Before any work starts on tables of another form.
+
+    :raise SchemaError: the server is too old, or naming the files that are not applied; with host and database.
+    """
+    with psycopg.connect(conninfo) as connection:
+        _require_version(connection)
+        if names := _missing(connection):
+            raise SchemaError(
+                f"{_place(connection)} lacks {', '.join(names)}: run ./irt migrate as the owner of its tables"
+            )
+
+
+def _missing(connection: psycopg.Connection) -> list[str]:
+    known = connection.execute("select to_regclass('_yoyo_migration') is not null").fetchone()
+    query = "select migration_id from _yoyo_migration"
+    applied = {row[0] for row in connection.execute(query)} if known and known[0] else set()
+    return sorted({file.stem for file in FOLDER.glob("*.sql")} - applied)
+
+
+def _require_version(connection: psycopg.Connection) -> None:
+    found = connection.info.server_version
+    needed, why = OLDEST, "merge"
+    if OLDEST <= found < OLDEST_WITHOUT_ATTEMPT:
+        row = connection.execute("select to_regclass('attempt') is null").fetchone()
+        if row and row[0]:
+            needed, why = OLDEST_WITHOUT_ATTEMPT, "pg_input_is_valid, for the view attempt, which is missing"
+    if found < needed:
+        version = f"{found // 10000}.{found % 10000}"
+        raise SchemaError(
+            f"{_place(connection)} runs on PostgreSQL {version}, needed {needed // 10000} or newer ({why})"
+        )
+
+
+def _place(connection: psycopg.Connection) -> str:
+    """Where that is; neither user nor password."""
+    info = connection.info
+    return f"the database {info.dbname} at {info.host or 'localhost'}:{info.port}"
 
 
 def _files() -> Any:

@@ -6,10 +6,11 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import RetryDecision, RetryPolicy
+from airflow.sdk import RetryAction, RetryDecision, RetryPolicy
 
 from irt.alerts import RunNotifier
 from irt.errors import PermanentError, TransientError
+from irt.reason import reason_of
 
 # The first pause before a retry, in seconds; each further one is twice as long.
 _FIRST_PAUSE = float(os.environ.get("IRT_RETRY_DELAY", "30"))
@@ -19,16 +20,18 @@ _LONGEST_WAIT = timedelta(minutes=30)
 class RunRetryPolicy(RetryPolicy):
     """Fails at once where the same input would fail again, and waits as long as an overloaded service asks for.
 
-    Everything else (connection refused, time-out, 5xx, the database restarting) takes the task's own retries.
+    Everything else (connection refused, time-out, 5xx, the database restarting) takes the task's own retries. Each
+    decision holds the reason: of a try that is repeated it is the last line of the log.
     """
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
         if isinstance(exception, PermanentError) or _is_sql_mistake(exception):
-            return RetryDecision.fail(f"not worth a retry: {_first_line(exception)}")
+            return RetryDecision.fail(f"not worth a retry: {reason_of(exception)}")
         if isinstance(exception, TransientError) and exception.retry_after is not None:
             delay = min(timedelta(seconds=exception.retry_after), _LONGEST_WAIT)
-            return RetryDecision.retry(delay, f"the service asked to wait {delay.total_seconds():.0f} s")
-        return RetryDecision.default()
+            waits = f"the service asked to wait {delay.total_seconds():.0f} s"
+            return RetryDecision.retry(delay, f"{waits}: {reason_of(exception)}")
+        return RetryDecision(RetryAction.DEFAULT, reason=reason_of(exception))
 
     def serialize(self) -> dict[str, Any]:
         return {"__type": type(self).__name__}
@@ -42,10 +45,6 @@ def _is_sql_mistake(exception: BaseException) -> bool:
     """SQLSTATE classes 22 (data), 23 (integrity), 42 (syntax, missing table, no permission) come back the same."""
     state = getattr(exception, "sqlstate", None)
     return isinstance(state, str) and state[:2] in {"22", "23", "42"}
-
-
-def _first_line(exception: BaseException) -> str:
-    return (str(exception).splitlines() or [type(exception).__name__])[0]
 
 
 def task_defaults() -> dict[str, Any]:

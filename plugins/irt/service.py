@@ -74,6 +74,8 @@ class ServiceCalibration:
         :raise BadDataError: the result is not what the contract says.
         """
         status, message = event["status"], event.get("message", "")
+        if status != "succeeded":
+            message = f"{message} ({self._hook('GET').described()})"
         if status in {"lost", "unreachable", "cancelled"}:
             raise TransientError(f"calibration job {job}: {status}: {message}")
         if status == "refused":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from irt.figures import rounded
 from irt.responses import distinct_ids
 from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
@@ -59,12 +60,13 @@ def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:
     linking = spec.get("linking_constants") or {}
     log.info(
         "Linking constants received: slope=%s intercept=%s n_anchors_used=%s method=%s",
-        *(linking.get(name) for name in ("slope", "intercept", "n_anchors_used", "method")),
+        *(rounded(linking.get(name), 4) for name in ("slope", "intercept")),
+        *(linking.get(name) for name in ("n_anchors_used", "method")),
     )
     excluded = {kind: len(rows) for kind, rows in fit["excluded"].items()}
     log.info(
         "Calibration completed successfully: %s items, %s abilities, log-likelihood %s, converged %s, excluded %s",
-        fit["n_items"], fit["n_abilities"], metrics.get("loglik"), metrics.get("converged"), excluded,
+        fit["n_items"], fit["n_abilities"], rounded(metrics.get("loglik"), 3), metrics.get("converged"), excluded,
     )  # fmt: skip
     return {
         "items": fit["n_items"],

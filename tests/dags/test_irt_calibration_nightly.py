@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
+
+from irt.errors import BadDataError
+from tests.runs import END, FORM
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,11 @@ def test_every_failure_is_told_of_and_a_recovery_by_the_publication(dag):
         assert told == (["RecoveryNotifier"] if task.task_id == "bank.publish" else []), task.task_id
 
 
+def test_a_run_that_fails_as_a_whole_is_told_of(bag):
+    for dag in bag.dags.values():
+        assert type(dag.on_failure_callback).__name__ == "DagRunNotifier", dag.dag_id
+
+
 def test_publish_feeds_the_assets_of_the_three_tables(dag):
     names = {asset.name for asset in dag.get_task("bank.publish").outlets}
     assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta"}
@@ -108,3 +118,39 @@ def test_form_refuses(dag, name, value):
     param = dag.params.get_param(name)
     with pytest.raises(ParamValidationError):
         param.resolve(value=value)
+
+
+@pytest.fixture
+def plan(dag, monkeypatch, tmp_path):
+    """Calls `plan_runs` with a DAG run's conf, where all settings are right."""
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", tmp_path.as_uri())
+    for name, kind in (("SEEDTEST_DB", "postgres"), ("R_IRT", "http")):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": kind, "host": "localhost"}))
+
+    def call(conf=None):
+        run = SimpleNamespace(conf=conf, run_id="r", data_interval_end=END, run_after=END)
+        form = FORM | {"banks": ["lsat7", "math"]} | (conf or {})
+        return dag.get_task("plan_runs").python_callable(dag_run=run, params=form)
+
+    return call
+
+
+def test_a_run_for_each_bank(plan, tmp_path):
+    assert [run["run_key"] for run in plan()] == ["r/lsat7", "r/math"]
+    assert [run["run_key"] for run in plan({"banks": ["math"], "dry_run": True})] == ["r/math"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_run_is_planned_with_a_key_that_the_form_does_not_have(plan, monkeypatch):
+    monkeypatch.setattr("irt.hooks.postgres.ArrowPostgresHook.get_first", lambda *_: (False,))
+    with pytest.raises(BadDataError, match="conf: 'dryrun' is not a field of the form, perhaps dry_run"):
+        plan({"dryrun": True})
+
+
+def test_no_run_is_planned_without_staging_or_a_connection(plan, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_R_IRT")
+    with pytest.raises(BadDataError, match="connection r_irt"):
+        plan()
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", "/srv/irt")
+    with pytest.raises(BadDataError, match="variable irt_staging"):
+        plan()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from email import message_from_bytes, policy
 from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.controller import Controller
+from airflow.sdk.log import redact
 
 from irt.alerts import RECOVERED, RecoveryNotifier, RunNotifier, deadline_missed
 from irt.errors import BadDataError, ChecksFailedError
@@ -25,6 +27,9 @@ REASON = "run run-1/math is rejected, 1 checks failed: convergence: converged {{
 class TaskInstance(SimpleNamespace):
     def xcom_pull(self, task_ids, map_indexes, key):
         return self.xcom.get((task_ids, map_indexes, key))
+
+    def xcom_push(self, key, value):
+        self.xcom[self.task_id, self.map_index, key] = value
 
 
 @pytest.fixture
@@ -66,6 +71,26 @@ def test_a_failure_of_a_task_that_belongs_to_no_bank(webhook, context):
     assert (message["kind"], message["bank"], len(message["reason"])) == ("failed", "", 1500)
 
 
+def test_the_bank_of_a_task_that_never_ran(webhook, context, monkeypatch):
+    """Its `run` was never rendered; the run's form says which bank the mapped task is of."""
+    monkeypatch.setattr("irt.alerts.mark_alerted", lambda context: None)
+    del context["exception"]
+    RunNotifier()(context | {"task": SimpleNamespace(run=object()), "params": {"banks": ["lsat7", "math"]}})
+    [message] = posted(webhook)
+    assert (message["kind"], message["bank"]) == ("failed", "math")
+    assert message["reason"].startswith("it ended without an error of its own")
+
+
+def test_the_path_of_a_webhook_is_not_logged(context, monkeypatch, caplog):
+    connection = {"conn_type": "http", "host": "http://127.0.0.1:9/services/planted-secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
+    RunNotifier()(context)
+    assert "alert not sent" in caplog.text
+    assert "planted-secret" not in "".join(r.getMessage() for r in caplog.records if r.name == "irt.alerts")
+    # As the task's log is written, and with it what the provider's hook says.
+    assert "planted-secret" not in redact("Max retries exceeded with url: /services/planted-secret")
+
+
 def test_a_recovery_is_told_and_a_usual_night_is_not(webhook, context):
     RecoveryNotifier()(context)
     assert posted(webhook) == []
@@ -100,10 +125,14 @@ def test_without_the_connection_nobody_is_told(context, caplog, monkeypatch):
     assert caplog.text.count("no connection irt_alerts") == 2
 
 
-def test_a_web_server_that_refuses_is_an_error_of_the_callback(webhook, context):
-    webhook.script[("POST", "/hooks/irt")] = Answer(403, {"no": "entry"})
-    with pytest.raises(Exception, match="403"):
+@pytest.mark.parametrize("status", [200, 403])
+def test_the_reason_is_the_last_line_whatever_becomes_of_the_alert(webhook, context, caplog, status):
+    webhook.script[("POST", "/hooks/irt")] = Answer(status, {"no": "entry"})
+    with caplog.at_level("INFO"):
         RunNotifier()(context)
+    assert caplog.messages[-1] == f"bank.check rejected: {REASON}"
+    assert ("alert sent" in caplog.text) == (status == 200)
+    assert bool(re.search("alert not sent: .*403", caplog.text)) == (status == 403)
 
 
 class Mailbox:

@@ -130,8 +130,8 @@ def test_a_result_at_once(service, run, capsys):
     assert json.loads(run.staged(FIT).read_text())["metrics"]["loglik"] == -3.2
     log = capsys.readouterr().out
     assert "Calling R IRT service" in log
-    assert "Linking constants received: slope=1.19 intercept=0.41 n_anchors_used=2" in log
-    assert "Calibration completed successfully" in log
+    assert "Linking constants received: slope=1.1900 intercept=0.4100 n_anchors_used=2" in log
+    assert "Calibration completed successfully: 2 items, 2 abilities, log-likelihood -3.200," in log
     assert TOKEN not in log
 
 
@@ -327,8 +327,39 @@ def test_an_outage_is_retried(service, run, status):
 def test_nobody_listens(run, monkeypatch):
     connection = {"conn_type": "http", "host": "127.0.0.1", "port": 9, "password": TOKEN}
     monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
-    with pytest.raises(TransientError, match="cannot be reached: .*refused"):
+    said = r"^the calibration service \(connection r_irt, http://127.0.0.1:9\) cannot be reached: .*refused"
+    with pytest.raises(TransientError, match=said):
         operator(run).execute({})
+
+
+def test_an_address_that_holds_a_password_is_shown_without(run, monkeypatch, caplog, capsys):
+    for host in ("http://user:planted-secret@127.0.0.1:9", "http://user:planted-secret@:9"):
+        monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps({"conn_type": "http", "host": host}))
+        with pytest.raises(TransientError, match=r"connection r_irt, http://\*\*\*@.*:9\) cannot be reached") as caught:
+            operator(run).execute({})
+        assert "planted-secret" not in f"{caught.value} {caplog.text} {capsys.readouterr().out}"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "500 - Internal server error", "message": "payload is missing"}, "error; payload is missing"),
+        ({"error": ["500"], "message": ["payload is missing"]}, "500; payload is missing"),
+        (b"<html>\n <body>Bad\nGateway</body></html>", "<html> <body>Bad Gateway</body></html>"),
+        ({"other": 1}, '{"other": 1}'),
+    ],
+)
+def test_what_the_service_says_of_its_error_is_one_line(service, run, body, said):
+    service.script["POST", "/irt/calibrate"] = Answer(500, body)
+    with pytest.raises(TransientError) as caught:
+        operator(run).execute({})
+    assert str(caught.value).endswith(said)
+    assert "(connection r_irt, http://127.0.0.1:" in str(caught.value)
+
+
+def test_a_job_that_ended_badly_names_its_service(service, run):
+    with pytest.raises(TransientError, match=r"unreachable: gone \(the calibration service \(connection r_irt, http"):
+        resume(run, {"status": "unreachable", "message": "gone"})
 
 
 def test_a_service_that_hangs(service, run):

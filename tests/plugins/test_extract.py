@@ -16,6 +16,7 @@ from irt.errors import SchemaError
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.responses import _sorted
 from irt.staging import ANCHORS, RESPONSES
+from local.postgres import LOGIN
 from tests.runs import a_run, answer, exam
 
 
@@ -238,8 +239,11 @@ def test_a_database_that_lacks_a_migration_is_told_before_work_starts(database, 
     exam(database, THREE)
     database.execute("delete from _yoyo_migration where migration_id = '0003_registry'")
     run = a_run(tmp_path)
-    with pytest.raises(SchemaError, match=r"lacks 0003_registry: run \./irt migrate"):
+    with pytest.raises(SchemaError, match=r"lacks 0003_registry: run \./irt migrate") as caught:
         extract(run)
+    # Which of the databases that the deployment knows, and nothing that is secret.
+    assert f"the database {database.info.dbname} at {database.info.host}:" in str(caught.value)
+    assert LOGIN not in str(caught.value)
     assert not run.staged(RESPONSES).exists()
 
 

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from irt.migrations import FOLDER, migrate, missing
+from irt import migrations
+from irt.errors import SchemaError
+from irt.migrations import FOLDER, migrate, missing, require_all
 from local.postgres import LOGIN
 
 FILES = sorted(file.stem for file in FOLDER.glob("*.sql"))
@@ -159,3 +161,30 @@ def test_the_dags_may(as_the_dags):
     as_the_dags.execute("update question set meta = '{}', updated_at = now()")
     as_the_dags.execute("select * from attempt")
     assert missing(as_the_dags.info.dsn) == []
+
+
+@pytest.fixture
+def version(empty) -> str:
+    with psycopg.connect(empty) as connection:
+        number = connection.info.server_version
+    return rf"{number // 10000}\.{number % 10000}"
+
+
+@pytest.mark.parametrize("work", [migrate, require_all])
+def test_a_server_that_is_too_old_is_named_with_its_version(empty, monkeypatch, version, work):
+    name = psycopg.conninfo.conninfo_to_dict(empty)["dbname"]
+    monkeypatch.setattr(migrations, "OLDEST", 990000)
+    said = rf"the database {name} at .*:\d+ runs on PostgreSQL {version}, needed 99 or newer \(merge\)"
+    with pytest.raises(SchemaError, match=said):
+        work(empty)
+    assert missing(empty) == FILES
+
+
+def test_the_view_that_we_make_needs_more_than_what_production_has(empty, monkeypatch, version):
+    monkeypatch.setattr(migrations, "OLDEST_WITHOUT_ATTEMPT", 990000)
+    with pytest.raises(SchemaError, match=rf"{version}, needed 99 or newer \(pg_input_is_valid, for the view attempt"):
+        migrate(empty)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("create view attempt as select 1::bigint as id")
+    assert migrate(empty) == FILES
+    require_all(empty)

@@ -102,7 +102,24 @@ def test_every_check_is_kept_with_its_finding(database, tmp_path, capsys):
     assert rows["linking_constants"] == "slope 1.2, intercept 0.4, 5 of 1 anchors used, at least 5 needed"
     log = capsys.readouterr().out
     assert all(f"check {name}" in log for name in CHECKS)
+    # A line for each check, and the one before them: none of the provider's.
+    assert "Rows affected" not in log
     assert state(database, run) == "accepted"
+
+
+def test_an_item_out_of_range_is_named_with_the_parameters_that_it_has(database, tmp_path):
+    for name, change, said in (
+        ("run-2pl", spoil("item_params", 0, "params", "a", value=-0.2), "a -0.2, b "),
+        ("run-3pl", spoil("item_params", 2, value=GUESSED), "; first: item 3, a 1, b 0, c 0.7"),
+    ):
+        run = a_run(tmp_path, run_id=name)
+        ready(database, run, change)
+        with pytest.raises(ChecksFailedError):
+            check(run)
+        query = "select finding from irt.run_check where run_key = %s and check_name = 'parameters_in_range'"
+        [(finding,)] = database.execute(query, [run.run_key])
+        assert said in finding
+        assert not finding.endswith(("c ", " ", ","))
 
 
 def spoil(*path, value=None):

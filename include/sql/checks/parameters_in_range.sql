@@ -24,7 +24,7 @@ select
         count(*) filter (where not good), count(*),
         %(min_a)s::text, %(max_a)s::text, %(max_abs_b)s::text, %(max_c)s::text,
         (
-            select format('; first: item %%s, a %%s, b %%s, c %%s', w.item_id, w.a, w.b, w.c)
+            select format('; first: item %%s, a %%s, b %%s%%s', w.item_id, w.a, w.b, ', c ' || w.c)
             from judged as w where not w.good order by w.item_id limit 1
         )
     ) as finding

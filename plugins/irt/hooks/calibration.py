@@ -11,6 +11,7 @@ import aiohttp
 import requests
 from airflow.providers.http.hooks.http import HttpAsyncHook, HttpHook, SessionConfig
 
+from irt.address import without_credentials
 from irt.errors import RequestRefusedError, TransientError
 
 _ANSWERED = frozenset({200, 202, 204})
@@ -42,10 +43,17 @@ class CalibrationHook(HttpHook):
         try:
             response = self.run(endpoint, data=body, headers=headers, extra_options=options)
         except requests.RequestException as error:
-            raise TransientError(f"the calibration service cannot be reached: {_without_address(error)}") from error
+            reason = _without_address(error).replace(self.base_url or "\0", without_credentials(self.base_url))
+            raise TransientError(f"{self.described()} cannot be reached: {reason}") from error
         if response.status_code not in _ANSWERED:
-            raise refusal(response.status_code, response.text, response.headers.get("Retry-After"))
+            after = response.headers.get("Retry-After")
+            raise refusal(response.status_code, response.text, after, service=self.described())
         return response
+
+    def described(self) -> str:
+        """Which service it is, for whoever reads an error: connection and address, without credentials."""
+        self.url_from_endpoint("")
+        return f"the calibration service (connection {self.http_conn_id}, {without_credentials(self.base_url)})"
 
     def endpoint_of(self, location: str, answered_from: str) -> str:
         """The endpoint that a `Location` header names, relative to the connection's address.
@@ -107,24 +115,34 @@ def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
     return options | ({"proxy": proxy} if proxy else {})
 
 
-def refusal(status: int, text: str, retry_after: str | None = None) -> RequestRefusedError | TransientError:
+def refusal(
+    status: int, text: str, retry_after: str | None = None, *, service: str = "the calibration service"
+) -> RequestRefusedError | TransientError:
     """The failure that an answer other than 2xx means, with the service's own reason."""
-    message = f"the calibration service answered {status}: {_detail(text)}"
+    message = f"{service} answered {status}: {_detail(text)}"
     if status in {408, 425, 429} or status >= 500:
         return TransientError(message, float(retry_after) if (retry_after or "").isdigit() else None)
     return RequestRefusedError(message)
 
 
 def _detail(text: str) -> str:
-    """The readable part of a problem document (RFC 9457), or the text itself."""
+    """The readable part of a problem document (RFC 9457) or of what plumber says of an error, or the text itself; one
+    line, as the last one of a log."""
     try:
         problem = json.loads(text)
-        parts = [str(problem.get("title") or ""), str(problem.get("detail") or "")]
+        parts = [_plain(problem.get(name)) for name in ("title", "detail", "error", "message")]
         parts += [f"{e.get('field')}: {e.get('message')}" for e in problem.get("errors") or []]
         readable = "; ".join(part for part in parts if part) or text
     except (ValueError, AttributeError, TypeError):
         readable = text
-    return readable[:_LONGEST_DETAIL] or "(no body)"
+    return " ".join(readable.split())[:_LONGEST_DETAIL] or "(no body)"
+
+
+def _plain(value: Any) -> str:
+    """R writes a scalar as a list of one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return "" if value is None else str(value)
 
 
 def _without_address(error: Exception) -> str:

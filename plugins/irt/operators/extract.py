@@ -32,15 +32,18 @@ class ExtractResponsesOperator(RunOperator):
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
     :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
-    :raise SchemaError: the database lacks migrations.
+    :raise SchemaError: the database lacks migrations, or `attempt` has columns of another type.
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
+        from irt.attempt_columns import require_columns
         from irt.migrations import require_all
         from irt.responses import below_minimum, deduplicate, read_usable, write_parquet
 
         run, database, timer = self.parsed_run, self.database, Timer()
         require_all(database.conninfo())
+        if run.source == "view":
+            require_columns(database)
         with naming_bad_elements(database, run), database.arrow_transaction() as transaction:
             attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], _window(run)))
         counts |= self._exams(run) | self._passed_over(run)

@@ -1,0 +1,173 @@
+"""What `plan_runs` looks at before work starts, so that a slip in the settings is named at once, and by name.
+
+Everything here that a retry cannot help is a `BadDataError`; no message holds a credential.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from airflow.sdk import BaseHook, ObjectStoragePath, Variable
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+from irt.address import has_password, without_credentials
+from irt.errors import BadDataError, TransientError
+from irt.operators.base import DATABASE, SERVICE
+from irt.run import Run
+from irt.sql import statement
+from irt.staging import in_folder
+
+STAGING = "irt_staging"
+
+log = logging.getLogger(__name__)
+
+# What TriggerDagRunOperator adds to the conf of the runs that it starts.
+_AIRFLOWS_OWN = frozenset({"openlineage"})
+_TYPES = {DATABASE: {"postgres"}, SERVICE: {"http", "https"}}
+# What brings a scheme to Airflow.
+_PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google",
+    "abfs": "apache-airflow-providers-microsoft-azure",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+}
+# As fsspec's file systems say that it will not get better: no rights, no bucket, a file where a folder should be.
+_NEVER_WRITABLE = (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError, NotImplementedError)
+
+
+def require_known_conf(
+    conf: Mapping[str, Any] | None, form: Iterable[str], *, planned_before: Callable[[], bool] = lambda: False
+) -> None:
+    """Refuse keys that the trigger form does not have: `{"dryrun": true}` is no dry run.
+
+    :param conf: the DAG run's.
+    :param form: the names of the form's fields.
+    :param planned_before: whether the run was planned already, by a version that took such keys (or had a field of this
+        name): cleared, it does again what it did. Asked only where there are such keys.
+    :raise BadDataError: naming each key and the field that is probably meant.
+    """
+    known = sorted(form)
+    unknown = sorted(set(conf or {}) - set(known) - _AIRFLOWS_OWN)
+    if not unknown:
+        return
+    message = "; ".join(_unknown_key(key, known) for key in unknown) + f" (the form has {', '.join(known)})"
+    if not planned_before():
+        raise BadDataError(f"conf: {message}")
+    log.warning("conf: %s; ignored, as when this run was planned before", message)
+
+
+def planned_before(dag_run_id: str) -> bool:
+    """Whether the registry has a run of this DAG run."""
+    from irt.hooks.postgres import ArrowPostgresHook
+
+    row = ArrowPostgresHook(postgres_conn_id=DATABASE).get_first(
+        statement("extract/planned_before"), {"dag_run_id": dag_run_id}
+    )
+    return bool(row and row[0])
+
+
+def require_staging() -> str:
+    """The variable `irt_staging`, under which a small object was written and removed.
+
+    :raise BadDataError: it is missing, no absolute address, of a scheme that is not installed, or not writable.
+    :raise TransientError: the bucket did not answer.
+    """
+    address = Variable.get(STAGING, default=None)
+    if not address or not address.strip():
+        raise BadDataError(f"variable {STAGING}: it is not set; it names a folder or a bucket, as file:///srv/irt")
+    _require_absolute(address)
+    try:
+        _write_and_remove(ObjectStoragePath(address))
+    except ImportError as error:
+        raise _bad_staging(address, f"a package is missing ({_package(address)}): {error}") from error
+    except (*_NEVER_WRITABLE, AirflowException) as error:
+        raise _bad_staging(address, f"it cannot be written: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise TransientError(
+            f"variable {STAGING}: {without_credentials(address)!r}: not writable now: {type(error).__name__}: {error}"
+        ) from error
+    return address
+
+
+def require_connections(runs: Sequence[Run]) -> None:
+    """The connections of these runs are there and can be read; whether they lead anywhere is seen later.
+
+    :raise BadDataError: naming each that is not, without what stands in it.
+    """
+    needed = [DATABASE] + [SERVICE] * any(run.runtime != "pod" for run in runs)
+    if faults := [f"connection {name}: {fault}" for name in needed if (fault := _fault(name))]:
+        raise BadDataError("; ".join(faults))
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    bare = {name.replace("_", ""): name for name in known}
+    near = difflib.get_close_matches(key.lower().replace("_", "").replace("-", ""), bare, n=2)
+    meant = f", perhaps {' or '.join(bare[name] for name in near)}?" if near else ""
+    return f"{key[:100]!r} is not a field of the form{meant}"
+
+
+def _require_absolute(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise BadDataError(f"variable {STAGING}: it is not an address") from None
+    if not parts.scheme:
+        raise _bad_staging(address, "it has no scheme: write a folder as file:///srv/irt, a bucket as s3://bucket/irt")
+    if has_password(address):
+        raise _bad_staging(
+            address, "it holds a user and a password; put them into an Airflow connection: s3://<connection>@bucket/irt"
+        )
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise _bad_staging(address, "it is relative, to wherever a worker was started: write file:/// and the path")
+    if parts.scheme != "file" and not parts.netloc:
+        raise _bad_staging(address, f"it names no bucket: write {parts.scheme}://bucket/irt")
+    from airflow.sdk.io import has_fs
+
+    if not has_fs(parts.scheme):
+        raise _bad_staging(address, f"{parts.scheme}:// needs a package that is not installed: {_package(address)}")
+
+
+def _package(address: str) -> str:
+    scheme = urlsplit(address).scheme
+    return _PACKAGES.get(scheme, f"the Airflow provider with the file system of {scheme}://")
+
+
+def _write_and_remove(staging: ObjectStoragePath) -> None:
+    path = in_folder(staging, f"writable-{uuid4().hex}")
+    try:
+        with path.open("wb") as file:
+            file.write(b"irt")
+    finally:
+        if path.exists():
+            path.unlink()
+
+
+def _bad_staging(address: str, fault: str) -> BadDataError:
+    return BadDataError(f"variable {STAGING}: {without_credentials(address)!r}: {fault}")
+
+
+def _fault(name: str) -> str | None:
+    """What is wrong with a connection. Nothing of it is quoted: what does not parse may be a password anywhere."""
+    try:
+        connection = BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        return (
+            "it is not defined, or what defines it cannot be read (for AIRFLOW_CONN_"
+            f"{name.upper()}: neither the JSON nor the URI of a connection)"
+        )
+    types = _TYPES[name]
+    if (connection.conn_type or "") not in types and (connection.conn_type is not None or not connection.host):
+        return f"it is not of the type {min(types)}, or is neither the JSON nor the URI of a connection"
+    if name == SERVICE and not connection.host:
+        return "it names no host"
+    try:
+        readable = isinstance(json.loads(connection.extra or "{}"), dict)
+    except ValueError:
+        readable = False
+    return None if readable else "its extra is not a JSON object"
