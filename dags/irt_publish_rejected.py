@@ -54,7 +54,7 @@ with DAG(
         subject="Which rejected run shall be published?",
         query="status/rejected",
         none_there="no run is rejected that was not published",
-        run_key="{{ params.run_key }}",
+        run_key="{{ params.run_key or '' }}",
         # Another try would ask again.
         retries=0,
         **text,

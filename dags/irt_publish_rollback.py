@@ -63,7 +63,7 @@ with DAG(
         query="rollback/choices",
         none_there="the bank has no publication but the one that consumers read",
         bank="{{ params.bank }}",
-        run_key="{{ params.run_key }}",
+        run_key="{{ params.run_key or '' }}",
         # Another try would ask again.
         retries=0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,12 +35,12 @@ def test_daily_check(bag):
     assert dag.timezone.utcoffset(datetime(2026, 7, 1)) == timedelta(0)
     assert dag.catchup is False
     assert dag.get_task("last_calibration").banks == ["lsat7", "math"]
-    assert dag.get_task("last_calibration").max_hours == 24
+    assert dag.get_task("last_calibration").schedule == bag.dags["irt_calibration_nightly"].schedule == "0 3 * * *"
 
 
 def test_rollback(bag):
     dag = bag.dags["irt_publish_rollback"]
-    assert upstream(dag) == {"roll_back": set()}
+    assert upstream(dag) == {"choose": set(), "roll_back": {"choose"}}
     assert dag.schedule is None
     assert dag.params.get_param("bank").schema["enum"] == ["lsat7", "math"]
 
@@ -47,11 +48,10 @@ def test_rollback(bag):
 @pytest.mark.parametrize(
     ("dag_id", "form"),
     [
-        ("irt_publish_rollback", {"bank": "math", "reason": "the keys were wrong"}),
+        ("irt_publish_rollback", {"bank": "math"}),
         ("irt_publish_rollback", {"bank": "math", "run_key": "r/math", "reason": "short"}),
         ("irt_publish_rollback", {"bank": "nobody", "run_key": "r/math", "reason": "the keys were wrong"}),
-        ("irt_publish_rejected", {}),
-        ("irt_publish_rejected", {"run_key": ""}),
+        ("irt_publish_rejected", {"run_key": 7}),
     ],
 )
 def test_forms_that_are_refused(bag, dag_id, form):
@@ -62,23 +62,33 @@ def test_forms_that_are_refused(bag, dag_id, form):
 def test_forms_that_are_taken(bag):
     form = {"bank": "math", "run_key": "r/math", "reason": "the keys were wrong"}
     assert fill_in(bag.dags["irt_publish_rollback"], form) == form | {"items_only": False}
+    # Whoever names no run is asked.
+    assert fill_in(bag.dags["irt_publish_rejected"], {}) == {"run_key": None}
     assert fill_in(bag.dags["irt_publish_rejected"], {"run_key": "r/math"}) == {"run_key": "r/math"}
 
 
 @pytest.mark.parametrize("text", ["123", "1e5", "[1, 2]", "'quoted'", "None", "{{ 7 * 7 }}"])
 @pytest.mark.parametrize(
-    ("dag_id", "task_id"), [("irt_publish_rollback", "roll_back"), ("irt_publish_rejected", "review")]
+    ("dag_id", "task_id"),
+    [
+        ("irt_publish_rollback", "choose"),
+        ("irt_publish_rollback", "roll_back"),
+        ("irt_publish_rejected", "choose"),
+        ("irt_publish_rejected", "review"),
+    ],
 )
 def test_what_is_written_into_a_form_stays_as_it_is(bag, dag_id, task_id, text):
     task = copy.copy(bag.dags[dag_id].get_task(task_id))
-    task.render_template_fields({"params": {"bank": "math", "run_key": text, "reason": text, "items_only": False}})
+    chosen = SimpleNamespace(xcom_pull=lambda task_id: {"chosen_options": [text]})
+    form = {"bank": "math", "run_key": text, "reason": text, "items_only": False}
+    task.render_template_fields({"params": form, "ti": chosen})
     assert task.run_key == text
     assert getattr(task, "reason", text) == text
 
 
 def test_publish_rejected(bag):
     dag = bag.dags["irt_publish_rejected"]
-    assert upstream(dag) == {"review": set(), "approve": {"review"}, "publish": {"approve"}}
+    assert upstream(dag) == {"choose": set(), "review": {"choose"}, "approve": {"review"}, "publish": {"approve"}}
     assert dag.schedule is None
     approve = dag.get_task("approve")
     assert type(approve).__name__ == "ApprovalOperator"
@@ -91,4 +101,21 @@ def test_publish_rejected(bag):
 def test_every_failure_is_told_of(bag, dag_id):
     for task in bag.dags[dag_id].tasks:
         assert [type(callback).__name__ for callback in task.on_failure_callback] == ["RunNotifier"], task.task_id
-        assert task.retries == 3
+        # What asks a person would ask again.
+        assert task.retries == (0 if task.task_id == "choose" else 3)
+
+
+def test_consumers_are_told_of_every_publication(bag):
+    """The same assets, whoever publishes."""
+    outlets = {
+        (dag_id, task.task_id): sorted(asset.name for asset in task.outlets)
+        for dag_id, dag in bag.dags.items()
+        for task in dag.tasks
+        if task.outlets
+    }
+    tables = ["mirt_ability", "mirt_fit_meta", "mirt_item_params"]
+    assert outlets == {
+        ("irt_calibration_nightly", "bank.publish"): tables,
+        ("irt_publish_rejected", "publish"): tables,
+        ("irt_publish_rollback", "roll_back"): tables,
+    }

@@ -19,8 +19,8 @@ def at(**later):
     return {"dag_run": SimpleNamespace(run_after=END + timedelta(**later))}
 
 
-def check_age(banks=("math",), **later):
-    return CheckAgeOperator(task_id="age", banks=banks).execute(at(**later))
+def check_age(banks=("math",), schedule="0 3 * * *", **later):
+    return CheckAgeOperator(task_id="age", banks=banks, schedule=schedule).execute(at(**later))
 
 
 def remove_old(keep_days, **later):
@@ -39,6 +39,27 @@ def test_one_of_the_night_before_is_not(database, tmp_path):
     ready(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)))
     with pytest.raises(StaleError, match=r"bank math is 45.0 hours old \(run run-1/math, 2026-05-01T03:00:00"):
         check_age(hours=45)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours", "fresh"),
+    [
+        # 2026-05-01 is a Friday; a weekly DAG is content for a week, and three hours for the night itself.
+        ("0 3 * * 5", 6 * 24 + 21, True),
+        ("0 3 * * 5", 7 * 24 + 2.9, True),
+        ("0 3 * * 5", 7 * 24 + 3.1, False),
+        ("0 3 * * *", 24 + 2.9, True),
+        ("0 3 * * *", 24 + 3.1, False),
+        ("0 */6 * * *", 9.1, False),
+    ],
+)
+def test_the_age_follows_the_schedule(database, tmp_path, schedule, hours, fresh):
+    whole_chain(database, a_run(tmp_path))
+    if fresh:
+        check_age(schedule=schedule, hours=hours)
+    else:
+        with pytest.raises(StaleError, match=r"\(one is expected of 2026-05-\d\d 0[36]:00 UTC, schedule"):
+            check_age(schedule=schedule, hours=hours)
 
 
 def test_a_bank_that_was_never_calibrated(database):

@@ -27,15 +27,13 @@ class ChooseRunOperator(DatabaseOperator, HITLOperator):
     template_fields: Sequence[str] = ("subject", "bank", "run_key", *DatabaseOperator.template_fields)
     ui_color = "#fdf1e3"
 
-    def __init__(self, *, query: str, none_there: str, run_key: Any = None, bank: str = "", **kwargs: Any) -> None:
+    def __init__(self, *, query: str, none_there: str, run_key: str = "", bank: str = "", **kwargs: Any) -> None:
         # What there is to choose from is not known before the task runs.
         super().__init__(options=["(listed when the task runs)"], response_timeout=timedelta(days=1), **kwargs)
         self.query, self.none_there, self.run_key, self.bank = query, none_there, run_key, bank
 
     def execute(self, context: Any) -> Any:
-        named = str(self.run_key or "").strip()
-        # As text, where it was rendered.
-        if named and named != "None":
+        if named := self.run_key.strip():
             return {"chosen_options": [named]}
         rows = self.database.get_records(statement(self.query), {"bank": self.bank})
         if not rows:
