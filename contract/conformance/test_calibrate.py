@@ -122,7 +122,7 @@ def test_linking_constants_are_flat_and_every_anchor_has_its_row(client, contrac
 
 def test_too_few_anchors_is_a_failure_of_the_calibration(client, contract, lsat7):
     anchors = [{"item_id": "elsewhere", "params": {"a": 1, "b": 0}}]
-    request = {"observations": lsat7, "anchors": anchors}
+    request = {"observations": lsat7, "anchors": anchors, "linking": {}}
     contract.problem(client.post("/irt/calibrate", json=request), 422, "calibration-failed")
     job = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
     assert job.status_code == 202

@@ -94,6 +94,7 @@ class Calibration:
             "n_items": self.responses.n_items,
             "n_users": self.responses.n_users,
             "n_observations": len(self.responses),
+            "n_repeats_dropped": self.responses.n_repeats_dropped,
             "n_anchors": sum(anchor.fixed for anchor in settings.anchors),
             "linking_constants": self._linking_constants(),
             "linking_anchors": self._linking_anchors(),
@@ -129,12 +130,13 @@ class Calibration:
         }
 
     def _linking_anchors(self) -> list[dict[str, Any]]:
-        """One row for each anchor of the request, sorted by item, linked or not."""
+        """One row for each anchor of the request, sorted by item, linked or not, also for those without parameters."""
         screened = _screened_anchors(self.anchoring) if self.anchoring else []
         known, calibrated = {row["item_id"] for row in screened}, set(self.responses.item_ids)
         others = [a.item_id for a in self.settings.anchors if a.fixed and a.item_id not in known]
         reasons = ("not linked" if item_id in calibrated else "not among the calibrated items" for item_id in others)
-        return sorted([*screened, *map(_unused_anchor, others, reasons)], key=lambda row: row["item_id"])
+        bare = [_unused_anchor(item_id, "no parameters") for item_id in self.settings.bare_anchors]
+        return sorted([*screened, *map(_unused_anchor, others, reasons), *bare], key=lambda row: row["item_id"])
 
     def _metrics(self) -> dict[str, Any]:
         deviance, n = -2.0 * self.loglik, self.n_parameters

@@ -40,6 +40,7 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
     n_items = n_items(bank$responses),
     n_users = n_users(bank$responses),
     n_observations = n_answers(bank$responses),
+    n_repeats_dropped = bank$responses$n_repeats_dropped,
     n_anchors = sum(settings$anchors$fixed),
     linking_constants = linking_constants(anchoring),
     linking_anchors = linking_anchors(settings, anchoring, bank$responses$item_ids),
@@ -63,13 +64,15 @@ linking_constants <- function(anchoring) {
   )
 }
 
-#' @return `linking_anchors`: data frame with one row for each anchor of the request, sorted by item, linked or not.
+#' @return `linking_anchors`: data frame with one row for each anchor of the request, sorted by item, linked or
+#'   not, also for those without parameters.
 #' @noRd
 linking_anchors <- function(settings, anchoring, item_ids) {
   screened <- screened_anchors(anchoring)
   others <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened$item_id)
   reasons <- ifelse(others %in% item_ids, "not linked", "not among the calibrated items")
-  rows <- rbind(screened, unused_anchors(others, reasons))
+  bare <- unused_anchors(settings$bare_anchors, rep("no parameters", length(settings$bare_anchors)))
+  rows <- rbind(screened, unused_anchors(others, reasons), bare)
   rows <- rows[order(rows$item_id, method = "radix"), ]
   rownames(rows) <- NULL
   rows
