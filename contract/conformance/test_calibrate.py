@@ -96,9 +96,33 @@ def test_linking(client, contract, lsat7, method):
         assert constants["method"] == method
 
 
+@pytest.mark.parametrize("method", ["stocking_lord", "fixed", "none"])
+def test_linking_constants_are_flat_and_every_anchor_has_its_row(client, contract, lsat7, method):
+    """A reader makes a table of two columns of the constants; the anchors stand beside them."""
+    anchors = [
+        {"item_id": f"q{index}", "params": {"a": slope, "b": -intercept / slope}}
+        for index, (slope, intercept) in enumerate(zip(SLOPES[:4], INTERCEPTS[:4], strict=True), start=1)
+    ]
+    anchors.append({"item_id": "elsewhere", "params": {"a": 1.0, "b": 0.0}})
+    request = {"observations": lsat7, "anchors": anchors, "linking": {"method": method, "min_anchors": 3}}
+    response = client.post("/irt/calibrate", json=request)
+    assert response.status_code == 200, response.text
+    contract.check("Calibration", response.json())
+    spec = response.json()["fit_meta"]["model_spec"]
+    constants, rows = spec["linking_constants"], spec["linking_anchors"]
+    assert [row["item_id"] for row in rows] == ["elsewhere", "q1", "q2", "q3", "q4"]
+    assert rows[0]["reason"] == "not among the calibrated items" and not rows[0]["used"]
+    if method == "none":
+        assert constants is None
+        assert [row["reason"] for row in rows[1:]] == ["not linked"] * 4
+    else:
+        assert all(isinstance(value, (str, int, float)) for value in constants.values())
+        assert constants["n_anchors_used"] == sum(row["used"] for row in rows) >= 3
+
+
 def test_too_few_anchors_is_a_failure_of_the_calibration(client, contract, lsat7):
     anchors = [{"item_id": "elsewhere", "params": {"a": 1, "b": 0}}]
-    request = {"observations": lsat7, "anchors": anchors}
+    request = {"observations": lsat7, "anchors": anchors, "linking": {}}
     contract.problem(client.post("/irt/calibrate", json=request), 422, "calibration-failed")
     job = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
     assert job.status_code == 202

@@ -127,7 +127,8 @@ def test_wrong_score_requests(client, contract, request_, field, preference):
 
 @pytest.mark.parametrize("preference", ["", "respond-async"])
 def test_duplicate_answers_are_refused_with_their_count(client, contract, preference):
-    response = client.post("/irt/calibrate", json={"observations": [*ROWS, *ROWS[:2]]}, headers={"Prefer": preference})
+    body = {"observations": [*ROWS, *ROWS[:2]], "options": {}}
+    response = client.post("/irt/calibrate", json=body, headers={"Prefer": preference})
     problem = contract.problem(response, 422, "invalid-request")
     assert "2" in problem["detail"]
 

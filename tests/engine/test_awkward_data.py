@@ -199,9 +199,10 @@ def test_too_few_anchors_after_drift_are_an_error_with_the_numbers():
         for row, by in zip(own, shift, strict=False)
     ]
     with pytest.raises(CalibrationError, match="4 of 6 anchors are left after 2 drifted .* at least 5"):
-        result_of(columns, anchors=anchors)
-    constants = result_of(columns, anchors=anchors, linking={"min_anchors": 4})["fit_meta"]["model_spec"]
-    assert constants["linking_constants"]["n_anchors_used"] == 4
+        result_of(columns, anchors=anchors, linking={})
+    for linking in ({"min_anchors": 4}, None):
+        spec = result_of(columns, anchors=anchors, linking=linking)["fit_meta"]["model_spec"]
+        assert spec["linking_constants"]["n_anchors_used"] == 4
 
 
 def test_score_without_parameters_or_answers():

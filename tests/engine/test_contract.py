@@ -97,7 +97,7 @@ def test_anchors_without_answers_are_listed(schemas, method):
     result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
     check(schemas, "Calibration", result)
     spec = result["fit_meta"]["model_spec"]
-    listed = spec["linking_constants"]["anchors"]
+    listed = spec["linking_anchors"]
     ids = [anchor["item_id"] for anchor in listed]
     assert ids == sorted(ids) and len(ids) == 8
     assert (spec["n_anchors"], spec["linking_constants"]["n_anchors_used"]) == (8, 6)

@@ -181,8 +181,11 @@ def test_defaults_are_the_contracts():
     assert (anchored.linking.method, anchored.linking.drift_z, anchored.linking.min_anchors) == (
         "stocking_lord",
         2.7,
-        5,
+        2,
     )
+    assert not anchored.linking.required
+    stated = Settings.from_contract({"anchors": FULL["anchors"], "linking": {}})
+    assert (stated.linking.method, stated.linking.min_anchors, stated.linking.required) == ("stocking_lord", 5, True)
     seeded = Settings.from_contract({"anchors": FULL["anchors"][1:]})
     assert seeded.linking.method == "none"
     assert Settings.from_contract({"linking": None, "options": None, "anchors": None, "item_models": None}) == settings
@@ -219,6 +222,11 @@ def test_defaults_are_the_contracts():
         ({"anchors": [{"item_id": "1"}]}, "anchors[0].params"),
         ({"anchors": [{"item_id": "1", "params": {"a": "x", "b": 0}}]}, "anchors[0].params.a"),
         ({"anchors": [{"item_id": "1", "params": {"a": 1}}]}, "anchors[0].params.b"),
+        ({"anchors": [{"item_id": "1", "params": {"b": HUGE}}]}, "anchors[0].params.b"),
+        ({"anchors": [{"item_id": "1", "params": {"c": 0.2}}]}, "anchors[0].params.a"),
+        ({"anchors": [{"item_id": "1", "params": {"model": "4PL"}}]}, "anchors[0].params.model"),
+        ({"anchors": [{"item_id": "1", "params": {}}] * 2}, "anchors[1].item_id"),
+        ({"options": {"repeats": "mean"}}, "options.repeats"),
         ({"anchors": [{"item_id": "1", "params": {"a": 0, "b": 0}}]}, "anchors[0].params.a"),
         ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": 0, "c": 1}}]}, "anchors[0].params.c"),
         ({"anchors": [{"item_id": "1", "params": {"a": 1, "b": 0, "d": 0}}]}, "anchors[0].params.d"),
@@ -248,8 +256,36 @@ def test_a_wrong_setting_is_named(request_, field):
     assert caught.value.field in str(caught.value)
 
 
+def test_anchors_without_parameters_are_kept_apart():
+    anchors = [
+        *FULL["anchors"],
+        {"item_id": "q3", "params": {}},
+        {"item_id": "q4", "params": {"b": 1, "model": "rasch"}},
+    ]
+    settings = Settings.from_contract({"anchors": anchors})
+    assert [anchor.item_id for anchor in settings.anchors] == ["q1", "2"]
+    assert settings.bare_anchors == ("q3", "q4")
+    bare = Settings.from_contract({"anchors": anchors[2:]})
+    assert (bare.linking.method, Settings.from_contract({"anchors": anchors[2:], "linking": {}}).linking.method) == (
+        "none",
+        "stocking_lord",
+    )
+
+
+def test_models_in_any_case_of_letters():
+    settings = Settings.from_contract({"model": "rAsCh", "item_models": {"q": "3pl"}})
+    assert (settings.model, settings.item_models) == ("Rasch", {"q": "3PL"})
+    with pytest.raises(InputError):
+        # In capitals this is RASCH, and yet another word.
+        Settings.from_contract({"model": "ra\u017fch"})
+
+
 def test_all_wrong_settings_are_named_at_once():
-    request = {"model": "4PL", "options": {"speed": 11, "tolerance": -1}, "anchors": [{"item_id": "", "params": {}}]}
+    request = {
+        "model": "4PL",
+        "options": {"speed": 11, "tolerance": -1},
+        "anchors": [{"item_id": "", "params": {"c": 0}}],
+    }
     with pytest.raises(InputError) as caught:
         Settings.from_contract(request)
     found = [error["field"] for error in caught.value.errors]

@@ -51,7 +51,7 @@ def test_new_items_on_the_reference_scale(reference):
 def test_drifted_anchors_are_reported_with_their_z(reference):
     request = {"anchors": reference.anchors("g_fipc_drift"), "linking": {"method": "stocking_lord"}}
     result = reference.calibration("g_fipc_drift", json.dumps(request)).to_contract()
-    rows = {row["item_id"]: row for row in result["fit_meta"]["model_spec"]["linking_constants"]["anchors"]}
+    rows = {row["item_id"]: row for row in result["fit_meta"]["model_spec"]["linking_anchors"]}
     truly = reference.expected("g_fipc_drift")["drifted_items"]
     assert sorted(item for item, row in rows.items() if not row["used"]) == sorted(truly)
     for item in truly:

@@ -180,11 +180,12 @@ def assert_has_fixed_anchors(result: dict[str, Any], case: str, fit: str) -> Non
 def assert_is_linked(result: dict[str, Any], case: str, anchors_of: str, method: str) -> None:
     """Drift screening at its default keeps all good anchors and finds those that drifted."""
     wanted = expected(case)["results"][anchors_of]
-    constants = result["fit_meta"]["model_spec"]["linking_constants"]
-    assert [row["item_id"] for row in constants["anchors"] if row["used"]] == wanted["anchors"]
+    spec = result["fit_meta"]["model_spec"]
+    constants, anchors = spec["linking_constants"], spec["linking_anchors"]
+    assert [row["item_id"] for row in anchors if row["used"]] == wanted["anchors"]
     assert constants["slope"] == pytest.approx(wanted[method]["A"], abs=3e-3)
     assert constants["intercept"] == pytest.approx(wanted[method]["B"], abs=3e-3)
     roles = {row["item_id"]: row["anchor"] for row in result["item_params"]}
-    drifted = {row["item_id"] for row in constants["anchors"] if not row["used"]}
+    drifted = {row["item_id"] for row in anchors if not row["used"]}
     assert {item for item, role in roles.items() if role == "drifted"} == drifted
     assert {item for item, role in roles.items() if role == "used"} == set(wanted["anchors"])

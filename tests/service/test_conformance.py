@@ -21,4 +21,4 @@ def test_engine_keeps_the_contract(service):
     closing = done.stdout.strip().splitlines()[-1]
     print(f"conformance of the engine's service: {closing}")
     assert re.fullmatch(r"\d+ passed in .*", closing), done.stdout
-    assert int(closing.split()[0]) > 250
+    assert int(closing.split()[0]) > 430

@@ -9,7 +9,7 @@ import numpy as np
 
 from irt_engine.covariance import Covariance
 from irt_engine.drift import Screening, screen
-from irt_engine.errors import CalibrationError
+from irt_engine.errors import TooFewAnchors
 from irt_engine.fitting import FittedBank
 from irt_engine.linking import AnchorParameters, Line, link
 from irt_engine.scale import abc, estimates
@@ -54,14 +54,14 @@ class Anchoring:
 def require_anchors(settings: Settings, item_ids: Sequence[str]) -> list[Anchor]:
     """The fixed anchors among the items, sorted by item.
 
-    :raise CalibrationError: fewer than the settings ask for.
+    :raise TooFewAnchors: fewer than the settings ask for.
     """
     present = set(item_ids)
     given = [anchor for anchor in settings.anchors if anchor.fixed]
     anchors = sorted((anchor for anchor in given if anchor.item_id in present), key=lambda anchor: anchor.item_id)
     minimum = settings.linking.min_anchors
     if len(anchors) < minimum:
-        raise CalibrationError(
+        raise TooFewAnchors(
             f"linking by {settings.linking.method} needs at least {minimum} anchors; of the {len(given)} given, "
             f"{len(anchors)} are among the {len(item_ids)} items that can be calibrated"
         )
@@ -103,12 +103,12 @@ def _screened(
     settings: Settings, bank: FittedBank, covariance: Covariance, rows: np.ndarray,
     parameters: AnchorParameters, one_slope: bool,
 ) -> Screening:  # fmt: skip
-    """:raise CalibrationError: too few anchors are left."""
+    """:raise TooFewAnchors: too few anchors are left."""
     errors = estimates(bank.model, bank.fit.evaluation.x, covariance).errors[rows]
     screening = screen(parameters, errors[:, 0], errors[:, 1], settings.linking.drift_z, one_slope=one_slope)
     left, minimum = int(screening.kept.sum()), settings.linking.min_anchors
     if left < minimum:
-        raise CalibrationError(
+        raise TooFewAnchors(
             f"{left} of {screening.kept.size} anchors are left after {screening.kept.size - left} drifted "
             f"(robust z beyond {settings.linking.drift_z:g}); linking needs at least {minimum}"
         )

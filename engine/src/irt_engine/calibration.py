@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from irt_engine.anchoring import Anchoring, fixed_anchors, linked_anchors, require_anchors
 from irt_engine.covariance import Covariance
+from irt_engine.errors import TooFewAnchors
 from irt_engine.estimation import Progress
 from irt_engine.exclusion import Exclusion, everyone
 from irt_engine.fitting import FittedBank, fit_bank
@@ -80,7 +81,7 @@ def _estimate(
 ) -> tuple[FittedBank, Covariance, Anchoring | None]:
     """Estimate the bank and link it; with the method `fixed` estimate freely first, to see which anchors drifted."""
     method, tolerance = settings.linking.method, settings.tolerance
-    if method != "none":
+    if method != "none" and settings.linking.required:
         require_anchors(settings, responses.item_ids)
     held: dict[str, Anchor] = {}
     anchoring = None
@@ -92,8 +93,19 @@ def _estimate(
     bank, matrix = _fit(responses, settings, exclusion, held, settings.tolerance, progress, timings)
     if method not in ("none", "fixed"):
         with _timed(timings, "linking"):
-            anchoring = linked_anchors(settings, bank, matrix)
+            anchoring = _linked(settings, bank, matrix)
     return bank, matrix, anchoring
+
+
+def _linked(settings: Settings, bank: FittedBank, matrix: Covariance) -> Anchoring | None:
+    """None where anchors are too few, and the settings do not require a linking."""
+    try:
+        return linked_anchors(settings, bank, matrix)
+    except TooFewAnchors as error:
+        if settings.linking.required:
+            raise
+        log.warning("not linked: %s", error)
+        return None
 
 
 def _fit(

@@ -28,3 +28,7 @@ class InputError(ValueError):
 
 class CalibrationError(RuntimeError):
     """Data that are well formed but cannot be calibrated; the message has the numbers."""
+
+
+class TooFewAnchors(CalibrationError):
+    """Fewer anchors are among the items, or left after drift, than the linking needs."""

@@ -77,8 +77,10 @@ class Fields:
                 return
             yield Fields.of(f"{self.path(name)}[{index}]", entry, names, self.errors)
 
-    def choice(self, name: str, choices: tuple[str, ...], default: str | None) -> str:
+    def choice(self, name: str, choices: tuple[str, ...], default: str | None, any_case: bool = False) -> str:
         value = self.values.get(name, default)
+        if any_case and isinstance(value, str):
+            value = next((choice for choice in choices if choice.lower() == value.lower()), value)
         if value not in choices:
             self.refuse(name, value, f"must be one of {', '.join(choices)}")
         return value if value in choices else choices[0]

@@ -26,6 +26,7 @@ MAX_SLOPE, MAX_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
 # Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
 # leave the items out would take answers from the others, of which then more diverge, down to a handful.
 _MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
+_REMEDY = "Items need right and wrong answers; where they diverge, use 1PL or Rasch, or a prior on a"
 # Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
 MAX_LOGIT_GUESSING = 9.0
 
@@ -104,11 +105,11 @@ def _require_identified(model: Model, exclusion: Exclusion) -> None:
     """:raise CalibrationError: there are more parameters than frequencies of response patterns could determine."""
     n_items, n_parameters = model.n_items, model.n_parameters
     if n_items == 0:
-        raise CalibrationError(f"no item is left to calibrate; {exclusion.summary()}")
+        raise CalibrationError(f"no item is left to calibrate; {exclusion.summary()}. {_REMEDY}")
     if n_items < 30 and n_parameters > 2**n_items - 1:
         raise CalibrationError(
             f"the {2**n_items} response patterns of {n_items} items are too few to determine {n_parameters} parameters"
-            f"; {exclusion.summary()}"
+            f"; {exclusion.summary()}. {_REMEDY}"
         )
 
 

@@ -15,6 +15,7 @@ from irt_engine.errors import InputError
 from irt_engine.ids import encode, numbers, take
 from irt_engine.kernels import rows
 from irt_engine.locations import open_for_reading
+from irt_engine.repeats import REFUSE, TIME, kept_rows
 from irt_engine.threads import run
 
 COLUMNS = ("user_id", "item_id", "is_correct")
@@ -28,21 +29,27 @@ class Responses:
     :ivar item_ids: J ids, sorted likewise.
     :ivar offsets: (N + 1,) int64; the answers of person p are `codes[offsets[p]:offsets[p + 1]]`.
     :ivar codes: (n,) int32, `2 * item + is_correct`.
+    :ivar n_repeats_dropped: how many answers were left out as repeated.
     """
 
     user_ids: pa.Array
     item_ids: list[str]
     offsets: np.ndarray
     codes: np.ndarray
+    n_repeats_dropped: int = 0
 
     @classmethod
-    def from_columns(cls, user_id: Any, item_id: Any, is_correct: Any) -> Responses:
+    def from_columns(
+        cls, user_id: Any, item_id: Any, is_correct: Any, *, responded_at: Any = None, repeats: str = REFUSE
+    ) -> Responses:
         """Build from three columns of equal length: lists, NumPy, pandas or Arrow arrays, chunked or not.
 
         Ids are strings, or integers, which become their decimal string. `is_correct` is true, false, 1 or 0.
 
+        :param responded_at: a column of times, which tell the first of repeated answers from the last.
+        :param repeats: what becomes of several answers of a user to an item, one of `REPEATS`.
         :raise InputError: a column is of another type or length, holds a null or another value than these (field and
-            row are named), or someone has more than one answer to an item (their number is given).
+            row are named), or repeated answers are refused (their number is given).
         """
         users = encode("user_id", user_id)
         items = encode("item_id", item_id)
@@ -51,27 +58,35 @@ class Responses:
             sizes = {"user_id": users.codes.size, "item_id": items.codes.size, "is_correct": right.size}
             told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             raise InputError("observations", sizes, f"the columns differ in length: {told}")
-        offsets = rows.row_offsets(users.codes, len(users.ids))
-        codes = rows.fill_rows(users.codes, items.codes, right, offsets)
+        user, item = users.codes, items.codes
+        kept = None if repeats == REFUSE else kept_rows(user, item, responded_at, repeats)
+        if kept is not None:
+            user, item, right = user[kept], item[kept], right[kept]
+        offsets = rows.row_offsets(user, len(users.ids))
+        codes = rows.fill_rows(user, item, right, offsets)
         surplus = np.empty(len(users.ids), np.int32)
         run(rows.sort_rows, offsets, codes, surplus, work=20.0 * codes.size)
-        responses = cls(users.ids, items.ids.to_pylist(), offsets, codes)
+        dropped = users.codes.size - user.size
+        responses = cls(users.ids, items.ids.to_pylist(), offsets, codes, dropped)
         _refuse_duplicates(responses, surplus)
         return responses
 
     @classmethod
-    def from_table(cls, table: Any) -> Responses:
+    def from_table(cls, table: Any, *, repeats: str = REFUSE) -> Responses:
         """Build from an Arrow table or a pandas frame with the columns user_id, item_id and is_correct.
+
+        A column responded_at is used where repeated answers are not refused.
 
         :raise InputError: a column is missing or there twice, or as `from_columns`.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         _require_columns(names)
-        return cls.from_columns(*(table[name] for name in COLUMNS))
+        times = table[TIME] if repeats != REFUSE and TIME in names else None
+        return cls.from_columns(*(table[name] for name in COLUMNS), responded_at=times, repeats=repeats)
 
     @classmethod
-    def from_parquet(cls, path: str | Path) -> Responses:
-        """Build from a Parquet file with the columns user_id, item_id and is_correct; others are not read.
+    def from_parquet(cls, path: str | Path, *, repeats: str = REFUSE) -> Responses:
+        """Build from a Parquet file with the columns of `from_table`; others are not read.
 
         :param path: of this machine, or the address of an object in a bucket (see `locations`).
         :raise InputError: the file is not Parquet, or as `from_table`.
@@ -84,13 +99,13 @@ class Responses:
             text = [name for name in COLUMNS[:2] if _is_text(schema.field(name).type)]
             # `read_table` would do the same, but import pandas first.
             with pq.ParquetFile(source, read_dictionary=text) as file:
-                table = file.read(columns=list(COLUMNS))
+                table = file.read(columns=columns_read(schema.names, repeats))
         except (pa.ArrowException, OSError) as error:
             # Arrow's lack of memory is both, and no fault that another file would not have.
             if isinstance(error, (FileNotFoundError, MemoryError)):
                 raise
             raise InputError("observations", str(path), f"is not a Parquet file that can be read: {error}") from None
-        return cls.from_table(table)
+        return cls.from_table(table, repeats=repeats)
 
     def __len__(self) -> int:
         """The number of answers."""
@@ -116,7 +131,12 @@ class Responses:
         new_item = np.where(items, np.cumsum(items) - 1, -1)
         offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
         kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
-        return Responses(take(self.user_ids, chosen), kept, offsets, codes)
+        return Responses(take(self.user_ids, chosen), kept, offsets, codes, self.n_repeats_dropped)
+
+
+def columns_read(names: list[str], repeats: str) -> list[str]:
+    """The columns that are read of a file with the columns `names`."""
+    return [*COLUMNS, TIME] if repeats != REFUSE and TIME in names else list(COLUMNS)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -176,6 +196,7 @@ def _refuse_duplicates(responses: Responses, surplus: np.ndarray) -> None:
     item = responses.item_ids[row[1:][row[1:] == row[:-1]][0]]
     user = responses.user_ids[person].as_py()
     message = (
-        f"{total} duplicate answers: a user has at most one to an item; the first is of user {user!r} to item {item!r}"
+        f"{total} duplicate answers: a user has at most one to an item; the first is of user {user!r} to item "
+        f"{item!r}. Set options.repeats to first or last to keep one of each"
     )
     raise InputError("observations", total, message)

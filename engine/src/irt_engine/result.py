@@ -94,8 +94,10 @@ class Calibration:
             "n_items": self.responses.n_items,
             "n_users": self.responses.n_users,
             "n_observations": len(self.responses),
+            "n_repeats_dropped": self.responses.n_repeats_dropped,
             "n_anchors": sum(anchor.fixed for anchor in settings.anchors),
             "linking_constants": self._linking_constants(),
+            "linking_anchors": self._linking_anchors(),
             "quadrature": {
                 "points": settings.quadrature_points,
                 "theta_min": settings.theta_min,
@@ -125,17 +127,16 @@ class Calibration:
             "intercept": line.intercept if line else 0.0,
             "method": anchoring.method,
             "n_anchors_used": anchoring.n_used,
-            "anchors": sorted(
-                [*_screened_anchors(anchoring), *self._absent_anchors(anchoring)], key=lambda row: row["item_id"]
-            ),
         }
 
-    def _absent_anchors(self, anchoring: Anchoring) -> list[dict[str, Any]]:
-        """Anchors without answers, or whose item was excluded: whoever gave them finds every one of them again."""
-        present = {anchor.item_id for anchor in anchoring.anchors}
-        absent = [anchor.item_id for anchor in self.settings.anchors if anchor.fixed and anchor.item_id not in present]
-        rest = {"used": False, "robust_z_a": None, "robust_z_b": None, "reason": "not among the calibrated items"}
-        return [{"item_id": item_id, **rest} for item_id in absent]
+    def _linking_anchors(self) -> list[dict[str, Any]]:
+        """One row for each anchor of the request, sorted by item, linked or not, also for those without parameters."""
+        screened = _screened_anchors(self.anchoring) if self.anchoring else []
+        known, calibrated = {row["item_id"] for row in screened}, set(self.responses.item_ids)
+        others = [a.item_id for a in self.settings.anchors if a.fixed and a.item_id not in known]
+        reasons = ("not linked" if item_id in calibrated else "not among the calibrated items" for item_id in others)
+        bare = [_unused_anchor(item_id, "no parameters") for item_id in self.settings.bare_anchors]
+        return sorted([*screened, *map(_unused_anchor, others, reasons), *bare], key=lambda row: row["item_id"])
 
     def _metrics(self) -> dict[str, Any]:
         deviance, n = -2.0 * self.loglik, self.n_parameters
@@ -164,6 +165,10 @@ def _screened_anchors(anchoring: Anchoring) -> list[dict[str, Any]]:
         }
         for i, anchor in enumerate(anchoring.anchors)
     ]
+
+
+def _unused_anchor(item_id: str, reason: str) -> dict[str, Any]:
+    return {"item_id": item_id, "used": False, "robust_z_a": None, "robust_z_b": None, "reason": reason}
 
 
 def _or_none(value: float) -> float | None:

@@ -69,7 +69,11 @@ class Scores:
     timings: dict[str, float]
 
     def to_contract(self) -> dict[str, Any]:
-        return {"abilities": self.abilities.to_contract(self.responses), "excluded": self.excluded}
+        abilities = self.abilities.to_contract(self.responses)
+        rest = {"excluded": self.excluded, "n_repeats_dropped": self.responses.n_repeats_dropped}
+        # Who scores one user need not look for the row.
+        only = {name: abilities[0][name] for name in ("theta", "se")} if len(abilities) == 1 else {}
+        return {**only, "abilities": abilities, **rest}
 
 
 def score(
@@ -154,19 +158,25 @@ def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, f
     given: dict[str, tuple[float, float, float]] = {}
     for entry in top.objects("items", ("item_id", "model", "params")):
         item_id = entry.identity("item_id")
-        model = entry.choice("model", MODELS, "3PL" if _has_guessing(entry) else "2PL")
+        model = entry.choice("model", MODELS, "3PL" if _has_guessing(entry) else "2PL", any_case=True)
         params = entry.object("params", ("a", "b", "c"), required=True)
-        c = params.number("c", 0.0, low=0.0, below=1.0)
-        if c and model != "3PL":
-            params.refuse("c", c, f"a {model} item has no guessing")
+        given_c = params.values.get("c")
+        if given_c and model != "3PL":
+            params.refuse("c", given_c, f"a {model} item has no guessing")
         if item_id in given:
             entry.refuse("item_id", item_id, "is given more than once")
-        a = params.number("a", None, low=-MAX_SLOPE, high=MAX_SLOPE)
-        if a == 0.0:
-            params.refuse("a", a, "must not be 0: such an item tells nothing of ability")
-        given[item_id] = (a, params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY), c)
+        given[item_id] = given_parameters(params)
     top.raise_if_any()
     return given
+
+
+def given_parameters(params: Fields) -> tuple[float, float, float]:
+    """(a, b, c) of an item to score with, from its fields; c is 0 where it is missing."""
+    c = params.number("c", None, low=0.0, below=1.0, required=False)
+    a = params.number("a", None, low=-MAX_SLOPE, high=MAX_SLOPE)
+    if a == 0.0:
+        params.refuse("a", a, "must not be 0: such an item tells nothing of ability")
+    return a, params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY), c or 0.0
 
 
 def _has_guessing(entry: Fields) -> bool:

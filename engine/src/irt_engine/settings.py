@@ -8,6 +8,7 @@ from typing import Any
 
 from irt_engine.fields import Fields
 from irt_engine.priors import DEFAULT_GUESSING, Prior, Priors
+from irt_engine.repeats import REFUSE, REPEATS
 
 MODELS = ("Rasch", "1PL", "2PL", "3PL")
 LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
@@ -38,12 +39,18 @@ class Linking:
 
     :ivar method: one of `LINKING_METHODS`.
     :ivar drift_z: an anchor whose robust z is beyond has drifted.
-    :ivar min_anchors: with fewer anchors left the calibration fails.
+    :ivar min_anchors: with fewer anchors left the calibration fails, or is not linked.
+    :ivar required: whether it fails.
     """
 
     method: str = "none"
     drift_z: float = 2.7
     min_anchors: int = 5
+    required: bool = True
+
+
+# Where a request has anchors and states no linking: two determine the line, and fewer mean that there is none.
+_UNSTATED_LINKING = Linking("stocking_lord", min_anchors=2, required=False)
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,17 @@ class Settings:
     """The settings of a calibration, as the contract has them; the defaults are the contract's.
 
     :ivar item_models: models of single items, where other than `model`.
+    :ivar bare_anchors: items of anchors that came without parameters, or with b alone, and are not used.
     :ivar tolerance: largest change of a parameter at which the estimation has converged.
     :ivar min_item_responses: items with fewer answers are excluded; likewise `min_user_responses`.
     :ivar scores: kinds of ability estimates; EAP is always among those computed.
+    :ivar repeats: what becomes of repeated answers, one of `REPEATS`.
     """
 
     model: str = "2PL"
     item_models: Mapping[str, str] = field(default_factory=dict)
     anchors: tuple[Anchor, ...] = ()
+    bare_anchors: tuple[str, ...] = ()
     linking: Linking = field(default_factory=Linking)
     run_id: str | None = None
     quadrature_points: int = 61
@@ -70,6 +80,7 @@ class Settings:
     min_user_responses: int = 1
     priors: Priors = field(default_factory=Priors)
     scores: tuple[str, ...] = ("EAP",)
+    repeats: str = REFUSE
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
@@ -81,20 +92,15 @@ class Settings:
         options = top.object(
             "options",
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
-             "min_item_responses", "min_user_responses", "priors", "scores"),
+             "min_item_responses", "min_user_responses", "priors", "scores", "repeats"),
         )  # fmt: skip
-        anchors = _anchors(top)
-        linking = top.object("linking", ("method", "drift_z", "min_anchors"))
-        default_method = "stocking_lord" if any(anchor.fixed for anchor in anchors) else "none"
+        anchors, bare = _anchors(top)
         settings = cls(
-            model=top.choice("model", MODELS, "2PL"),
+            model=top.choice("model", MODELS, "2PL", any_case=True),
             item_models=_item_models(top),
             anchors=anchors,
-            linking=Linking(
-                linking.choice("method", LINKING_METHODS, default_method),
-                linking.number("drift_z", 2.7, above=0.0),
-                linking.integer("min_anchors", 5, low=1),
-            ),
+            bare_anchors=bare,
+            linking=_linking(top, any(anchor.fixed for anchor in anchors), bool(bare)),
             run_id=options.text("run_id"),
             quadrature_points=options.integer("quadrature_points", 61, low=_MIN_POINTS, high=_MAX_POINTS),
             theta_min=options.number("theta_min", -6.0, low=-100.0, high=100.0),
@@ -105,6 +111,7 @@ class Settings:
             min_user_responses=options.integer("min_user_responses", 1, low=1),
             priors=_priors(options),
             scores=options.choices("scores", SCORES, ("EAP",)),
+            repeats=options.choice("repeats", REPEATS, REFUSE),
         )
         if not settings.theta_min < 0.0 < settings.theta_max:
             options.refuse("theta_min", settings.theta_min, "theta_min must be below 0 and theta_max above")
@@ -115,31 +122,60 @@ class Settings:
         return self.item_models.get(item_id, self.model)
 
 
-def _anchors(top: Fields) -> tuple[Anchor, ...]:
-    anchors, seen = [], set()
+def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> Linking:
+    if not top.has("linking"):
+        return _UNSTATED_LINKING if has_anchors else Linking()
+    linking = top.object("linking", ("method", "drift_z", "min_anchors"))
+    return Linking(
+        linking.choice("method", LINKING_METHODS, "stocking_lord" if has_anchors or has_bare else "none"),
+        linking.number("drift_z", 2.7, above=0.0),
+        linking.integer("min_anchors", 5, low=1),
+    )
+
+
+def _anchors(top: Fields) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
+    """The anchors, and the items of those without parameters."""
+    anchors, bare, seen = [], [], set()
     for entry in top.objects("anchors", ("item_id", "params", "fixed")):
         item_id = entry.identity("item_id")
-        params = entry.object("params", ("a", "b", "c"), required=True)
+        params = entry.object("params", ("a", "b", "c", "model"), required=True)
         fixed = entry.boolean("fixed", True)
-        slope = {"above": 0.0} if fixed else {"low": -MAX_SLOPE}
-        anchor = Anchor(
-            item_id,
-            params.number("a", None, high=MAX_SLOPE, **slope),
-            params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY),
-            params.number("c", None, low=0.0, below=1.0, required=False),
-            fixed,
-        )
+        if params.has("model"):
+            params.choice("model", MODELS, None, any_case=True)
+        if _is_bare(params):
+            bare.append(item_id)
+        else:
+            anchors.append(_anchor(item_id, params, fixed))
         if item_id in seen:
             entry.refuse("item_id", item_id, "is given more than once")
         seen.add(item_id)
-        anchors.append(anchor)
-    return tuple(anchors)
+    return tuple(anchors), tuple(bare)
+
+
+def _is_bare(params: Fields) -> bool:
+    """Whether an item was tagged as an anchor without parameters, or with its difficulty alone."""
+    if params.has("a") or params.has("c"):
+        return False
+    if params.has("b"):
+        params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY)
+    return True
+
+
+def _anchor(item_id: str, params: Fields, fixed: bool) -> Anchor:
+    slope = {"above": 0.0} if fixed else {"low": -MAX_SLOPE}
+    return Anchor(
+        item_id,
+        params.number("a", None, high=MAX_SLOPE, **slope),
+        params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY),
+        params.number("c", None, low=0.0, below=1.0, required=False),
+        fixed,
+    )
 
 
 def _item_models(top: Fields) -> dict[str, str]:
     names = top.mapping("item_models")
     entry = Fields(top.path("item_models"), names, top.errors)
-    return {str(name): entry.choice(name, MODELS, None) for name in names}
+    return {str(name): entry.choice(name, MODELS, None, any_case=True) for name in names}
 
 
 def _priors(options: Fields) -> Priors:

@@ -1,5 +1,5 @@
 #' @return `require_anchors`: the fixed anchors among the items, sorted by item.
-#' @section Errors: `irt_calibration_failed` where there are fewer than the settings ask for.
+#' @section Errors: `irt_too_few_anchors` where there are fewer than the settings ask for.
 #' @noRd
 require_anchors <- function(settings, item_ids) {
   given <- settings$anchors[settings$anchors$fixed, ]
@@ -7,7 +7,7 @@ require_anchors <- function(settings, item_ids) {
   anchors <- anchors[order(anchors$item_id, method = "radix"), ]
   least <- settings$linking$min_anchors
   if (nrow(anchors) < least) {
-    stop_calibration(sprintf(
+    stop_too_few_anchors(sprintf(
       "linking by %s needs at least %.0f anchors; of the %d given, %d are among the %d items that can be calibrated",
       settings$linking$method, least, nrow(given), nrow(anchors), length(item_ids)
     ))
@@ -21,7 +21,7 @@ require_anchors <- function(settings, item_ids) {
 #' @return List of `method`, `anchors` (sorted by item), `screening` (as `screen` returns it), and with the method
 #'   `fixed` `held` (the anchors to hold), else `line` (as `link` returns it) and `rows` (the numbers of the items that
 #'   it comes from).
-#' @section Errors: `irt_calibration_failed` where too few anchors are left.
+#' @section Errors: `irt_too_few_anchors` where too few anchors are left.
 #' @noRd
 anchor_bank <- function(settings, bank, covariance) {
   anchors <- require_anchors(settings, bank$responses$item_ids)
@@ -54,7 +54,7 @@ require_undrifted <- function(settings, screening) {
   least <- settings$linking$min_anchors
   if (left >= least) return()
   n <- length(screening$kept)
-  stop_calibration(sprintf(
+  stop_too_few_anchors(sprintf(
     "%d of %d anchors are left after %d drifted (robust z beyond %g); linking needs at least %.0f",
     left, n, n - left, settings$linking$drift_z, least
   ))

@@ -3,8 +3,9 @@
 #' Unpack and parse the body of a submission
 #'
 #' @param path File with the body as it came; `encoding` "gzip" or "identity".
-#' @return List: `request` without its observations, `observations`, and `fingerprint`, the same for the same content
-#'   however it was compressed. Raises 400 for what is not JSON, 413 for what unpacks to too much.
+#' @return List: `request` without its observations, `observations`, `NULL` where there are none, and `fingerprint`, the
+#'   same for the same content however it was compressed. Raises 400 for what is not JSON, 413 for what unpacks to too
+#'   much.
 #' @noRd
 read_body <- function(path, encoding, limits) {
   if (encoding == "gzip") path <- unpack(path, limits$max_body_bytes)
@@ -12,7 +13,6 @@ read_body <- function(path, encoding, limits) {
   request <- parse_strictly(bytes)
   if (!is_object(request)) stop(problem_invalid("The body must be a JSON object."))
   observations <- request[["observations"]]
-  if (is.null(observations)) stop(problem_field("observations", "is required"))
   request <- request[names(request) != "observations"]
   if (!length(request)) request <- structure(list(), names = character())
   list(request = request, observations = observations, fingerprint = as.character(openssl::sha256(bytes)))

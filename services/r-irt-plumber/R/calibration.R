@@ -45,7 +45,7 @@ calibrate_bank <- function(responses, settings, engine = choose_engine(), progre
 #' @noRd
 estimate_bank <- function(responses, settings, exclusion, engine, progress, clock) {
   method <- settings$linking$method
-  if (method != "none") require_anchors(settings, responses$item_ids)
+  if (method != "none" && settings$linking$required) require_anchors(settings, responses$item_ids)
   held <- settings$anchors[0, ]
   anchoring <- NULL
   if (method == "fixed") {
@@ -57,9 +57,19 @@ estimate_bank <- function(responses, settings, exclusion, engine, progress, cloc
   }
   found <- fit_with_covariance(responses, settings, exclusion, held, engine, progress, clock)
   if (!method %in% c("none", "fixed")) {
-    anchoring <- timed(clock, "linking", anchor_bank(settings, found$bank, found$covariance))
+    anchoring <- timed(clock, "linking", linked_bank(settings, found))
   }
   c(found, list(anchoring = anchoring))
+}
+
+#' @return `linked_bank`: as `anchor_bank`; `NULL` where anchors are too few and the settings do not require a linking.
+#' @noRd
+linked_bank <- function(settings, found) {
+  tryCatch(anchor_bank(settings, found$bank, found$covariance), irt_too_few_anchors = function(condition) {
+    if (settings$linking$required) stop(condition)
+    log_line("WARNING", paste("not linked:", conditionMessage(condition)))
+    NULL
+  })
 }
 
 fit_with_covariance <- function(responses, settings, exclusion, held, engine, progress, clock) {

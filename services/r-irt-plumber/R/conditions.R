@@ -26,6 +26,9 @@ stop_calibration <- function(message) {
   stop_classed("irt_calibration_failed", message)
 }
 
+# Fewer anchors than the linking needs are no failure where it is not required.
+stop_too_few_anchors <- function(message) stop_classed(c("irt_too_few_anchors", "irt_calibration_failed"), message)
+
 stop_classed <- function(class, message, ...) {
   stop(structure(class = c(class, "error", "condition"), list(message = message, call = NULL, ...)))
 }

@@ -83,8 +83,12 @@ field_objects <- function(f, name, names) {
   })
 }
 
-field_choice <- function(f, name, choices, default) {
+field_choice <- function(f, name, choices, default, any_case = FALSE) {
   value <- if (has_field(f, name)) field_value(f, name) else default
+  if (any_case && is_text(value)) {
+    known <- choices[tolower(choices) == tolower(value)]
+    if (length(known)) return(known)
+  }
   if (is_text(value) && value %in% choices) return(value)
   refuse(f, name, value, paste("must be one of", paste(choices, collapse = ", ")))
   choices[1]

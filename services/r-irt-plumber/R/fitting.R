@@ -26,7 +26,7 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
   rounds <- 0
   repeat {
     kept <- apply_rules(responses, settings, exclusion)
-    if (!n_items(kept)) stop_calibration(paste0("no item is left to calibrate; ", exclusion_summary(exclusion)))
+    if (!n_items(kept)) stop_calibration(paste0("no item is left to calibrate; ", summary_and_remedy(exclusion)))
     model <- specify(kept, settings, held, without_guessing)
     require_identified(model, exclusion)
     objective <- new_objective(kept, model, normal_grid(settings))
@@ -119,6 +119,11 @@ require_enough_answers <- function(responses, exclusion) {
   ))
 }
 
+summary_and_remedy <- function(exclusion) {
+  remedy <- "Items need right and wrong answers; where they diverge, use 1PL or Rasch, or a prior on a"
+  paste0(exclusion_summary(exclusion), ". ", remedy)
+}
+
 #' @section Errors: `irt_calibration_failed` where there are more parameters than frequencies of response patterns could
 #'   determine.
 #' @noRd
@@ -128,7 +133,7 @@ require_identified <- function(model, exclusion) {
   if (items < 30 && parameters > 2^items - 1) {
     stop_calibration(sprintf(
       "the %.0f response patterns of %d items are too few to determine %d parameters; %s",
-      2^items, items, parameters, exclusion_summary(exclusion)
+      2^items, items, parameters, summary_and_remedy(exclusion)
     ))
   }
 }

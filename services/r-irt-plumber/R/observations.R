@@ -6,15 +6,18 @@ time_column <- "responded_at"
 #' Check what a client sent as `observations`
 #'
 #' @param value As parsed from JSON: a list of rows, or an object of columns.
-#' @return List of `user_id` and `item_id`, character (n), and `is_correct`, integer (n). Raises 413 for more than
+#' @param where The field that they came from.
+#' @return List of `user_id` and `item_id`, character (n), `is_correct`, integer (n), and `times`, a list (n) of strings
+#'   and `NULL`, or empty. Raises 413 for more than
 #'   `max_rows`, and 422 that names the first values that are wrong and tells how many there are.
 #' @noRd
-read_observations <- function(value, max_rows) {
+read_observations <- function(value, max_rows, where = "observations") {
   if (!is.list(value)) {
     stop(problem_field("observations", "must be an array of rows or an object of columns", value = value))
   }
   by_rows <- is_array(value)
-  columns <- if (by_rows) columns_of_rows(value, max_rows) else checked_columns(value, max_rows)
+  row_place <- function(column, index) sprintf("%s[%d].%s", where, index, column)
+  columns <- if (by_rows) columns_of_rows(value, max_rows, where) else checked_columns(value, max_rows)
   if (!length(columns$user_id)) stop(problem_field("observations", "must hold at least one answer"))
   place <- if (by_rows) row_place else column_place
   errors <- c(
@@ -27,7 +30,8 @@ read_observations <- function(value, max_rows) {
   list(
     user_id = written_ids(columns$user_id),
     item_id = written_ids(columns$item_id),
-    is_correct = as.integer(unlist(columns$is_correct))
+    is_correct = as.integer(unlist(columns$is_correct)),
+    times = if (is.null(columns[[time_column]])) list() else columns[[time_column]]
   )
 }
 
@@ -38,27 +42,25 @@ check_row_count <- function(rows, max_rows) {
   }
 }
 
-row_place <- function(column, index) sprintf("observations[%d].%s", index, column)
-
 column_place <- function(column, index) sprintf("observations.%s[%d]", column, index)
 
-columns_of_rows <- function(rows, max_rows) {
+columns_of_rows <- function(rows, max_rows, where) {
   check_row_count(length(rows), max_rows)
-  refuse_what_are_no_rows(rows)
+  refuse_what_are_no_rows(rows, where)
   columns <- lapply(observation_columns, function(name) lapply(rows, `[[`, name))
   stats::setNames(c(columns, list(lapply(rows, `[[`, time_column))), c(observation_columns, time_column))
 }
 
-refuse_what_are_no_rows <- function(rows) {
+refuse_what_are_no_rows <- function(rows, where) {
   fine <- vapply(rows, function(row) is.list(row) && all(observation_columns %in% names(row)), logical(1))
   if (all(fine)) return(invisible())
   errors <- lapply(which(!fine), function(i) {
     row <- rows[[i]]
     if (!is_object(row)) {
-      return(list(list(field = sprintf("observations[%d]", i - 1L), value = row, message = "must be an object")))
+      return(list(list(field = sprintf("%s[%d]", where, i - 1L), value = row, message = "must be an object")))
     }
     lapply(setdiff(observation_columns, names(row)), function(name) {
-      list(field = row_place(name, i - 1L), message = "is missing")
+      list(field = sprintf("%s[%d].%s", where, i - 1L, name), message = "is missing")
     })
   })
   raise_observation_errors(unlist(errors, recursive = FALSE))
@@ -130,10 +132,13 @@ fits_64_bits <- function(digits) {
 }
 
 wrong_answers <- function(values, place) {
-  right_kind <- kinds(values) %in% c("logical", "integer", "double")
-  wrong <- !right_kind
-  wrong[right_kind] <- !unlist(values[right_kind]) %in% c(0, 1)
-  observation_errors(values, wrong, place, "is_correct", "must be true, false, 1 or 0")
+  observation_errors(values, !are_correctness(values), place, "is_correct", "must be true, false, 1 or 0")
+}
+
+are_correctness <- function(values) {
+  fine <- kinds(values) %in% c("logical", "integer", "double")
+  fine[fine] <- unlist(values[fine]) %in% c(0, 1)
+  fine
 }
 
 # The time of an answer has no part in the estimation; only its type is looked at.

@@ -2,12 +2,15 @@
 #'
 #' @param user_id,item_id Character vectors (n), UTF-8, none missing or empty.
 #' @param is_correct Integer or logical vector (n) of 0 and 1.
+#' @param times List of n times as strings, or `NULL` in it, or an empty list; they tell the first of repeated answers
+#'   from the last.
+#' @param repeats What becomes of several answers of a user to an item: one of `repeat_policies`.
 #' @return `irt_responses`: list of `user_ids` (N) and `item_ids` (J), distinct and sorted by code point, and for each
 #'   answer, ordered by user and then item, `user` and `item` (n, numbers from 1) and `right` (n, 0 or 1). The order of
-#'   the input leaves no trace.
-#' @section Errors: `irt_invalid_request` where a user has more than one answer to an item, with their number.
+#'   the input leaves no trace. `n_repeats_dropped`: how many answers were left out as repeated.
+#' @section Errors: `irt_invalid_request` where repeated answers are refused, with their number.
 #' @export
-new_responses <- function(user_id, item_id, is_correct) {
+new_responses <- function(user_id, item_id, is_correct, times = list(), repeats = "refuse") {
   stopifnot(length(user_id) == length(item_id), length(user_id) == length(is_correct))
   user_id <- enc2utf8(user_id)
   item_id <- enc2utf8(item_id)
@@ -16,15 +19,20 @@ new_responses <- function(user_id, item_id, is_correct) {
   item_ids <- sort(unique(item_id), method = "radix")
   user <- match(user_id, user_ids)
   item <- match(item_id, item_ids)
-  order <- order(user, item, method = "radix")
-  responses <- responses_of(user_ids, item_ids, user[order], item[order], as.integer(is_correct)[order])
+  chosen <- if (repeats != "refuse") kept_answers(user, item, times, repeats)
+  kept <- if (is.null(chosen)) seq_along(user) else which(chosen)
+  order <- kept[order(user[kept], item[kept], method = "radix")]
+  dropped <- length(user) - length(kept)
+  responses <- responses_of(user_ids, item_ids, user[order], item[order], as.integer(is_correct)[order], dropped)
   refuse_duplicates(responses)
   responses
 }
 
-responses_of <- function(user_ids, item_ids, user, item, right) {
+responses_of <- function(user_ids, item_ids, user, item, right, dropped = 0L) {
   structure(
-    list(user_ids = user_ids, item_ids = item_ids, user = user, item = item, right = right),
+    list(
+      user_ids = user_ids, item_ids = item_ids, user = user, item = item, right = right, n_repeats_dropped = dropped
+    ),
     class = "irt_responses"
   )
 }
@@ -37,7 +45,10 @@ refuse_duplicates <- function(responses) {
   if (!total) return()
   first <- which(again)[1]
   message <- sprintf(
-    "%d duplicate answers: a user has at most one to an item; the first is of user '%s' to item '%s'",
+    paste0(
+      "%d duplicate answers: a user has at most one to an item; the first is of user '%s' to item '%s'. ",
+      "Set options.repeats to first or last to keep one of each"
+    ),
     total, shortened(responses$user_ids[responses$user[first]]), shortened(responses$item_ids[responses$item[first]])
   )
   stop_unsupported("observations", total, message)
@@ -70,7 +81,8 @@ select_responses <- function(responses, users, items) {
   kept <- users[responses$user] & items[responses$item]
   responses_of(
     responses$user_ids[users], responses$item_ids[items],
-    cumsum(users)[responses$user[kept]], cumsum(items)[responses$item[kept]], responses$right[kept]
+    cumsum(users)[responses$user[kept]], cumsum(items)[responses$item[kept]], responses$right[kept],
+    responses$n_repeats_dropped
   )
 }
 

@@ -40,8 +40,10 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
     n_items = n_items(bank$responses),
     n_users = n_users(bank$responses),
     n_observations = n_answers(bank$responses),
+    n_repeats_dropped = bank$responses$n_repeats_dropped,
     n_anchors = sum(settings$anchors$fixed),
-    linking_constants = linking_constants(settings, anchoring),
+    linking_constants = linking_constants(anchoring),
+    linking_anchors = linking_anchors(settings, anchoring, bank$responses$item_ids),
     quadrature = list(
       points = settings$quadrature_points, theta_min = settings$theta_min, theta_max = settings$theta_max
     ),
@@ -51,37 +53,46 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
   )
 }
 
-linking_constants <- function(settings, anchoring) {
+linking_constants <- function(anchoring) {
   if (is.null(anchoring)) return(NULL)
   line <- anchoring$line
   list(
     slope = if (is.null(line)) 1 else line$slope,
     intercept = if (is.null(line)) 0 else line$intercept,
     method = anchoring$method,
-    n_anchors_used = sum(anchoring$screening$kept),
-    anchors = anchor_rows(settings, anchoring)
+    n_anchors_used = sum(anchoring$screening$kept)
   )
 }
 
-#' @return `anchor_rows`: data frame of all anchors given, sorted by item. Those without answers, or whose item was
-#'   excluded, are among them: whoever gave them finds every one of them again.
+#' @return `linking_anchors`: data frame with one row for each anchor of the request, sorted by item, linked or
+#'   not, also for those without parameters.
 #' @noRd
-anchor_rows <- function(settings, anchoring) {
-  screening <- anchoring$screening
-  screened <- data.frame(
-    item_id = anchoring$anchors$item_id, used = screening$kept, robust_z_a = screening$z_a,
-    robust_z_b = screening$z_b, reason = screening$reasons
-  )
-  absent <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened$item_id)
-  n <- length(absent)
-  rest <- data.frame(
-    item_id = absent, used = rep(FALSE, n), robust_z_a = rep(NA_real_, n), robust_z_b = rep(NA_real_, n),
-    reason = rep("not among the calibrated items", n)
-  )
-  rows <- rbind(screened, rest)
+linking_anchors <- function(settings, anchoring, item_ids) {
+  screened <- screened_anchors(anchoring)
+  others <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened$item_id)
+  reasons <- ifelse(others %in% item_ids, "not linked", "not among the calibrated items")
+  bare <- unused_anchors(settings$bare_anchors, rep("no parameters", length(settings$bare_anchors)))
+  rows <- rbind(screened, unused_anchors(others, reasons), bare)
   rows <- rows[order(rows$item_id, method = "radix"), ]
   rownames(rows) <- NULL
   rows
+}
+
+screened_anchors <- function(anchoring) {
+  if (is.null(anchoring)) return(NULL)
+  screening <- anchoring$screening
+  data.frame(
+    item_id = anchoring$anchors$item_id, used = screening$kept, robust_z_a = screening$z_a,
+    robust_z_b = screening$z_b, reason = screening$reasons
+  )
+}
+
+unused_anchors <- function(item_ids, reasons) {
+  n <- length(item_ids)
+  data.frame(
+    item_id = item_ids, used = rep(FALSE, n), robust_z_a = rep(NA_real_, n), robust_z_b = rep(NA_real_, n),
+    reason = as.character(reasons)
+  )
 }
 
 fit_metrics <- function(bank, reliability) {

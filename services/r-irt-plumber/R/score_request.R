@@ -49,17 +49,24 @@ read_scored_items <- function(top) {
 read_scored_item <- function(entry) {
   item_id <- field_id(entry, "item_id")
   params <- field_object(entry, "params", c("a", "b", "c"), required = TRUE)
-  missing <- !has_field(entry, "params")
+  none <- list(a = NA_real_, b = NA_real_, c = 0)
+  values <- if (has_field(entry, "params")) given_parameters(params) else none
+  model <- field_choice(entry, "model", irt_models, if (values$c > 0) "3PL" else "2PL", any_case = TRUE)
+  if (values$c != 0 && model != "3PL") refuse(params, "c", values$c, sprintf("a %s item has no guessing", model))
+  c(list(item_id = item_id), values)
+}
+
+#' @return `given_parameters`: list of `a`, `b` and `c` of an item to score with, from its fields; `c` is 0 where it is
+#'   missing.
+#' @noRd
+given_parameters <- function(params) {
   guessing <- field_number(params, "c", 0, low = 0, below = 1)
-  model <- field_choice(entry, "model", irt_models, if (guessing > 0) "3PL" else "2PL")
-  if (guessing != 0 && model != "3PL") refuse(params, "c", guessing, sprintf("a %s item has no guessing", model))
   if (identical(field_value(params, "a") == 0, TRUE)) {
     refuse(params, "a", 0, "must not be 0: such an item tells nothing of ability")
   }
   list(
-    item_id = item_id,
-    a = if (missing) NA_real_ else field_number(params, "a", low = -steepest, high = steepest),
-    b = if (missing) NA_real_ else field_number(params, "b", low = -farthest, high = farthest),
+    a = field_number(params, "a", low = -steepest, high = steepest),
+    b = field_number(params, "b", low = -farthest, high = farthest),
     c = guessing
   )
 }

@@ -15,7 +15,12 @@ score_bank <- function(responses, score_request) {
   items <- items[at[!is.na(at)], ]
   parameters <- list(slope = items$a, intercept = -items$a * items$b, guessing = items$c)
   abilities <- estimate_abilities(kept, parameters, settings, score_request$latent)
-  scores <- list(abilities = ability_rows(kept, abilities), excluded = excluded(exclusion, responses))
+  rows <- ability_rows(kept, abilities)
+  scores <- list(
+    abilities = rows, excluded = excluded(exclusion, responses), n_repeats_dropped = responses$n_repeats_dropped
+  )
+  # Who scores one user need not look for the row.
+  if (nrow(rows) == 1) scores <- c(list(theta = rows$theta, se = rows$se), scores)
   structure(scores, timings = list(scores = proc.time()[["elapsed"]] - started))
 }
 

@@ -9,7 +9,7 @@ score_kinds <- c("EAP", "MAP", "WLE")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
-  "min_item_responses", "min_user_responses", "priors", "scores"
+  "min_item_responses", "min_user_responses", "priors", "scores", "repeats"
 )
 
 #' Read the settings of a calibration
@@ -18,7 +18,8 @@ option_names <- c(
 #'   has it.
 #' @param engine What will estimate: priors that it cannot do are refused. `NULL` for a request that estimates nothing.
 #' @return List with the contract's fields and defaults; `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
-#'   without guessing) and `fixed`, `item_models` a character vector with names.
+#'   without guessing) and `fixed`, `item_models` a character vector with names. `bare_anchors` are the items of anchors
+#'   that came without parameters, or with b alone, and are not used.
 #' @section Errors: `irt_invalid_request` with every field that is wrong.
 #' @export
 read_settings <- function(request, engine = choose_engine()) {
@@ -26,13 +27,14 @@ read_settings <- function(request, engine = choose_engine()) {
   # A list without elements has no names, object or not.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
   top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
-  anchors <- read_anchors(top)
+  read <- read_anchors(top)
   settings <- c(
     list(
-      model = field_choice(top, "model", irt_models, "2PL"),
+      model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE),
       item_models = read_item_models(top),
-      anchors = anchors,
-      linking = read_linking(top, any(anchors$fixed))
+      anchors = read$anchors,
+      bare_anchors = read$bare,
+      linking = read_linking(top, any(read$anchors$fixed), length(read$bare) > 0)
     ),
     read_options(top)
   )
@@ -41,29 +43,40 @@ read_settings <- function(request, engine = choose_engine()) {
   settings
 }
 
+#' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of those without parameters.
+#' @noRd
 read_anchors <- function(top) {
-  rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), function(entry) {
-    item_id <- field_id(entry, "item_id")
-    params <- field_object(entry, "params", c("a", "b", "c"), required = TRUE)
-    fixed <- field_flag(entry, "fixed", TRUE)
-    missing <- !has_field(entry, "params")
-    least <- if (fixed) 0 else -Inf
-    list(
-      item_id = item_id,
-      a = if (missing) NA_real_ else field_number(params, "a", low = -steepest, high = steepest, above = least),
-      b = if (missing) NA_real_ else field_number(params, "b", low = -farthest, high = farthest),
-      c = field_number(params, "c", low = 0, below = 1, required = FALSE),
-      fixed = fixed
-    )
-  })
-  anchors <- data.frame(
-    item_id = column(rows, "item_id", ""), a = column(rows, "a", 0), b = column(rows, "b", 0),
-    c = column(rows, "c", 0), fixed = column(rows, "fixed", NA)
-  )
-  for (i in which(duplicated(anchors$item_id) & nzchar(anchors$item_id))) {
-    add_error(top$errors, sprintf("anchors[%d].item_id", i - 1L), anchors$item_id[i], "is given more than once")
+  rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
+  ids <- column(rows, "item_id", "")
+  for (i in which(duplicated(ids) & nzchar(ids))) {
+    add_error(top$errors, sprintf("anchors[%d].item_id", i - 1L), ids[i], "is given more than once")
   }
-  anchors
+  bare <- column(rows, "bare", NA)
+  anchors <- data.frame(
+    item_id = ids, a = column(rows, "a", 0), b = column(rows, "b", 0), c = column(rows, "c", 0),
+    fixed = column(rows, "fixed", NA)
+  )
+  anchors <- anchors[!bare, ]
+  rownames(anchors) <- NULL
+  list(anchors = anchors, bare = ids[bare])
+}
+
+read_anchor <- function(entry) {
+  item_id <- field_id(entry, "item_id")
+  params <- field_object(entry, "params", c("a", "b", "c", "model"), required = TRUE)
+  fixed <- field_flag(entry, "fixed", TRUE)
+  if (has_field(params, "model")) field_choice(params, "model", irt_models, NULL, any_case = TRUE)
+  # An item that was tagged as an anchor without parameters, or with its difficulty alone.
+  bare <- !has_field(params, "a") && !has_field(params, "c")
+  least <- if (fixed) 0 else -Inf
+  list(
+    item_id = item_id,
+    a = if (bare) NA_real_ else field_number(params, "a", low = -steepest, high = steepest, above = least),
+    b = field_number(params, "b", low = -farthest, high = farthest, required = !bare),
+    c = field_number(params, "c", low = 0, below = 1, required = FALSE),
+    fixed = fixed,
+    bare = bare
+  )
 }
 
 #' @param rows List of lists; `like` a value of the type of field `name`.
@@ -75,15 +88,21 @@ read_item_models <- function(top) {
   ids <- enc2utf8(as.character(names(entry$values)))
   if (any(ids == "")) refuse(top, "item_models", "", "has an empty item id")
   ids <- unique(ids[ids != ""])
-  stats::setNames(vapply(ids, function(id) field_choice(entry, id, irt_models, NULL), ""), ids)
+  stats::setNames(vapply(ids, function(id) field_choice(entry, id, irt_models, NULL, any_case = TRUE), ""), ids)
 }
 
-read_linking <- function(top, has_anchors) {
+#' @return `read_linking`: `required` says whether too few anchors fail the calibration. Where a request has anchors and
+#'   states no linking, two determine the line, and fewer mean that there is none.
+#' @noRd
+read_linking <- function(top, has_anchors, has_bare) {
+  stated <- has_field(top, "linking")
   entry <- field_object(top, "linking", c("method", "drift_z", "min_anchors"))
+  linked <- isTRUE(has_anchors) || (stated && has_bare)
   list(
-    method = field_choice(entry, "method", linking_methods, if (isTRUE(has_anchors)) "stocking_lord" else "none"),
+    method = field_choice(entry, "method", linking_methods, if (linked) "stocking_lord" else "none"),
     drift_z = field_number(entry, "drift_z", 2.7, above = 0),
-    min_anchors = field_integer(entry, "min_anchors", 5, low = 1, high = most)
+    min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = most),
+    required = stated || !linked
   )
 }
 
@@ -99,7 +118,8 @@ read_options <- function(top) {
     min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = most),
     min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = most),
     priors = read_priors(entry),
-    scores = field_choices(entry, "scores", score_kinds, "EAP")
+    scores = field_choices(entry, "scores", score_kinds, "EAP"),
+    repeats = field_choice(entry, "repeats", repeat_policies, "refuse")
   )
   if (!isTRUE(options$theta_min < 0 && options$theta_max > 0)) {
     refuse(entry, "theta_min", options$theta_min, "theta_min must be below 0 and theta_max above")

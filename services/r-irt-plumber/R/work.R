@@ -12,11 +12,12 @@ in_memory <- new.env(parent = emptyenv())
 prepare_work <- function(folder, kind, encoding, limits) {
   started <- seconds_now()
   told(function() {
-    body <- read_body(file.path(folder, body_file), encoding, limits)
-    reader <- if (kind == "score") read_score_request else read_settings
-    reader(body$request)
-    columns <- read_observations(body$observations, limits$max_rows)
-    responses <- new_responses(columns$user_id, columns$item_id, columns$is_correct)
+    body <- rewritten(kind, read_body(file.path(folder, body_file), encoding, limits), limits$max_rows)
+    settings <- if (kind == "score") read_score_request(body$request)$settings else read_settings(body$request)
+    columns <- read_observations(body$observations, limits$max_rows, body$where)
+    responses <- new_responses(
+      columns$user_id, columns$item_id, columns$is_correct, columns$times, settings$repeats
+    )
     write_whole(file.path(folder, request_file), json_text(body$request))
     saveRDS(responses, file.path(folder, responses_file), compress = FALSE)
     unlink(list.files(folder, paste0("^", body_file), full.names = TRUE))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from irt_engine.repeats import TIME as _TIME
 from irt_engine.service.problems import MAX_ERRORS, invalid, invalid_field, too_large
 
 COLUMNS = ("user_id", "item_id", "is_correct")
-_TIME = "responded_at"
 _EXACT_INTEGERS = range(-(2**63), 2**64)
 _EXACT_FLOAT = 2**53
 
@@ -21,44 +21,51 @@ Place = Callable[[str, int], str]
 
 @dataclass(frozen=True)
 class Observations:
-    """One entry per answer: `user_id` and `item_id` are strings, `is_correct` is 0 or 1."""
+    """One entry per answer: `user_id` and `item_id` are strings, `is_correct` is 0 or 1.
+
+    `responded_at` are strings and None, or empty.
+    """
 
     user_id: Sequence[str]
     item_id: Sequence[str]
     is_correct: np.ndarray
+    responded_at: Sequence[str | None] = ()
 
     @classmethod
-    def from_json(cls, value: Any, max_rows: int) -> Observations:
-        """Check what a client sent as `observations`.
+    def from_json(cls, value: Any, max_rows: int, where: str = "observations") -> Observations:
+        """Check what a client sent as `observations`, or as another field, `where`.
 
         :raise Problem: 413 for more than `max_rows`; 422 naming the first values that are wrong.
         """
         if isinstance(value, list):
-            columns, place = _from_rows(value, max_rows), _row_place
+            place = _row_place(where)
+            columns = _from_rows(value, max_rows, place)
         elif isinstance(value, dict):
             columns, place = _from_columns(value, max_rows), _column_place
         else:
             raise invalid_field("observations", "must be an array of rows or an object of columns")
         if not columns["user_id"]:
             raise invalid_field("observations", "must hold at least one answer")
-        errors = _Errors()
+        errors = Errors()
         observations = cls(
             _ids("user_id", columns["user_id"], place, errors),
             _ids("item_id", columns["item_id"], place, errors),
             _correct(columns["is_correct"], place, errors),
+            columns[_TIME],
         )
         _check_times(columns[_TIME], place, errors)
         errors.raise_if_any()
         return observations
 
-    def to_arrow(self) -> pa.Table:
-        return pa.table(
-            {
-                "user_id": pa.array(self.user_id, pa.string()),
-                "item_id": pa.array(self.item_id, pa.string()),
-                "is_correct": pa.array(self.is_correct),
-            }
-        )
+    def to_arrow(self, *, times: bool = False) -> pa.Table:
+        columns = {
+            "user_id": pa.array(self.user_id, pa.string()),
+            "item_id": pa.array(self.item_id, pa.string()),
+            "is_correct": pa.array(self.is_correct),
+        }
+        if times and self.responded_at:
+            columns[_TIME] = pa.array(self.responded_at, pa.string())
+        return pa.table(columns)
 
 
 def check_row_count(rows: int, max_rows: int) -> None:
@@ -68,7 +75,7 @@ def check_row_count(rows: int, max_rows: int) -> None:
 
 
 @dataclass
-class _Errors:
+class Errors:
     """Counts all errors and keeps the first: half a million wrong rows are one mistake of a client."""
 
     count: int = 0
@@ -94,38 +101,38 @@ class _Errors:
             raise invalid(told + more if self.count > MAX_ERRORS else told, self.first)
 
 
-def _row_place(column: str, index: int) -> str:
-    return f"observations[{index}].{column}"
+def _row_place(where: str) -> Place:
+    return lambda column, index: f"{where}[{index}].{column}"
 
 
 def _column_place(column: str, index: int) -> str:
     return f"observations.{column}[{index}]"
 
 
-def _from_rows(rows: list[Any], max_rows: int) -> dict[str, list[Any]]:
+def _from_rows(rows: list[Any], max_rows: int, place: Place) -> dict[str, list[Any]]:
     check_row_count(len(rows), max_rows)
     try:
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
         return columns | {_TIME: [row.get(_TIME) for row in rows]}
     except (TypeError, KeyError, AttributeError):
-        _refuse_rows(rows)
+        _refuse_rows(rows, place)
         raise
 
 
-def _refuse_rows(rows: list[Any]) -> None:
-    errors = _Errors()
+def _refuse_rows(rows: list[Any], place: Place) -> None:
+    errors = Errors()
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             errors.add(f"observations[{index}]", "must be an object", value=row)
             continue
         for name in COLUMNS:
             if name not in row:
-                errors.add(_row_place(name, index), "is missing")
+                errors.add(place(name, index), "is missing")
     errors.raise_if_any()
 
 
 def _from_columns(columns: dict[str, Any], max_rows: int) -> dict[str, list[Any]]:
-    errors = _Errors()
+    errors = Errors()
     for name in COLUMNS:
         if not isinstance(columns.get(name), list):
             errors.add(f"observations.{name}", "must be an array")
@@ -144,7 +151,7 @@ def _from_columns(columns: dict[str, Any], max_rows: int) -> dict[str, list[Any]
     return found | {_TIME: times or []}
 
 
-def _ids(column: str, values: list[Any], place: Place, errors: _Errors) -> list[Any]:
+def _ids(column: str, values: list[Any], place: Place, errors: Errors) -> list[Any]:
     # Nearly every request has strings alone; looking at the set of types spares a test per answer.
     if set(map(type, values)) == {str} and "" not in values:
         return values
@@ -168,19 +175,19 @@ def _written_id(value: Any) -> str | None:
     return None
 
 
-def _correct(values: list[Any], place: Place, errors: _Errors) -> np.ndarray:
+def _correct(values: list[Any], place: Place, errors: Errors) -> np.ndarray:
     if set(map(type, values)) <= {bool, int, float} and set(values) <= {0, 1}:
         return np.fromiter(values, dtype=np.int8, count=len(values))
     message = "must be true, false, 1 or 0"
-    errors.add_where(values, _is_not_correctness, lambda i: place("is_correct", i), message)
+    errors.add_where(values, lambda value: not is_correctness(value), lambda i: place("is_correct", i), message)
     return np.empty(0, dtype=np.int8)
 
 
-def _is_not_correctness(value: Any) -> bool:
-    return not isinstance(value, (bool, int, float)) or value not in (0, 1)
+def is_correctness(value: Any) -> bool:
+    return isinstance(value, (bool, int, float)) and value in (0, 1)
 
 
-def _check_times(values: list[Any], place: Place, errors: _Errors) -> None:
+def _check_times(values: list[Any], place: Place, errors: Errors) -> None:
     """The time of an answer has no part in the estimation; only its type is looked at."""
     if not set(map(type, values)) <= {str, type(None)}:
         message = "must be a date and time as a string, or null"

@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses
+from irt_engine.responses import COLUMNS, columns_read
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.memory_limit import memory_for
-from irt_engine.service.observations import COLUMNS, check_row_count
+from irt_engine.service.observations import check_row_count
 from irt_engine.service.problems import Problem, invalid, invalid_field, unpacks_to_too_much
 
 # Of indices into the distinct ids, and of copies while they are sorted.
 _BYTES_PER_ROW = 64
 
 
-def read_parquet(path: Path, limits: Limits) -> Responses:
+def read_parquet(path: Path, limits: Limits, repeats: str) -> Responses:
     """Read an uploaded file, after a look at its own description of what is in it.
 
     :raise Problem: 413 for too many rows, or columns that unpack to too much; 422 for a file that is not Parquet, or
@@ -28,10 +29,11 @@ def read_parquet(path: Path, limits: Limits) -> Responses:
     try:
         metadata = pq.read_metadata(path)
         check_row_count(metadata.num_rows, limits.max_rows)
-        _check_columns(metadata.schema.to_arrow_schema())
-        _check_sizes(metadata, limits)
+        schema = metadata.schema.to_arrow_schema()
+        _check_columns(schema)
+        _check_sizes(metadata, limits, columns_read(schema.names, repeats))
         with memory_for(_memory_bytes(limits)):
-            return Responses.from_parquet(path)
+            return Responses.from_parquet(path, repeats=repeats)
     except MemoryError:
         # What it says of its sizes was not true.
         raise unpacks_to_too_much(limits.max_body_bytes) from None
@@ -40,12 +42,12 @@ def read_parquet(path: Path, limits: Limits) -> Responses:
         raise invalid_field("observations", "is not a Parquet file that can be read") from None
 
 
-def _check_sizes(metadata: pq.FileMetaData, limits: Limits) -> None:
+def _check_sizes(metadata: pq.FileMetaData, limits: Limits, columns: list[str]) -> None:
     """The pages of a column are compressed, each for itself: a file of a few kilobytes can hold an id of a gigabyte.
 
     :raise Problem: 413 when the columns unpack to more than a body may.
     """
-    unpacked, values = 0, dict.fromkeys(COLUMNS, 0)
+    unpacked, values = 0, dict.fromkeys(columns, 0)
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
             if chunk.path_in_schema in values:

@@ -22,14 +22,16 @@ from irt_engine.service.problems import body_too_large, invalid, invalid_field, 
 
 @dataclass(frozen=True)
 class Payload:
-    """A request without its observations; these are JSON still to be checked, or a Parquet file.
+    """A request without its observations; these are JSON still to be checked, or a Parquet file, or None.
 
-    `fingerprint` is the same for the same content, however it was compressed or its parts were separated.
+    `where` is the field of the body that they came from. `fingerprint` is the same for the same content, however it was
+    compressed or its parts were separated.
     """
 
     request: dict[str, Any]
     observations: Any
     fingerprint: str
+    where: str = "observations"
 
 
 def read_payload(body: Path, media: Media, limits: Limits) -> Payload:
@@ -64,10 +66,7 @@ def _limited(stream: gzip.GzipFile | BinaryIO, limits: Limits) -> Iterator[bytes
 
 def _from_json(text: bytes) -> Payload:
     request = _parsed(text)
-    observations = request.pop("observations", None)
-    if observations is None:
-        raise invalid_field("observations", "is required")
-    return Payload(request, observations, hashlib.sha256(text).hexdigest())
+    return Payload(request, request.pop("observations", None), hashlib.sha256(text).hexdigest())
 
 
 def _parsed(text: bytes) -> dict[str, Any]:

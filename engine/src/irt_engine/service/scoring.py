@@ -40,6 +40,10 @@ class ScoreRequest:
         found.score(Responses.from_columns(["a user"], ["an item"], [True]))
         return found
 
+    @property
+    def repeats(self) -> str:
+        return self.settings.repeats
+
     def score(self, responses: Responses) -> Scores:
         """:raise InputError: naming the items that are wrong."""
         return score(responses, self.items, self.settings, latent=self.latent)

@@ -22,10 +22,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
+from irt_engine.repeats import REFUSE
+from irt_engine.service.deployed import rewritten
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
-from irt_engine.service.observations import COLUMNS, Observations
+from irt_engine.service.observations import Observations
 from irt_engine.service.parquet import read_parquet
 from irt_engine.service.payload import Payload, read_payload
 from irt_engine.service.problems import problem_from
@@ -38,7 +40,7 @@ _OOM_SCORE = "500"
 _PROGRESS_SECONDS = 0.1
 
 # What looks a request through before it is accepted, by kind of job.
-_READERS: dict[str, Callable[[dict[str, Any]], object]] = {
+_READERS: dict[str, Callable[[dict[str, Any]], Settings | ScoreRequest]] = {
     "calibrate": Settings.from_contract,
     "score": ScoreRequest.from_contract,
 }
@@ -66,9 +68,9 @@ class Work:
         """Read the body, check all of it, and leave the request and the responses as files for whoever runs it."""
         started = time.perf_counter()
         self._prepared = None
-        payload = read_payload(folder / BODY_FILE, media, limits)
-        _READERS[kind](payload.request)
-        responses = _responses(payload, folder, limits)
+        payload = rewritten(kind, read_payload(folder / BODY_FILE, media, limits), limits.max_rows)
+        settings = _READERS[kind](payload.request)
+        responses = _responses(payload, folder, limits, settings.repeats)
         (folder / REQUEST_FILE).write_text(json.dumps(payload.request))
         (folder / BODY_FILE).unlink()
         self._prepared = (folder.name, responses)
@@ -83,13 +85,16 @@ class Work:
         """Calibrate or score what `prepare` left in the folder, and write the result there."""
         started = time.perf_counter()
         request = json.loads((folder / REQUEST_FILE).read_text())
-        responses = self._in_memory(folder) or Responses.from_parquet(folder / RESPONSES_FILE)
+        settings = _READERS[kind](request)
+        responses = self._in_memory(folder)
+        if responses is None:
+            responses = Responses.from_parquet(folder / RESPONSES_FILE, repeats=settings.repeats)
         timings = {"load": time.perf_counter() - started}
         outcome: Calibration | Scores
-        if kind == "score":
-            outcome = ScoreRequest.from_contract(request).score(responses)
+        if isinstance(settings, ScoreRequest):
+            outcome = settings.score(responses)
         else:
-            outcome = calibrate(responses, Settings.from_contract(request), progress=Progress(self._channel))
+            outcome = calibrate(responses, settings, progress=Progress(self._channel))
         written = time.perf_counter()
         _write_result(folder / RESULT_FILE, outcome.to_contract())
         timings |= {**outcome.timings, "write": time.perf_counter() - written}
@@ -158,15 +163,16 @@ def _yield_to_others() -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
-def _responses(payload: Payload, folder: Path, limits: Limits) -> Responses:
+def _responses(payload: Payload, folder: Path, limits: Limits, repeats: str) -> Responses:
     """:raise Problem, InputError: when the observations are not usable."""
     target = folder / RESPONSES_FILE
     if isinstance(payload.observations, Path):
         payload.observations.rename(target)
-        return read_parquet(target, limits)
-    table = Observations.from_json(payload.observations, limits.max_rows).to_arrow()
+        return read_parquet(target, limits, repeats)
+    observations = Observations.from_json(payload.observations, limits.max_rows, payload.where)
+    table = observations.to_arrow(times=repeats != REFUSE)
     pq.write_table(table, target)
-    return Responses.from_columns(*(table[name] for name in COLUMNS))
+    return Responses.from_table(table, repeats=repeats)
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:

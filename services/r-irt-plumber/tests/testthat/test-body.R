@@ -29,7 +29,9 @@ test_that("what is not JSON is refused", {
   texts <- list("", "{", "{\"a\": NaN}", "[1] x", "\"\\ud800\"", "\"\\udc00\\ud800\"", "9e999", strrep("[", 1e5),
                 as.raw(c(0x22, 0xff, 0x22)), as.raw(c(0x22, 0x00, 0x22)))
   for (text in texts) expect_equal(kind_of(body_of(text)), "not-readable")
-  for (text in c("[]", "7", "\"text\"", "{}")) expect_equal(kind_of(body_of(text)), "invalid-request")
+  for (text in c("[]", "7", "\"text\"")) expect_equal(kind_of(body_of(text)), "invalid-request")
+  empty <- list(request = body_of("{}")$request, observations = NULL)
+  for (kind in c("calibrate", "score")) expect_error(rewritten(kind, empty, 10), "observations: is required")
 })
 
 test_that("long integers keep their digits, and strings like them stay strings", {

@@ -61,7 +61,7 @@ test_that("anchors that are absent are listed, and those held with guessing are 
   anchors <- c(list(list(item_id = "absent", params = list(a = 1, b = 0))), anchors)
   request <- list(anchors = anchors, linking = list(method = "fixed", drift_z = 1e6))
   result <- do.call(calibrated, c(list(responses_from(plain()), openmx()), request))
-  rows <- result$fit_meta$model_spec$linking_constants$anchors
+  rows <- result$fit_meta$model_spec$linking_anchors
   expect_equal(pluck_ids(rows), c("absent", sprintf("i%02d", 1:6)))
   expect_equal(rows[[1]]$reason, "not among the calibrated items")
   expect_false(rows[[1]]$used)

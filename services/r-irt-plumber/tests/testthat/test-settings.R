@@ -5,16 +5,19 @@ errors_of <- function(...) {
   lapply(condition$errors, `[`, c("field", "value"))
 }
 
+json <- function(text) jsonlite::parse_json(text)
+
 wrong <- function(field, value) list(field = field, value = value)
 
 test_that("defaults are the contract's", {
   settings <- read_settings(list(), NULL)
   expect_equal(settings$model, "2PL")
-  expect_equal(settings$linking, list(method = "none", drift_z = 2.7, min_anchors = 5))
+  expect_equal(settings$linking, list(method = "none", drift_z = 2.7, min_anchors = 5, required = TRUE))
   expect_equal(unlist(settings[c("quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance")]),
                c(quadrature_points = 61, theta_min = -6, theta_max = 6, max_iterations = 2000, tolerance = 1e-6))
   anchor <- list(item_id = 7, params = list(a = 1, b = 0))
-  expect_equal(read_settings(list(anchors = list(anchor)), NULL)$linking$method, "stocking_lord")
+  unstated <- list(method = "stocking_lord", drift_z = 2.7, min_anchors = 2, required = FALSE)
+  expect_equal(read_settings(list(anchors = list(anchor)), NULL)$linking, unstated)
   expect_equal(read_settings(list(anchors = list(anchor)), NULL)$anchors$item_id, "7")
 })
 
@@ -36,4 +39,15 @@ test_that("anchors have a positive slope and no two one item", {
   expect_equal(errors_of(anchors = list(anchor(-1))), list(wrong("anchors[0].params.a", -1)))
   expect_equal(errors_of(anchors = list(anchor(1), anchor(1))), list(wrong("anchors[1].item_id", "q")))
   expect_equal(read_settings(list(anchors = list(anchor(-1, fixed = FALSE))), NULL)$anchors$a, -1)
+})
+
+test_that("anchors without parameters are kept apart", {
+  bare <- list(list(item_id = "p", params = json("{}")), list(item_id = "q", params = list(b = 1, model = "rasch")))
+  settings <- read_settings(list(anchors = bare), NULL)
+  expect_equal(settings$bare_anchors, c("p", "q"))
+  expect_equal(nrow(settings$anchors), 0)
+  expect_equal(settings$linking$method, "none")
+  expect_equal(read_settings(list(anchors = bare, linking = json("{}")), NULL)$linking$method, "stocking_lord")
+  guessing <- list(list(item_id = "q", params = list(c = 0.2)))
+  expect_equal(errors_of(anchors = guessing)[[1]]$field, "anchors[0].params.a")
 })

@@ -1,0 +1,131 @@
+"""Bodies in the forms that the deployed client sends, rewritten in the contract's own.
+
+What follows knows one form alone: observations with the ids of users and items, and items with their parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from irt_engine.fields import Fields
+from irt_engine.repeats import FIRST
+from irt_engine.scoring import given_parameters
+from irt_engine.service.observations import Errors, check_row_count, is_correctness
+from irt_engine.service.payload import Payload
+from irt_engine.service.problems import invalid_field
+
+RESPONSES, ITEM_PARAMS = "responses", "item_params"
+
+
+def rewritten(kind: str, payload: Payload, max_rows: int) -> Payload:
+    """The payload with `observations`, and for `score` with `items`, whatever form the body had.
+
+    :param kind: `calibrate` or `score`.
+    :raise Problem: 422 naming what is wrong with `responses` or `item_params`, 413 for more than `max_rows` answers.
+    """
+    if isinstance(payload.observations, Path):
+        return payload
+    if payload.observations is not None and RESPONSES in payload.request:
+        raise invalid_field(RESPONSES, "must be absent where observations are given")
+    if kind == "score" and (ITEM_PARAMS in payload.request or RESPONSES in payload.request):
+        return _to_score(payload, max_rows)
+    if RESPONSES in payload.request:
+        request = dict(payload.request)
+        return replace(payload, observations=_columns(request.pop(RESPONSES), None, max_rows), request=request)
+    if payload.observations is None:
+        raise invalid_field("observations", "is required")
+    if kind == "calibrate" and isinstance(payload.observations, list):
+        return _by_default_first(payload)
+    return payload
+
+
+def _by_default_first(payload: Payload) -> Payload:
+    """That client sends every attempt, and knows no `options` to say which of them counts."""
+    if payload.request.get("options") is not None:
+        return payload
+    return replace(payload, request={**payload.request, "options": {"repeats": FIRST}})
+
+
+def _to_score(payload: Payload, max_rows: int) -> Payload:
+    request = dict(payload.request)
+    for name in (ITEM_PARAMS, RESPONSES):
+        if request.get(name) is None:
+            raise invalid_field(name, f"is required: {ITEM_PARAMS} and {RESPONSES} belong together")
+    if "items" in request:
+        raise invalid_field("items", f"must be absent where {ITEM_PARAMS} is given")
+    given, responses = request.pop(ITEM_PARAMS), request.pop(RESPONSES)
+    request["items"] = _items(given)
+    ids = [item["item_id"] for item in request["items"]]
+    if isinstance(given, list):
+        return replace(payload, request=request, observations=_columns(responses, ids, max_rows))
+    rows = _of_one_user(responses, set(ids))
+    return _by_default_first(replace(payload, request=request, observations=rows, where=RESPONSES))
+
+
+def _items(given: Any) -> list[dict[str, Any]]:
+    """The contract's `items`, of an object of parameters by item, or an array that names the columns of a matrix."""
+    if not isinstance(given, (dict, list)) or not given:
+        raise invalid_field(ITEM_PARAMS, "must be an object of parameters by item, or an array of items, and not empty")
+    top = Fields("", {ITEM_PARAMS: given})
+    if isinstance(given, dict):
+        names = ("a", "b", "c")
+        entries = [(name, Fields.of(f"{ITEM_PARAMS}.{name}", given[name], names, top.errors)) for name in given]
+        if "" in given:
+            top.refuse(ITEM_PARAMS, "", "has an empty item id")
+    else:
+        rows = list(top.objects(ITEM_PARAMS, ("item", "a", "b", "c")))
+        entries = [(row.identity("item"), row) for row in rows]
+    items, seen = [], set()
+    for item_id, entry in entries:
+        if item_id in seen:
+            entry.refuse("item", item_id, "is given more than once")
+        seen.add(item_id)
+        items.append({"item_id": item_id, "params": dict(zip("abc", given_parameters(entry), strict=True))})
+    top.raise_if_any()
+    return items
+
+
+def _of_one_user(responses: Any, known: set[str]) -> list[Any]:
+    """Rows of observations of the user "1"; `Observations` refuses what is wrong with their values."""
+    if not isinstance(responses, list) or not responses:
+        raise invalid_field(RESPONSES, "must be an array with at least one answer of the user")
+    if isinstance(responses[0], list):
+        raise invalid_field(RESPONSES, f"a matrix needs {ITEM_PARAMS} as an array, in the order of its columns")
+    top = Fields("", {RESPONSES: responses})
+    rows = [row.values for row in top.objects(RESPONSES, ("item_id", "is_correct"))]
+    top.raise_if_any()
+    if not any(str(row.get("item_id")) in known for row in rows):
+        raise invalid_field(RESPONSES, f"none is to an item of {ITEM_PARAMS}: give the parameters of these items")
+    return [{**row, "user_id": "1"} for row in rows]
+
+
+def _columns(matrix: Any, item_ids: list[str] | None, max_rows: int) -> dict[str, list[Any]]:
+    """Columns of observations, of a matrix of users by items of 1, 0 and null; ids are "1", "2", … by position.
+
+    :param item_ids: ids of its columns where they are known.
+    """
+    if not isinstance(matrix, list) or not matrix or not all(isinstance(row, list) for row in matrix):
+        raise invalid_field(RESPONSES, "must be an array of rows of 1, 0 and null, one row for each user")
+    width = len(matrix[0] if item_ids is None else item_ids)
+    errors, found = Errors(), []
+    for u, row in enumerate(matrix):
+        if len(row) != width:
+            wanted = "as the first row has" if item_ids is None else "one for each of item_params"
+            errors.add(f"{RESPONSES}[{u}]", f"has {len(row)} entries and must have {width}, {wanted}")
+        for i, value in enumerate(row):
+            if value is not None and not is_correctness(value):
+                errors.add(f"{RESPONSES}[{u}][{i}]", "must be 1, 0, true, false or null", value=value)
+        found += [(u, i, value) for i, value in enumerate(row) if value is not None]
+    check_row_count(len(found), max_rows)
+    errors.raise_if_any()
+    if not found:
+        raise invalid_field(RESPONSES, "must hold at least one answer")
+    items = item_ids or [str(i + 1) for i in range(width)]
+    users, numbers, values = zip(*found, strict=True)
+    return {
+        "user_id": [str(u + 1) for u in users],
+        "item_id": [items[i] for i in numbers],
+        "is_correct": list(values),
+    }
