@@ -35,6 +35,11 @@ def wrong(token: str) -> dict[str, list[tuple[str, str | bytes]]]:
         "longer": [("Authorization", f"Bearer {token}x")],
         "no text": [("Authorization", b"Bearer \xff\xfe")],
         "twice": [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer wrong")],
+        "plain and wrong": [("X-Internal-Token", "wrong")],
+        "plain and empty": [("X-Internal-Token", "")],
+        "plain and longer": [("X-Internal-Token", f"{token}x")],
+        "plain twice": [("X-Internal-Token", token), ("X-Internal-Token", "wrong")],
+        "plain beside a wrong one": [("X-Internal-Token", token), ("Authorization", "Bearer wrong")],
     }
 
 
@@ -49,6 +54,11 @@ def test_everything_but_the_health_check_wants_the_token(client, contract, token
 
 def test_health_needs_no_token(client):
     assert httpx.get(f"{client.base_url}/healthz", timeout=STILL, trust_env=False).status_code == 200
+
+
+def test_the_header_of_the_deployed_client(client, token):
+    response = request(client, "GET", "/irt/jobs", [("X-Internal-Token", token)])
+    assert response.status_code == 200
 
 
 def test_scheme_is_read_in_any_case(client, token):

@@ -194,7 +194,7 @@ def test_anchors_and_seeds(database, tmp_path, capsys):
     assert counts == {"anchors": 2, "seeds": 1, "unusable": 1}
     log = capsys.readouterr().out
     assert "question 3: tagged as an anchor, and there is no meta.irt; left out as anchor" in log
-    assert "Loaded 2 anchors and 1 seeds from question.meta; 1 left out without usable parameters" in log
+    assert "Loaded 3 anchors/seeds from question.meta: 2 anchors, 1 seeds; 1 left out without usable parameters" in log
 
 
 @pytest.mark.parametrize(

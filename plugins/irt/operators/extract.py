@@ -128,8 +128,8 @@ class ExtractAnchorsOperator(RunOperator):
         anchors = sum(item["fixed"] for item in known)
         counts = {"anchors": anchors, "seeds": len(known) - anchors, "unusable": len(faults)}
         self.log.info(
-            "Loaded %s anchors and %s seeds from question.meta; %s left out without usable parameters",
-            *counts.values(),
+            "Loaded %s anchors/seeds from question.meta: %s anchors, %s seeds; %s left out without usable parameters",
+            len(known), *counts.values(),
         )  # fmt: skip
         return counts
 

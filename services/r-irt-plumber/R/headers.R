@@ -8,7 +8,7 @@ key_pattern <- "^[!-~]{1,255}$"
 #' @return A problem, or `NULL` where there is nothing to refuse yet.
 #' @noRd
 refuse_early <- function(service, req) {
-  if (req$PATH_INFO != "/healthz" && !is_allowed(service$token, req$HTTP_AUTHORIZATION)) return(problem_unauthorized())
+  if (req$PATH_INFO != "/healthz" && !is_allowed(service$token, sent_token(req))) return(problem_unauthorized())
   if (req$REQUEST_METHOD != "POST" || !req$PATH_INFO %in% submission_paths) return(NULL)
   tryCatch(
     {

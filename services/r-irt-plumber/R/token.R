@@ -13,11 +13,20 @@ take_token <- function() {
   digest_of(token)
 }
 
-is_allowed <- function(digest, authorization) {
+#' The token of a request: a bearer's or, without any, that of the header which the deployed client may send
+#' @return Text, or `NULL`.
+#' @noRd
+sent_token <- function(req) {
+  authorization <- req$HTTP_AUTHORIZATION
+  if (is.null(authorization)) return(req$HTTP_X_INTERNAL_TOKEN)
   if (length(authorization) != 1 || !grepl("^bearer +\\S", authorization, ignore.case = TRUE, useBytes = TRUE)) {
-    return(FALSE)
+    return(NULL)
   }
-  sent <- sub("^\\S+ +", "", authorization, useBytes = TRUE)
+  sub("^\\S+ +", "", authorization, useBytes = TRUE)
+}
+
+is_allowed <- function(digest, sent) {
+  if (length(sent) != 1) return(FALSE)
   # All bytes are looked at, however early they differ.
   sum(xor(digest_of(sent), digest) != as.raw(0)) == 0
 }

@@ -57,6 +57,10 @@ class TokenFile:
         return self._tokens
 
 
+# Where the deployed client may send the token, in place of a bearer's.
+_PLAIN_HEADER = "x-internal-token"
+
+
 class RequireToken:
     """Middleware: without a valid token, everything but the health check is answered 401."""
 
@@ -71,7 +75,10 @@ class RequireToken:
             await ProblemResponse(unauthorized())(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        sent = HTTPConnection(scope).headers.getlist("authorization")
+        headers = HTTPConnection(scope).headers
+        sent, plain = headers.getlist("authorization"), headers.getlist(_PLAIN_HEADER)
+        if not sent and len(plain) == 1:
+            return self._tokens().accept(plain[0].strip().encode("latin-1"))
         if len(sent) != 1:
             return False
         scheme, _, token = sent[0].partition(" ")
