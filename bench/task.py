@@ -18,21 +18,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger
 
 from bench.memory import high_water
-from irt.banks import SEVERITY, Bank
+from irt.banks import SEVERITY, banks_of
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
-from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA
+from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult
 from irt.run import Run, plan_run
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, SECONDS
+from irt.staged_result import write_result
+from irt.staging import ANCHORS
 
 # What the operators import when they run.
 _USED = ("irt.hooks.postgres", "irt.migrations", "irt.responses", "irt.service", "irt.staged_result")
@@ -54,9 +54,11 @@ def main() -> None:
 
 
 def _plan(fields: dict[str, Any]) -> Run:
-    bank = Bank.model_validate(fields["bank"])
+    banks = banks_of([fields["bank"]])
     end = datetime.fromisoformat(fields["end"])
-    return plan_run(bank, dag_run_id=fields["run_id"], end=end, staging=fields["staging"], params=_FORM)
+    return plan_run(
+        banks.default, banks=banks, dag_run_id=fields["run_id"], end=end, staging=fields["staging"], params=_FORM
+    )
 
 
 def _peak() -> int:
@@ -102,15 +104,12 @@ def _stage_result(run: Run, size: dict[str, int]) -> None:
     columns |= {name: rng.random(items) for name in ("a", "b", "se_a", "se_b", "p_correct")}
     abilities = {"user_id": sorted(user_ids), "theta": rng.normal(size=users), "se": rng.random(users)}
     abilities["n_responses"] = [50] * users
-    for name, schema, given, rows in (
-        (ITEMS, ITEM_SCHEMA, columns, items), (ABILITIES, ABILITY_SCHEMA, abilities, users),
-    ):  # fmt: skip
+    tables = []
+    for schema, given, rows in ((ITEM_SCHEMA, columns, items), (ABILITY_SCHEMA, abilities, users)):
         arrays = [given.get(field.name, pa.nulls(rows, field.type)) for field in schema]
-        with run.staged(name).open("wb") as file:
-            pq.write_table(pa.table(arrays, schema=schema), file)
+        tables.append(pa.table(arrays, schema=schema))
     fit = {"model_spec": {}, "metrics": {}, "excluded": {}, "n_items": items, "n_abilities": users}
-    run.staged(FIT).write_text(json.dumps(fit))
-    run.staged(SECONDS).write_text("null")
+    write_result(run, CalibrationResult(*tables, fit), seconds=None)
     run.staged(ANCHORS).write_text("[]")
     extraction = ExtractResponsesOperator(task_id="bench", run=run.to_dict())
     extraction._register(run, {}, "running", Timer())

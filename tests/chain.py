@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-import pyarrow.parquet as pq
-
 from irt.banks import SEVERITY
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.result import parse_result
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, SECONDS
+from irt.staged_result import write_result
+from irt.staging import ANCHORS
 from tests.runs import answer, exam
 
 CHECKS = sorted(SEVERITY)
@@ -54,12 +53,7 @@ def result_of(run, change=lambda result: None) -> dict:
 
 def stage(run, change=lambda result: None, anchors=("1",)) -> None:
     parsed = parse_result(json.dumps(result_of(run, change)), run_key=run.run_key)
-    for name, table in ((ITEMS, parsed.items), (ABILITIES, parsed.abilities)):
-        with run.staged(name).open("wb") as file:
-            pq.write_table(table, file)
-    with run.staged(FIT).open("w") as file:
-        json.dump(parsed.fit, file)
-    run.staged(SECONDS).write_text("1.5")
+    write_result(run, parsed, seconds=1.5)
     known = [{"item_id": i, "params": {"a": 1.0, "b": 0.0}, "fixed": True} for i in anchors]
     with run.staged(ANCHORS).open("w") as file:
         json.dump(known, file)

@@ -116,10 +116,21 @@ class Pod(StrictSettings):
     minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
 
 
+# Of a bank.
+NAME = r"^[a-z][a-z0-9_-]{0,39}$"
+
+
+def not_online(version: str | None) -> str | None:
+    """:raise ValueError: the version is one of the online updates'."""
+    if version and version.startswith("online"):
+        raise ValueError("versions that begin with 'online' belong to the online updates")
+    return version
+
+
 class Bank(StrictSettings):
     """One bank: which answers belong to it, how and where it is calibrated, and as what it is published."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     topics: list[Annotated[str, Field(min_length=1)]] = []
     exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
     everything: bool = False
@@ -148,9 +159,7 @@ class Bank(StrictSettings):
     @field_validator("name", "publish_as")
     @classmethod
     def _not_online(cls, name: str | None) -> str | None:
-        if name and name.startswith("online"):
-            raise ValueError("versions that begin with 'online' belong to the online updates")
-        return name
+        return not_online(name)
 
     @model_validator(mode="after")
     def _has_filter(self) -> Bank:

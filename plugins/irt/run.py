@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import IO, Any
+from functools import cache
+from typing import IO, Annotated, Any
 
 from airflow.sdk import ObjectStoragePath
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from irt.banks import Bank, Banks
+from irt.banks import NAME, Bank, Banks, not_online
 from irt.errors import BadDataError
 from irt.publication import Place
 from irt.staging import in_folder, remove_folder, run_folder, write_whole
+from irt.strict import mistakes_of
+
+
+@cache
+def _reader() -> TypeAdapter:
+    return TypeAdapter(Run)
+
+
+Version = Annotated[str, AfterValidator(not_online)]
 
 
 @dataclass(frozen=True)
 class Run:
     """What the tasks of one bank need to know; small, free of secrets, and JSON all through (it travels by XCom)."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     run_key: str
     dag_run_id: str
-    bank: str
+    bank: Annotated[str, Field(pattern=NAME), AfterValidator(not_online)]
     staging: str
     window_start: str
     window_end: str
@@ -30,7 +44,7 @@ class Run:
     model: str
     linking: dict[str, Any]
     minimum: dict[str, int]
-    checks: dict[str, float]
+    checks: dict[str, Any]
     attempt_policy: str
     max_responses: int
     dry_run: bool
@@ -39,8 +53,8 @@ class Run:
     runtime: str = "service"
     pod: dict[str, Any] = field(default_factory=dict)
     # Nor did a bank choose its version, or say how it stands to others.
-    publish_as: str = ""
-    default_version: str = ""
+    publish_as: Version = ""
+    default_version: Version = ""
     banks: list[str] = field(default_factory=list)
     online_rows: str = "keep_newer"
     source: str = "view"
@@ -59,7 +73,17 @@ class Run:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Run:
-        return cls(**fields)
+        """Read a run that came by XCom or from the registry, where anybody may have written to it.
+
+        :raise BadDataError: naming the field and the value.
+        """
+        try:
+            run = _reader().validate_json(json.dumps(fields), strict=True)
+        except ValidationError as error:
+            raise BadDataError(f"run: {'; '.join(mistakes_of(error))}") from None
+        if run.run_key != f"{run.dag_run_id}/{run.bank}":
+            raise BadDataError(f"run: run_key: {run.run_key!r} is not that of bank {run.bank!r} in {run.dag_run_id!r}")
+        return run
 
     def staged(self, name: str) -> ObjectStoragePath:
         """The address of one of the run's staged objects; its folder is the run's own."""

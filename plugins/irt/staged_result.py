@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from irt.errors import BadDataError
 from irt.figures import rounded
 from irt.responses import distinct_ids
 from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
@@ -30,25 +33,42 @@ def stage_result(
     result = parse_result(body, run_key=run.run_key, complete=complete)
     responses = run.staged(RESPONSES)
     result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
-    for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
-        with run.write_staged(name) as file:
-            pq.write_table(table, file, compression="zstd")
-    write_json(run.staged(FIT), result.fit)
-    write_json(run.staged(SECONDS), began and round(time.time() - began, 3))
+    write_result(run, result, seconds=began and round(time.time() - began, 3))
     return _report(result.fit, log)
+
+
+def write_result(run: Run, result: CalibrationResult, *, seconds: float | None) -> None:
+    """Stage a result; the object that is written last says whose it is, and which others belong to it."""
+    digests = {}
+    for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
+        packed = pa.BufferOutputStream()
+        pq.write_table(table, packed, compression="zstd")
+        content = packed.getvalue()
+        digests[name] = hashlib.sha256(content).hexdigest()
+        with run.write_staged(name) as file:
+            file.write(content)
+    write_json(run.staged(FIT), result.fit | {"run_key": run.run_key, "digests": digests})
+    write_json(run.staged(SECONDS), seconds)
 
 
 def read_result(run: Run) -> CalibrationResult:
     """What was staged; its `fit` holds how long the calibration took as well, as `seconds`.
 
     :raise FileNotFoundError: nothing was.
+    :raise BadDataError: the objects are of another run, or do not belong together.
     """
+    fit = read_json(run.staged(FIT))
+    owner, digests = fit.pop("run_key", None), fit.pop("digests", {})
+    if owner != run.run_key:
+        raise BadDataError(
+            f"{FIT}: run_key: {owner!r} is not this run ({run.run_key!r}); clear calibrate, which stages it"
+        )
     tables = []
     for name, schema in ((ITEMS, ITEM_SCHEMA), (ABILITIES, ABILITY_SCHEMA)):
-        with run.staged(name).open("rb") as file:
-            # Whose rows they are is for the load to say, whatever a file says.
-            tables.append(pq.read_table(file, columns=schema.names))
-    fit = read_json(run.staged(FIT))
+        content = run.staged(name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digests.get(name):
+            raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
+        tables.append(pq.read_table(pa.BufferReader(content), columns=schema.names))
     # Of a run that was staged before these had a place of their own, they are in `fit`.
     if run.staged(SECONDS).exists():
         fit["seconds"] = read_json(run.staged(SECONDS))

@@ -16,6 +16,8 @@ from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
+from irt.errors import BadDataError
+
 # What is extracted.
 RESPONSES = "responses.parquet"
 ANCHORS = "anchors.json"
@@ -39,10 +41,25 @@ def run_folder(staging: str, *, dag_run_id: str, bank: str) -> ObjectStoragePath
 
 
 def in_folder(folder: ObjectStoragePath, name: str) -> ObjectStoragePath:
-    """The address of a staged object, whose folder is there then."""
+    """The address of a staged object, whose folder is there then.
+
+    :raise BadDataError: it, or a folder of the run's, is a symbolic link.
+    """
+    path = folder / name
     if folder.protocol == "file":
         folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
+        _refuse_links(path)
+    return path
+
+
+def _refuse_links(path: ObjectStoragePath) -> None:
+    """Neither a run's object nor its folders lead elsewhere; the staging folder itself may.
+
+    :raise BadDataError: naming the link.
+    """
+    for part in (path, path.parent, path.parent.parent):
+        if os.path.islink(part.path):
+            raise BadDataError(f"{part}: a symbolic link in the staging folder is not followed; remove it")
 
 
 @contextmanager

@@ -21,7 +21,8 @@ BANK = "lsat7"
 # The chain, by what runs at the same time.
 STAGES = (
     ("plan_runs",),
-    ("extract_responses", "extract_anchors"),
+    ("extract_responses",),
+    ("extract_anchors",),
     ("calibrate",),
     ("load",),
     ("check",),

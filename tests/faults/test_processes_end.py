@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 
 # What each fault strikes in CI: every task is struck by one fault or two. `./irt test --all` strikes each by each.
 PAIRS = {
-    "worker killed": ("extract_responses", "load"),
+    "worker killed": ("extract_responses", "extract_anchors", "load"),
     "calibration service killed": ("plan_runs", "calibrate"),
     "PostgreSQL stopped": ("load", "publish"),
     "scheduler killed": ("calibrate", "check"),

@@ -158,7 +158,7 @@ def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):
 
 
 def test_a_wrong_token_is_refused_at_once(service, tmp_path, monkeypatch):
-    connection = {"conn_type": "http", "host": "127.0.0.1", "port": service.port, "password": "wrong"}
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": service.port, "password": "not-the-token-4712"}
     monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
     with pytest.raises(RequestRefusedError, match="answered 401"):
         CalibrateOperator(task_id="calibrate", run=stage(tmp_path, users=50).to_dict()).execute({})

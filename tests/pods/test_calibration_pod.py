@@ -124,8 +124,9 @@ def test_a_pod_for_which_there_is_no_node(cluster, settings):
 def test_a_pod_that_is_deleted_from_outside(cluster, settings):
     run = staged_run(cluster.staging / "deleted")
     deferred = send(run, Context(run))
-    cluster.admin.delete_namespaced_pod(deferred.trigger.pod_name, cluster.namespace, grace_period_seconds=0)
-    event = wait(deferred)
+    with frozen_pod(cluster):
+        cluster.admin.delete_namespaced_pod(deferred.trigger.pod_name, cluster.namespace, grace_period_seconds=0)
+        event = wait(deferred)
     with pytest.raises(TransientError, match="is gone: deleted from outside, or lost with its node"):
         go_on(run, Context(run), deferred, event)
     assert whole(run, Context(run, try_number=2))["items"] == 20

@@ -4,7 +4,11 @@
 -- Grain:   one user of the bank.
 -- Parameters: load_id, version, model, published_at, window_end, stamps (of publications since then), keep_newer.
 merge into mirt_ability as p
-using (select user_id, theta, se from irt.load_ability where load_id = %(load_id)s) as r
+using (
+    select user_id, theta, se from irt.load_ability
+    -- Versions of online updates are nobody's here, whatever a run says.
+    where load_id = %(load_id)s and %(version)s not like 'online%%'
+) as r
     on p.user_id = r.user_id and p.version = %(version)s
 when matched and %(keep_newer)s and p.fitted_at > %(window_end)s::timestamptz
     and p.fitted_at <> all(%(stamps)s::timestamptz[]) then do nothing
