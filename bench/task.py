@@ -22,7 +22,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger
 
 from bench.memory import high_water
-from irt.banks import SEVERITY, banks_of
+from irt.bank import SEVERITY
+from irt.banks import banks_of
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.check import CheckRunOperator

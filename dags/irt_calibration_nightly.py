@@ -37,7 +37,8 @@ from datetime import datetime, timedelta, timezone
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task, task_group
 
 from irt.alerts import DagRunNotifier, RecoveryNotifier, deadline_missed
-from irt.banks import SEVERITY, load_banks
+from irt.bank import SEVERITY
+from irt.banks import load_banks
 from irt.form import params
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.check import CheckRunOperator

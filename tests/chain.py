@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from irt.banks import SEVERITY
+from irt.bank import SEVERITY
 from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractResponsesOperator
 from irt.operators.load import LoadOperator

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from airflow.sdk import Param
 
-from irt.banks import LINKING_METHODS, MODELS, RUNTIMES
+from irt.bank import LINKING_METHODS, MODELS, RUNTIMES
 
 AS_CONFIGURED = "as configured"
 

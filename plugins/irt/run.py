@@ -12,7 +12,8 @@ from typing import IO, Annotated, Any
 from airflow.sdk import ObjectStoragePath
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from irt.banks import NAME, Bank, Banks, not_online
+from irt.bank import NAME, Bank, not_online
+from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.publication import Place
 from irt.staging import in_folder, remove_folder, run_folder, write_whole

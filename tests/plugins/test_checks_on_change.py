@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from irt.banks import Bank
+from irt.bank import Bank
 from irt.errors import ChecksFailedError
 from tests.chain import check, ready, state, whole_chain
 from tests.runs import END, a_run

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from irt.banks import SEVERITY
+from irt.bank import SEVERITY
 from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.base import RunOperator
 from irt.run import Run
