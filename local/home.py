@@ -154,6 +154,7 @@ def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: boo
     return env | {
         "AIRFLOW_HOME": str(home.airflow),
         "AIRFLOW_VAR_IRT_STAGING": home.staging.as_uri(),
+        "IRT_LOCK_SECONDS": "600",
         "DO_NOT_TRACK": "1",
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
+from irt.hooks import patience
 from irt.sql import literal, positional, statement
 
 if TYPE_CHECKING:
@@ -42,11 +44,15 @@ class ArrowTransaction:
 class ArrowPostgresHook(PostgresHook):
     """The Postgres provider's hook with an Arrow door.
 
-    The statements stand in files; the log of a task is for what came of them.
+    The statements stand in files; the log of a task is for what came of them. No statement waits for a lock longer than
+    a minute (see `patience`), or takes longer than its task may.
+
+    :param longest: how long the task may take.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, longest: timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **{"log_sql": False, **kwargs})
+        self.longest = longest
 
     def conninfo(self) -> str:
         """libpq's connection string of the Airflow connection. Holds the password: never log it."""
@@ -63,6 +69,7 @@ class ArrowPostgresHook(PostgresHook):
             "user": login,
             "password": password,
             "dbname": self.database or connection.schema,
+            **patience.NETWORK,
             **extra,
         }
         return make_conninfo("", **{k: v for k, v in known.items() if v not in (None, "")})
@@ -81,20 +88,47 @@ class ArrowPostgresHook(PostgresHook):
 
     @contextmanager
     def arrow_transaction(self) -> Iterator[ArrowTransaction]:
-        """Commits at the end, rolls back on any error."""
+        """Commits at the end, rolls back on any error.
+
+        :raise TransientError: a lock was not to be had; it names who holds some.
+        """
         from adbc_driver_postgresql import dbapi
 
-        with closing(dbapi.connect(self.conninfo())) as connection:
+        with self._naming_holders(), closing(dbapi.connect(self.conninfo())) as connection:
             try:
                 with closing(connection.cursor()) as cursor:
-                    yield ArrowTransaction(cursor)
+                    transaction = ArrowTransaction(cursor)
+                    transaction.row("session/limits", patience.limits(self.longest))
+                    yield transaction
             except BaseException:
-                connection.rollback()
+                # Where the connection is lost, it is rolled back already; the first error is the one that tells why.
+                with suppress(Exception):
+                    connection.rollback()
                 raise
             connection.commit()
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """A psycopg cursor in one transaction: commits at the end, rolls back on any error."""
-        with closing(self.get_conn()) as connection, connection, connection.cursor() as cursor:
+        """A psycopg cursor in one transaction: commits at the end, rolls back on any error.
+
+        :raise TransientError: as `arrow_transaction`.
+        """
+        with self._naming_holders(), closing(self.get_conn()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement("session/limits"), patience.limits(self.longest))
             yield cursor
+
+    def get_conn(self) -> Any:
+        import psycopg
+
+        return psycopg.connect(self.conninfo())
+
+    @contextmanager
+    def _naming_holders(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not patience.waited_for_lock(error):
+                raise
+            with closing(self.get_conn()) as connection:
+                holders = connection.execute(statement("session/holders")).fetchall()
+            raise patience.held_by(holders) from error

@@ -35,7 +35,7 @@ class DatabaseOperator(BaseOperator):
         # Not when the DAG file is parsed, which every task does: the provider alone takes longer than all of it.
         from irt.hooks.postgres import ArrowPostgresHook
 
-        return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id)
+        return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id, longest=self.execution_timeout)
 
 
 class RunOperator(DatabaseOperator):

@@ -1,0 +1,62 @@
+"""How long a task waits for PostgreSQL, and what it says when that was too long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from irt.errors import TransientError
+
+# libpq's; an Airflow connection's extra may say otherwise. A connection that went silent is given up after a minute.
+NETWORK = {
+    "connect_timeout": 30,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# A statement must end before its task's time is up, or its end is seen by nobody: in C no alarm of Airflow's comes.
+_BEFORE_THE_END = timedelta(seconds=15)
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+def lock_seconds() -> float:
+    """How long a statement waits for a lock: the environment variable `IRT_LOCK_SECONDS`, or a minute."""
+    return float(os.environ.get("IRT_LOCK_SECONDS") or 60)
+
+
+def limits(longest: timedelta | None) -> dict[str, str]:
+    """The parameters of `session/limits`.
+
+    :param longest: how long the task may take; None is no limit.
+    """
+    statement = max(longest - _BEFORE_THE_END, timedelta(seconds=1)) if longest else timedelta(0)
+    return {"lock": _milliseconds(lock_seconds()), "statement": _milliseconds(statement.total_seconds())}
+
+
+def waited_for_lock(error: BaseException) -> bool:
+    return getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def held_by(holders: Iterable[tuple[int, str, str, datetime | None, str]]) -> TransientError:
+    """What to say of a lock that was not to be had.
+
+    :param holders: the rows of `session/holders`.
+    """
+    named = "; ".join(_session(*holder) for holder in holders)
+    return TransientError(
+        f"waited {lock_seconds():.0f} s for a lock in the database and let go; sessions that hold some: "
+        f"{named or 'none any more'}"
+    )
+
+
+def _session(pid: int, login: str, application: str | None, since: datetime | None, tables: str) -> str:
+    name = f" {application}" if application else ""
+    at = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+    return f"pid {pid} (login {login}{name}){at} on {tables}"
+
+
+def _milliseconds(seconds: Any) -> str:
+    return str(round(1000 * seconds))

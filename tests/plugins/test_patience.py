@@ -1,0 +1,125 @@
+"""How long a task waits for PostgreSQL, and whom it names."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from irt.errors import TransientError
+from irt.hooks.postgres import ArrowPostgresHook
+from irt.operators.load import LoadOperator
+from irt.operators.publish import PublishOperator
+from local.waiting import wait_until
+from tests.chain import check, published, ready, state, whole_chain
+from tests.runs import END, a_run
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setenv("IRT_LOCK_SECONDS", "0.2")
+
+
+@pytest.fixture
+def consumer(database):
+    """A session that updates what is published, and does not end."""
+    with psycopg.connect(database.info.dsn, application_name="kpi-job") as connection:
+        yield connection
+        connection.rollback()
+
+
+def test_publish_lets_go_of_the_banks_lock_and_names_the_consumer(database, tmp_path, impatient, consumer):
+    whole_chain(database, a_run(tmp_path))
+    before = published(database)
+    consumer.execute("update mirt_ability set se = 1 where user_id = 'u2'")
+    run = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    ready(database, run)
+    check(run)
+    pid = consumer.info.backend_pid
+    said = rf"waited 0 s for a lock .*: pid {pid} \(login \w+ kpi-job\) on mirt_ability"
+    with pytest.raises(TransientError, match=said):
+        PublishOperator(task_id="publish", run=run.to_dict()).execute({})
+    assert published(database) == before
+    assert state(database, run) == "accepted"
+    # Nobody waits for us meanwhile, and the next try finds all as it was.
+    assert database.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone() == (0,)
+    consumer.rollback()
+    assert PublishOperator(task_id="publish", run=run.to_dict()).execute({})["abilities"] == 4
+
+
+def test_load_which_waits_in_native_code(database, tmp_path, impatient, consumer):
+    run = a_run(tmp_path)
+    ready(database, run)
+    consumer.execute("lock table irt.load_ability in access exclusive mode")
+    with pytest.raises(TransientError, match=r"for a lock .*kpi-job\) on irt.load_ability"):
+        LoadOperator(task_id="load", run=run.to_dict()).execute({})
+
+
+def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database, tmp_path, impatient, consumer):
+    """Ours are taken in the order items, abilities, fit; it is told to wait, or we let go."""
+    whole_chain(database, a_run(tmp_path))
+    consumer.execute("update mirt_ability set se = 1 where user_id = 'u2'")
+    run = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    ready(database, run)
+    check(run)
+    failed = []
+
+    def publish():
+        try:
+            PublishOperator(task_id="publish", run=run.to_dict()).execute({})
+        except TransientError as error:
+            failed.append(error)
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    wait_until(
+        lambda: failed or database.execute(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        ).fetchone()[0],
+        what="the publication at the consumer's lock", pause=0.01,
+    )  # fmt: skip
+    consumer.execute("update mirt_item_params set model = '2PL' where item_id = '1'")
+    consumer.commit()
+    publishing.join()
+    assert len(failed) == 1
+
+
+@pytest.mark.parametrize("way", ["psycopg", "arrow"])
+def test_a_slow_statement_ends_before_its_task(database, way):
+    hook = ArrowPostgresHook(postgres_conn_id="seedtest_db", longest=timedelta(seconds=16))
+    with pytest.raises(Exception, match="statement timeout"):
+        if way == "psycopg":
+            hook.get_first("select pg_sleep(600)")
+        else:
+            with hook.arrow_transaction() as transaction:
+                transaction._cursor.execute("select pg_sleep(600)")
+                transaction._cursor.fetchone()
+
+
+def test_the_first_error_is_told_where_the_connection_is_lost(database):
+    hook = ArrowPostgresHook(postgres_conn_id="seedtest_db")
+    with pytest.raises(Exception, match="terminat") as lost, hook.arrow_transaction() as transaction:
+        transaction._cursor.execute("select pg_backend_pid()")
+        pid = transaction._cursor.fetchone()[0]
+        database.execute("select pg_terminate_backend(%s)", [pid])
+        transaction._cursor.execute("select 1")
+    assert "rollback" not in str(lost.value).lower()
+
+
+def test_a_connection_may_say_otherwise(database, monkeypatch):
+    hook = ArrowPostgresHook(postgres_conn_id="seedtest_db")
+    known = psycopg.conninfo.conninfo_to_dict(hook.conninfo())
+    assert (known["connect_timeout"], known["tcp_user_timeout"]) == ("30", "60000")
+    monkeypatch.setattr(type(hook), "connection", property(lambda self: _with_extra(hook)))
+    assert psycopg.conninfo.conninfo_to_dict(hook.conninfo())["connect_timeout"] == "7"
+    with closing(hook.get_conn()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def _with_extra(hook):
+    found = ArrowPostgresHook(postgres_conn_id="seedtest_db").get_connection("seedtest_db")
+    found.extra = '{"connect_timeout": 7}'
+    return found
