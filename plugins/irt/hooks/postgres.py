@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from irt.hooks import patience
+from irt.hooks.watch import ended_in_time
 from irt.sql import literal, positional, statement
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class ArrowPostgresHook(PostgresHook):
 
         with self._naming_holders(), closing(dbapi.connect(self.conninfo())) as connection:
             try:
-                with closing(connection.cursor()) as cursor:
+                with ended_in_time(connection.adbc_cancel, self.longest), closing(connection.cursor()) as cursor:
                     transaction = ArrowTransaction(cursor)
                     transaction.row("session/limits", patience.limits(self.longest))
                     yield transaction
