@@ -55,8 +55,6 @@ with DAG(
         query="status/rejected",
         none_there="no run is rejected that was not published",
         run_key="{{ params.run_key or '' }}",
-        # Another try would ask again.
-        retries=0,
         **text,
     )
 

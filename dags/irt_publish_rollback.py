@@ -64,8 +64,6 @@ with DAG(
         none_there="the bank has no publication but the one that consumers read",
         bank="{{ params.bank }}",
         run_key="{{ params.run_key or '' }}",
-        # Another try would ask again.
-        retries=0,
     )
 
     roll_back = RollbackOperator(

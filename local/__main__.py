@@ -23,6 +23,14 @@ def main(argv: list[str] | None = None) -> int:
     except psycopg.OperationalError as error:
         print(f"irt: the database cannot be reached (connection seedtest_db): {error}", file=sys.stderr)
         return 1
+    except psycopg.Error as error:
+        print(
+            f"irt: {error.diag.message_primary or error}",
+            *filter(None, [error.diag.message_hint]),
+            sep="; ",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("\nirt: ended")
         return 130 if arguments.command == "demo" else 0

@@ -54,7 +54,7 @@ class AirflowApi:
             if error.response.status_code == 404:
                 return None
             raise
-        return found and datetime.fromisoformat(found.replace("Z", "+00:00"))
+        return found and _time(found)
 
     def import_errors(self) -> list[str]:
         return [e["stack_trace"] for e in self.call("GET", "importErrors")["import_errors"]]
@@ -70,10 +70,14 @@ class AirflowApi:
     def run_state(self, dag_id: str, run_id: str) -> str:
         return self.call("GET", f"dags/{dag_id}/dagRuns/{quote(run_id)}")["state"]
 
-    def active_runs(self, dag_id: str) -> list[str]:
-        """The ids of the runs that are queued or running."""
-        states = {"state": ["queued", "running"], "limit": 100}
-        return [run["dag_run_id"] for run in self.call("GET", f"dags/{dag_id}/dagRuns", params=states)["dag_runs"]]
+    def active_runs(self, dag_id: str, queued_before: datetime | None = None) -> list[str]:
+        """The ids of the runs that are queued or running.
+
+        :param queued_before: those alone that were queued before then.
+        """
+        asked = {"state": ["queued", "running"], "limit": 100}
+        runs = self.call("GET", f"dags/{dag_id}/dagRuns", params=asked)["dag_runs"]
+        return [run["dag_run_id"] for run in runs if queued_before is None or _time(run["queued_at"]) < queued_before]
 
     def fail(self, dag_id: str, run_id: str) -> None:
         """End a run, as the UI's "Mark as failed" does."""
@@ -99,6 +103,10 @@ class AirflowApi:
         path = f"dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         content = self.call("GET", path, params={"map_index": task["map_index"], "full_content": "true"})["content"]
         return [_line(entry) for entry in content]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _line(entry: Any) -> str:

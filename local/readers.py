@@ -1,4 +1,4 @@
-"""`./irt check-readers`: do consumers that know no banks read the default bank's abilities?"""
+"""`./irt check-readers`: do consumers that know no banks read the default bank's abilities and linking constants?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _time(at: datetime) -> str:
 
 
 def show(home: Home) -> int:
-    """List users whose newest ability is another bank's.
+    """List users whose newest ability is another bank's, and the newest fit where that is one.
 
     :return: 1 where there are any, else 0.
     """
@@ -28,8 +28,11 @@ def show(home: Home) -> int:
 
     bank = load_banks().default
     with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo, row_factory=dict_row) as connection:
-        query = (SQL / "status" / "readers.sql").read_text()
-        rows = connection.execute(query, {"default_version": bank.version}).fetchall()
+        asked = {"default_version": bank.version}
+        rows = connection.execute((SQL / "status" / "readers.sql").read_text(), asked).fetchall()
+        fit = connection.execute((SQL / "status" / "newest_fit.sql").read_text(), asked).fetchone()
+    if fit:
+        print(f"mirt_fit_meta: the newest row, {fit['run_id']}, is of version {fit['version']}, not {bank.version}")
     for row in rows[:_MOST_SHOWN]:
         print(
             f"user {row['user_id']}: the newest ability is of version {row['version']} ({_time(row['fitted_at'])}), "
@@ -39,6 +42,8 @@ def show(home: Home) -> int:
         print(f"and {len(rows) - _MOST_SHOWN} more")
     if rows:
         print(f"{len(rows)} users: readers that know no banks do not get bank {bank.name}'s ability")
+        return 1
+    if fit:
         return 1
     print(f"every user who has an ability of bank {bank.name} (version {bank.version}) has it as the newest")
     return 0

@@ -143,7 +143,7 @@ class Stack:
         self.port = port or free_port(8080 if scheduled else 0)
         self.api = AirflowApi(f"http://127.0.0.1:{self.port}", self.home.secrets()["admin_password"])
         self._env = self.airflow_env(scheduled)
-        self._launched_at = datetime.now(timezone.utc)
+        self.launched_at = datetime.now(timezone.utc)
         self._launch_more()
 
     def _launch_more(self) -> list[str]:
@@ -223,7 +223,7 @@ class Stack:
         if errors := self.api.import_errors():
             raise StackError("the DAG cannot be imported:\n" + "\n".join(errors))
         parsed_at = self.api.parsed_at(DAG_ID)
-        return parsed_at is not None and parsed_at > self._launched_at
+        return parsed_at is not None and parsed_at > self.launched_at
 
     def check(self) -> None:
         """:raise StackError: when a part has ended, with the last lines of its log."""

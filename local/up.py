@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from local.home import Home
+from local.schema import use_plugins
 from local.stack import DAG_ID, running_stack
 
 
@@ -17,14 +18,22 @@ def run(home: Home, *, port: int | None = None, service: str = "engine", say: Ca
     with running_stack(home, say, service) as stack:
         api = stack.start_airflow(port, scheduled=True)
         # Said before the scheduler takes them up: it does so as soon as the DAG is on.
-        for run_id in api.active_runs(DAG_ID):
+        for run_id in api.active_runs(DAG_ID, queued_before=stack.launched_at):
             say(f"Run {run_id} was interrupted and goes on now; mark it as failed in the UI to end it")
         api.pause(DAG_ID, False)
         say("Airflow runs\n")
         say(f"  {api.address}")
         say("  login     admin")
         say(f"  password  {home.secrets()['admin_password']}\n")
-        say(f"The DAG {DAG_ID} is on: it runs at 03:00 UTC, or by its Trigger button. Ctrl-C ends everything.")
+        say(f"The DAG {DAG_ID} is on: it runs by its schedule ({_schedule()}, UTC), or by its Trigger button.")
+        say("Ctrl-C ends everything.")
         while True:
             stack.check()
             time.sleep(1)
+
+
+def _schedule() -> str:
+    use_plugins()
+    from irt.schedule import NIGHTLY
+
+    return NIGHTLY

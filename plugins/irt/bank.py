@@ -125,6 +125,9 @@ class Bank(StrictSettings):
     everything: bool = False
     extract: Extract = Extract()
     attempt_policy: Literal["first", "last"] = "first"
+    lookback_days: Annotated[int, Field(ge=1, le=3650)] = 60
+    max_responses: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    update_question_meta: bool = False
     publish_as: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")] | None = None
     online_rows: Literal["keep_newer", "overwrite"] = "keep_newer"
     model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"

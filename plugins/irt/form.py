@@ -27,12 +27,13 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
         ),
         "model": _override(MODELS, "Model", "Overrides the model of every chosen bank."),
         "lookback_days": Param(
-            60,
-            type="integer",
+            None,
+            type=["null", "integer"],
             minimum=1,
             maximum=3650,
             title="Days to look back",
-            description="The window is [end - days, end); end is the data interval's end or, without one, run_after.",
+            description="Empty: as configured. The window is [end - days, end); end is the data interval's end or, "
+            "without one, run_after.",
         ),
         "attempt_policy": _override(
             ["first", "last"],
@@ -41,12 +42,13 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             "chosen bank.",
         ),
         "max_responses": Param(
-            0,
-            type="integer",
+            None,
+            type=["null", "integer"],
             minimum=0,
             maximum=1_000_000_000,
             title="Most responses",
-            description="0: no limit. Otherwise the most recent responses, as many as this, per bank.",
+            description="Empty: as configured. 0: no limit. Otherwise the most recent responses, as many as this, per "
+            "bank.",
         ),
         "linking_method": _override(
             LINKING_METHODS, "Linking method", "Overrides how every chosen bank is put on the scale of its anchors."

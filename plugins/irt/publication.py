@@ -105,8 +105,14 @@ def write_rows(
     # Always in this order, as everybody who writes to several of these tables should.
     names = ["items", *["abilities"] * abilities, "fit_meta"]
     done = {name: cursor.execute(statement(f"publish/{name}"), known).rowcount for name in names}
-    if abilities and not place.is_default:
-        done |= _stamp_default(cursor, known)
+    if not place.is_default:
+        done["default_bank_stamped"] = _stamp_default(cursor, known)
+    else:
+        # Written once more, the rows have their old time again.
+        cursor.execute(statement("publish/later_publications"), known)
+        for load_id, published_at, default_stamped_at in cursor.fetchall():
+            later = {"load_id": load_id, "published_at": published_at, "default_stamped_at": default_stamped_at}
+            _stamp_default(cursor, known | later)
     return done
 
 
@@ -145,14 +151,17 @@ def lineage(publications: list[Published], publication_id: int) -> list[int]:
     return list(loads)
 
 
-def _stamp_default(cursor: Any, known: dict[str, Any]) -> dict[str, int]:
-    """Keep the default bank's rows the newest."""
+def _stamp_default(cursor: Any, known: dict[str, Any]) -> int:
+    """Keep the default bank's rows newer than those of another bank's publication.
+
+    :return: how many abilities there were.
+    """
     run_id, window_end = _row(cursor, "default_bank", known) or (None, None)
     known = known | {"default_run_id": run_id, "default_window_end": window_end}
     known["stamps"] = _stamps_since(cursor, window_end) if window_end else []
     stamped = cursor.execute(statement("publish/stamp_default_abilities"), known).rowcount
     cursor.execute(statement("publish/stamp_default_fit"), known)
-    return {"default_bank_stamped": stamped}
+    return stamped
 
 
 def _stamps_since(cursor: Any, since: Any) -> list[datetime]:

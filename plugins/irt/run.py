@@ -129,7 +129,9 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
 
     :param banks: all of today's.
     """
-    start, end = window(end, int(params["lookback_days"]))
+    # JSON Schema takes 100.0 for an integer.
+    start, end = window(end, int(params["lookback_days"] or bank.lookback_days))
+    most = params["max_responses"]
     linking = bank.linking.model_dump()
     if params["linking_method"] != "as configured":
         linking["method"] = params["linking_method"]
@@ -147,10 +149,9 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         minimum=bank.minimum.model_dump(),
         checks=bank.checks.model_dump(),
         attempt_policy=bank.attempt_policy,
-        # JSON Schema takes 100.0 for an integer.
-        max_responses=int(params["max_responses"]),
+        max_responses=bank.max_responses if most is None else int(most),
         dry_run=params["dry_run"],
-        publish_question_meta=params["publish_question_meta"],
+        publish_question_meta=params["publish_question_meta"] or bank.update_question_meta,
         runtime=bank.runtime,
         pod=bank.pod.model_dump(),
         publish_as=bank.version,

@@ -79,9 +79,9 @@ def test_form(dag):
     assert defaults == {
         "banks": ["lsat7", "math"],
         "model": "as configured",
-        "lookback_days": 60,
+        "lookback_days": None,
         "attempt_policy": "as configured",
-        "max_responses": 0,
+        "max_responses": None,
         "linking_method": "as configured",
         "runtime": "as configured",
         "dry_run": False,

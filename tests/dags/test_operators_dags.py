@@ -101,8 +101,7 @@ def test_publish_rejected(bag):
 def test_every_failure_is_told_of(bag, dag_id):
     for task in bag.dags[dag_id].tasks:
         assert [type(callback).__name__ for callback in task.on_failure_callback] == ["RunNotifier"], task.task_id
-        # What asks a person would ask again.
-        assert task.retries == (0 if task.task_id == "choose" else 3)
+        assert task.retries == 3
 
 
 def test_consumers_are_told_of_every_publication(bag):

@@ -78,3 +78,9 @@ def test_the_rejected_runs(database, tmp_path):
     publish(bad)
     with pytest.raises(BadDataError, match="nothing there"):
         choose(query="status/rejected")
+
+
+def test_nobody_answers():
+    operator = ChooseRunOperator(task_id="choose", subject="?", query="rollback/choices", none_there="nothing there")
+    with pytest.raises(BadDataError, match="nobody chose within 1 day"):
+        operator.execute_complete({}, {"error": "timed out", "error_type": "timeout"})

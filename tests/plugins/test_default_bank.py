@@ -77,6 +77,32 @@ def test_after_a_clear_of_the_other_bank_and_its_return(database, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_cleared_publication_of_the_default_bank_stays_the_newest(database, tmp_path):
+    """Written once more, its rows have their old time, and then again that which the other bank's publication gave."""
+    math, physics = runs(tmp_path, 1)
+    for run in (math, physics):
+        chain(database, run)
+    before = published(database)
+    publish(math)
+    newest_is_the_default(database)
+    assert published(database) == before
+
+
+def test_what_the_job_before_left_is_of_no_bank(database, tmp_path):
+    """Of a user who has answers in the other bank alone, readers get that one's ability."""
+    math, physics = runs(tmp_path, 1, publish_as="v1")
+    night_before = datetime.fromisoformat(math.window_end) - timedelta(hours=24)
+    database.execute("insert into mirt_ability values ('u0', 9, 1, '2PL', 'v1', %s)", [night_before])
+
+    def without_u0(result):
+        del result["abilities"][0]
+        result["fit_meta"]["model_spec"]["n_users"] = 3
+
+    whole_chain(database, math, without_u0)
+    assert chain(database, physics)["default_bank_stamped"] == 3
+    assert database.execute(ABILITY).fetchone() == (-0.5, "physics")
+
+
 def test_the_views_say_the_bank(database, tmp_path):
     for run in runs(tmp_path, 1, publish_as="v1"):
         chain(database, run)

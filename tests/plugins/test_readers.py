@@ -177,3 +177,7 @@ def test_the_command_that_checks_readers(two_nights, monkeypatch, home, capsys, 
     assert len(said) == 4
     assert said[0].startswith("user u0: the newest ability is of version physics (")
     assert said[-1] == "3 users: readers that know no banks do not get bank math's ability"
+    two_nights.execute("delete from mirt_ability where version = 'physics'")
+    two_nights.execute("update mirt_fit_meta set fitted_at = now() where model_spec ->> 'bank' = 'physics'")
+    assert readers.show(home) == 1
+    assert "mirt_fit_meta: the newest row, night-" in capsys.readouterr().out

@@ -70,3 +70,13 @@ def test_a_staged_object_is_there_whole_or_not_at_all(tmp_path):
         slow.write("one")
     assert run.staged("x").read_text() == "slow one"
     assert [path.name for path in run.staged("x").parent.iterdir()] == ["x"]
+
+
+def test_what_the_bank_says_and_the_form_overrides(tmp_path):
+    bank = {"lookback_days": 30, "max_responses": 500_000, "update_question_meta": True, "attempt_policy": "last"}
+    run = a_run(tmp_path, bank=bank)
+    assert (run.window_start, run.max_responses) == ("2026-04-01T03:00:00+00:00", 500_000)
+    assert (run.publish_question_meta, run.attempt_policy) == (True, "last")
+    run = a_run(tmp_path, bank=bank, lookback_days=7, max_responses=0, attempt_policy="first")
+    assert (run.window_start, run.max_responses) == ("2026-04-24T03:00:00+00:00", 0)
+    assert run.attempt_policy == "first"

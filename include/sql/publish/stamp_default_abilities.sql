@@ -12,3 +12,11 @@ where r.load_id = %(load_id)s
     and p.user_id = r.user_id
     and p.version = %(default_version)s
     and p.fitted_at <= %(published_at)s
+    -- Ours, or an online update's; what the job before left under this version is of no bank.
+    and (
+        p.fitted_at > %(default_window_end)s::timestamptz
+        or exists (
+            select from irt.publication as s
+            where s.published_at = p.fitted_at or s.default_stamped_at = p.fitted_at
+        )
+    )

@@ -21,7 +21,7 @@ class ChooseRunOperator(DatabaseOperator, HITLOperator):
     :param run_key: what the form named; nobody is asked then. (templated)
     :param none_there: what to say where the list is empty.
     :return: `chosen_options`, a list with one run key.
-    :raise BadDataError: there is nothing to choose from.
+    :raise BadDataError: there is nothing to choose from, or nobody chose.
     """
 
     template_fields: Sequence[str] = ("subject", "bank", "run_key", *DatabaseOperator.template_fields)
@@ -43,6 +43,12 @@ class ChooseRunOperator(DatabaseOperator, HITLOperator):
             ["| run | when | answers until | items | users |", "|---|---|---|---|---|", *(_line(*row) for row in rows)]
         )
         return super().execute(context)
+
+    def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+        """:raise BadDataError: nobody answered; another try would ask once more."""
+        if event["error_type"] == "timeout":
+            raise BadDataError(f"nobody chose within {self.response_timeout}")
+        super().process_trigger_event_error(event)
 
     def validate_chosen_options(self, chosen_options: list[str]) -> None:
         """What was offered is not known any more; whoever acts on the choice judges it."""

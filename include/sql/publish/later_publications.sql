@@ -1,0 +1,7 @@
+-- Purpose: what other banks published after a publication of the default bank, and stamped its rows by.
+-- Grain:   one publication, in order.
+-- Parameters: publication_id.
+select load_id, published_at, default_stamped_at
+from irt.publication
+where publication_id > %(publication_id)s and default_stamped_at is not null
+order by publication_id
