@@ -24,22 +24,24 @@ def disk(plant):
 
 
 def test_full_staging_disk(plant, night, barriers, disk, outcomes):
-    with night.watched(), plant.gate.lasting_jobs(), barriers("extract_anchors") as standing:
-        with outcomes.of("staging disk full", "extract_responses") as outcome:
+    extractions = ("extract_responses", "extract_anchors")
+    with night.watched(), plant.gate.lasting_jobs(), barriers(*extractions) as standing:
+        with outcomes.of("staging disk full", "plan_runs") as outcome:
             disk.fill()
             night.trigger()
-            _failed_for_space(night, "extract_responses")
+            _failed_for_space(night, "plan_runs")
             disk.free()
-            night.wait_for("extract_responses", "success", tries=2)
+            night.wait_for("plan_runs", "success", tries=2)
             outcome.outcome = "success once there was space"
-        with outcomes.of("staging disk full", "extract_anchors") as outcome:
-            standing.wait_at("extract_anchors")
-            disk.fill()
-            standing.release("extract_anchors")
-            _failed_for_space(night, "extract_anchors")
-            disk.free()
-            night.wait_for("extract_anchors", "success", tries=2)
-            outcome.outcome = "success once there was space"
+        for task in extractions:
+            with outcomes.of("staging disk full", task) as outcome:
+                standing.wait_at(task)
+                disk.fill()
+                standing.release(task)
+                _failed_for_space(night, task)
+                disk.free()
+                night.wait_for(task, "success", tries=2)
+                outcome.outcome = "success once there was space"
         with outcomes.of("staging disk full", "calibrate") as outcome:
             night.wait_for("calibrate", "deferred")
             disk.fill()
