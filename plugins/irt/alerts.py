@@ -201,9 +201,9 @@ def _channel(alert: Alert, connection: Any) -> BaseNotifier:
         body = html.escape(alert.text).replace("\n", "<br>\n")
         receivers = connection.extra_dejson.get("to") or connection.login
         return SmtpNotifier(to=receivers, subject=alert.subject, html_content=body, smtp_conn_id=CONNECTION)
-    from airflow.providers.http.notifications.http import HttpNotifier
+    from irt.webhook import WebhookNotifier
 
-    return HttpNotifier(http_conn_id=CONNECTION, json={"text": alert.text, **asdict(alert)})
+    return WebhookNotifier(http_conn_id=CONNECTION, json={"text": alert.text, **asdict(alert)})
 
 
 def _alert(kind: str, context: Any, reason: str) -> Alert:

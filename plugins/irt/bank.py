@@ -120,7 +120,8 @@ class Bank(StrictSettings):
     """One bank: which answers belong to it, how and where it is calibrated, and as what it is published."""
 
     name: Annotated[str, Field(pattern=NAME)]
-    topics: list[Annotated[str, Field(min_length=1)]] = []
+    # PostgreSQL's text has no NUL.
+    topics: list[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]] = []
     exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
     everything: bool = False
     extract: Extract = Extract()

@@ -41,7 +41,7 @@ def load_banks(path: Path = BANKS_FILE) -> Banks:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise BanksError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("banks"), list):
         raise BanksError(f"{path.name}: expected the key 'banks' with a list of banks")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.controller import Controller
+from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.log import redact
 
 from irt.alerts import RECOVERED, RecoveryNotifier, RunNotifier, deadline_missed
@@ -89,6 +90,20 @@ def test_the_path_of_a_webhook_is_not_logged(context, monkeypatch, caplog):
     assert "planted-secret" not in "".join(r.getMessage() for r in caplog.records if r.name == "irt.alerts")
     # As the task's log is written, and with it what the provider's hook says.
     assert "planted-secret" not in redact("Max retries exceeded with url: /services/planted-secret")
+
+
+@pytest.mark.parametrize("way", ["worker", "triggerer"])
+def test_a_redirect_of_the_webhook_is_not_followed(webhook, context, caplog, way):
+    webhook.script[("POST", "/hooks/irt")] = Answer(302, {}, {"Location": "/elsewhere"})
+    webhook.script[("GET", "/elsewhere")] = webhook.script[("POST", "/elsewhere")] = Answer(200, {})
+    if way == "worker":
+        RunNotifier()(context)
+        assert "the webhook answered 302, a redirect, which is not followed" in caplog.text
+    else:
+        run = {"dag_id": "d", "dag_run_id": "r", "state": "running", "run_type": "scheduled"}
+        with pytest.raises(AirflowException, match="302, a redirect"):
+            asyncio.run(deadline_missed(context={"dag_run": run, "deadline": {"deadline_time": "t"}}))
+    assert [request.path for request in webhook.requests] == ["/hooks/irt"]
 
 
 def test_a_recovery_is_told_and_a_usual_night_is_not(webhook, context):

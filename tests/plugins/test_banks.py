@@ -134,3 +134,13 @@ def test_the_default_bank(tmp_path):
     assert (banks.place("a").version, banks.place("a").default_version) == ("a", "v1")
     with pytest.raises(BanksError, match="default_bank: there is no bank 'c'; there are a, b"):
         load_banks(write(tmp_path, f"default_bank: c\n{two}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["banks: " + "[" * 5_000 + "]" * 5_000, 'banks: [{name: a, topics: ["x\\0y"]}]'],
+    ids=["nested 5,000 deep", "a topic with NUL"],
+)
+def test_what_breaks_readers_is_a_mistake_like_others(tmp_path, text):
+    with pytest.raises(BanksError):
+        load_banks(write(tmp_path, text))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,3 +117,8 @@ def test_a_run_of_before_is_read(tmp_path):
         del fields[name]
     run = Run.from_dict(fields)
     assert (run.place.version, run.place.is_default, run.place.banks) == ("math", True, ["math"])
+
+
+def test_what_is_staged_is_its_owners_alone(two):
+    first, _ = two
+    assert {stat.S_IMODE(os.stat(first.staged(name).path).st_mode) for name in (ITEMS, ABILITIES, FIT)} == {0o600}

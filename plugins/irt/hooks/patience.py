@@ -10,7 +10,9 @@ from typing import Any
 from irt.errors import TransientError
 
 # libpq's; an Airflow connection's extra may say otherwise. A connection that went silent is given up after a minute.
+# Arrow's text is UTF-8; PostgreSQL turns that of another database, EUC_KR say, into it.
 NETWORK = {
+    "client_encoding": "UTF8",
     "connect_timeout": 30,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
