@@ -38,7 +38,7 @@ def digest_in_a_process(**environment: str) -> str:
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
     path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path} | environment, capture_output=True, text=True, check=True
+        command, env=os.environ | {"PYTHONPATH": path} | environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return done.stdout.strip()
 
@@ -58,8 +58,16 @@ def test_whatever_the_number_of_threads(here, threads):
     assert digest_in_a_process(NUMBA_NUM_THREADS=threads, **limits) == here
 
 
-def test_whether_or_not_the_kernels_come_from_the_cache(here, tmp_path):
-    """Compiled by the process that runs them, then found by the next."""
+def test_whether_or_not_the_kernels_come_from_the_cache(here, tmp_path, capfd):
+    """Compiled by the process that runs them, then found by the next; and compiled anew where power was lost."""
     assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
-    assert list(tmp_path.rglob("*.nbc"))
+    index, code = sorted(tmp_path.rglob("*.nbi")), sorted(tmp_path.rglob("*.nbc"))
     assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
+    index[0].write_bytes(b"")
+    code[-1].write_bytes(code[-1].read_bytes()[:100])
+    capfd.readouterr()
+    assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
+    assert capfd.readouterr().err.count("of compiled kernels in") == 1
+    assert index[0].stat().st_size > 0 and code[-1].stat().st_size > 100
+    assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
+    assert capfd.readouterr().err == ""

@@ -9,6 +9,8 @@ from typing import Any
 
 import numba
 
+from irt_engine.kernels.healing import heal
+
 # Sums may be reordered, which vector units need; the order is fixed when a kernel is compiled. Infinities keep their
 # meaning; NaN never occurs in a kernel, since input is checked before, and `nnan` lets a maximum be a vector operation.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "nnan"}
@@ -36,6 +38,7 @@ def kernel(function: Function) -> Any:
     file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _stamp())
+    heal(file)
     return compiled
 
 
