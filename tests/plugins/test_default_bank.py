@@ -122,6 +122,13 @@ def test_the_views_say_the_bank(database, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_bank_that_changed_its_version_has_one_ability_of_a_user(database, tmp_path):
+    chain(database, runs(tmp_path, 1)[0])
+    chain(database, runs(tmp_path, 2, publish_as="v1")[0])
+    rows = "select bank, version from irt.ability where user_id = 'u0' order by version"
+    assert database.execute(rows).fetchall() == [(None, "math"), ("math", "v1")]
+
+
 def test_an_item_of_another_bank_is_refused_and_not_taken(database, tmp_path):
     math, physics = runs(tmp_path, 1)
     chain(database, math)

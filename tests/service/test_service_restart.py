@@ -131,6 +131,7 @@ def test_broken_record_does_not_keep_the_service_from_starting(start_service, ls
         "cut": '{"id": "cut", "ki',
         "other": '{"some": "thing"}',
         "list": "[]",
+        "nested": "[" * 100_000,
         "elsewhere": json.dumps(good),
     }
     for name, value in (
@@ -176,6 +177,30 @@ def test_result_that_came_before_its_record(service, contract, lsat7, status):
     assert service.client.get(f"{url}/result").content == result
     assert submit(service.client, {"json": {"observations": lsat7}}, key) == url
     assert not (folder / "responses.parquet").exists()
+
+
+@pytest.mark.parametrize("left", [b"", None], ids=["empty", "missing"])
+def test_a_result_that_was_lost(service, contract, lsat7, left):
+    """As after a loss of power: the job is a failed one, and its key is free."""
+    body, key = {"json": {"observations": lsat7}}, f"lost-{left}"
+    url = submit(service.client, body, key)
+    wait_for_job(service.client, url, "succeeded")
+    result = service.client.get(f"{url}/result").content
+    service.kill()
+    file = service.folder / "state" / "jobs" / url.rpartition("/")[2] / "result.json"
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    service.start()
+    job = service.client.get(url).json()
+    contract.check("Job", job)
+    assert (job["status"], job["error"]["detail"]) == (
+        "failed", "The result of this job was lost; submit the request again.",
+    )  # fmt: skip
+    again = submit(service.client, body, key)
+    assert again != url
+    wait_for_job(service.client, again, "succeeded")
+    assert service.client.get(f"{again}/result").content == result
 
 
 def test_record_is_written_before_the_responses_go(tmp_path):

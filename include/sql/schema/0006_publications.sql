@@ -190,9 +190,8 @@ select
         where p.published_at = a.fitted_at or p.default_stamped_at = a.fitted_at
     ) as calibrated
 from mirt_ability as a
-left join (
-    select distinct on (version) version, bank from irt.publication order by version, publication_id desc
-) as owner on owner.version = a.version;
+-- By the version that the bank has now: rows of one that it had before are of no bank any more.
+left join irt.current_publication as owner on owner.version = a.version;
 
 create view irt.fit_meta as
 select

@@ -148,6 +148,10 @@ def internal() -> Problem:
     return Problem("internal", "Internal error", 500, "The service failed; its log has the cause.")
 
 
+def result_lost() -> Problem:
+    return Problem("internal", "Internal error", 500, "The result of this job was lost; submit the request again.")
+
+
 def http_problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Problem:
     return Problem(title.lower().replace(" ", "-"), title, status, detail, headers=headers or {})
 

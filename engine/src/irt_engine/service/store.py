@@ -28,6 +28,7 @@ from irt_engine.service.jobs import (
     moment,
     timestamp,
 )
+from irt_engine.service.problems import result_lost
 
 log = logging.getLogger(__name__)
 
@@ -133,16 +134,27 @@ def discard_responses(folder: Path) -> None:
 
 def _take_up(job: Job) -> None:
     """Put a job into the state in which the next service finds it."""
+    written = _written(job.result_path)
     if not job.is_terminal:
-        try:
-            written = job.result_path.stat().st_mtime
-        except OSError:
+        if written is None:
             job.status, job.progress = QUEUED, None
             return
         # A result is written elsewhere and renamed: where it is, it is whole, and only the record came too late.
         job.status, job.finished_at = SUCCEEDED, timestamp(written)
         job.ended.set()
+    elif job.status == SUCCEEDED and written is None:
+        # A repeated submission is a new job then, which a success would stand in the way of.
+        log.error("job %s: its result is gone", job.id)
+        job.status, job.error = FAILED, result_lost().to_contract()
     discard_responses(job.folder)
+
+
+def _written(result: Path) -> float | None:
+    """When; None where there is none, or none of any length, which a loss of power leaves."""
+    with contextlib.suppress(OSError):
+        found = result.stat()
+        return found.st_mtime if found.st_size else None
+    return None
 
 
 def _create(state_dir: Path, incoming: Path, kept: Path) -> None:
@@ -177,7 +189,7 @@ def _locked(path: Path) -> int:
 def _read(folder: Path) -> Job | None:
     try:
         return Job.from_record(json.loads((folder / RECORD_FILE).read_bytes()), folder)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         log.warning("job folder %s is left alone, its record cannot be read: %s", folder, error)
         return None
 
