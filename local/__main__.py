@@ -70,10 +70,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return up.run(home, port=arguments.port, service=arguments.service)
     if arguments.command == "r-service":
         return _serve_r(home, arguments)
-    if arguments.command in {"status", "migrate", "check-readers"}:
-        from local import readers, status
+    if arguments.command in {"status", "migrate", "check-readers", "forget"}:
+        from local import forget, readers, status
 
         commands = {"status": status.show, "migrate": status.migrate, "check-readers": readers.show}
+        commands["forget"] = lambda home: forget.run(home, arguments.user_id)
         return commands[arguments.command](home)
     if arguments.command == "compare-runs":
         from local import compare

@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
     commands.add_parser("check-readers", help="users whose newest ability is not the default bank's")
+    forget = commands.add_parser("forget", help="remove a person's abilities from wherever this project keeps them")
+    forget.add_argument("user_id", help="as in mirt_ability, or as in exam_results")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
     compare = commands.add_parser("compare-runs", help="how far apart two calibrations of a bank are")
     compare.add_argument("first", help="run key, or 'published' for what consumers read")

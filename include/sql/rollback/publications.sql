@@ -6,7 +6,7 @@ select
     load.run_key, load.window_end, load.settings ->> 'model' as model,
     (select count(*) from irt.load_item as i where i.load_id = p.load_id) as items,
     (select count(*) from irt.load_ability as a where a.load_id = p.load_id) as abilities,
-    (load.result ->> 'n_abilities')::bigint as abilities_then
+    (load.result ->> 'n_abilities')::bigint - load.forgotten as abilities_then
 from irt.publication as p
 inner join irt.load as load on load.load_id = p.load_id
 where p.bank = %(bank)s

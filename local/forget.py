@@ -1,0 +1,95 @@
+"""`./irt forget USER_ID`: a person's abilities are removed from wherever this project keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from local.home import Home
+from local.schema import SQL, database_conninfo, use_plugins
+from local.stack import StackError
+from local.status import reachable_database
+
+# What is removed in the database, and what it is called.
+_TABLES = {
+    "published": "published abilities (mirt_ability)",
+    "loads": "loads that held an ability (irt.load_ability)",
+    "excluded_of_loads": "loads that named the user as left out",
+    "excluded_of_fits": "rows of mirt_fit_meta that named the user as left out",
+}
+_OUT_OF_REACH = (
+    "backups and replicas of the database, and its write-ahead log",
+    "the jobs that the calibration service still keeps (its --keep-hours), with the answers that they were sent",
+    "logs of Airflow that are older than this version, and whatever readers of the tables have copied",
+)
+
+
+def run(home: Home, user_id: str) -> int:
+    """Remove, keep a receipt without the id, and say what was found and what is out of reach.
+
+    :param user_id: as in `mirt_ability`, or as in `exam_results` where that is no uuid.
+    :raise StackError: it is empty.
+    """
+    ids = ids_of(user_id)
+    with reachable_database(home) as (postgres, _), psycopg.connect(database_conninfo(postgres, owner=True)) as owner:
+        found = forget(owner, ids)
+        exams = _statement(owner, "exams", {"user_ids": ids}).fetchone()[0]
+    for name, what in _TABLES.items():
+        print(f"{found[name]:>6}  {what}")
+    print(f"{found['staged']:>6}  runs whose staged objects held answers or an ability: their folders are removed")
+    print(f"receipt {found['receipt']} in irt.forgotten, without the id")
+    if exams:
+        print(
+            f"\n{exams} exams of this user are in exam_results; they are not ours to remove, and while they are there"
+        )
+        print("the next night estimates an ability from them again")
+    print("\nOut of reach: " + "; ".join(_OUT_OF_REACH))
+    return 0
+
+
+def ids_of(user_id: str) -> list[str]:
+    """The ids under which a user may stand: a uuid as PostgreSQL writes it, else the text and the uuid made of it."""
+    text = user_id.strip()
+    if not text:
+        raise StackError("forget: the user id is empty")
+    with suppress(ValueError):
+        return sorted({text, str(uuid.UUID(text))})
+    return [text, str(uuid.UUID(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()))]
+
+
+def forget(connection: psycopg.Connection, ids: list[str]) -> dict[str, Any]:
+    """The rows in one transaction, then the staged objects, which a later run would make again.
+
+    :return: how much was removed, by place, and the number of the receipt.
+    """
+    asked = {"user_ids": ids}
+    with connection.transaction():
+        found = {name: _statement(connection, name, asked).rowcount for name in _TABLES}
+        found["staged"] = sum(
+            _forget_staged(settings, ids) for (settings,) in _statement(connection, "runs").fetchall()
+        )
+        receipt = _statement(connection, "receipt", {"found": json.dumps(found)}).fetchone()[0]
+    return found | {"receipt": receipt}
+
+
+def _forget_staged(settings: dict[str, Any], ids: list[str]) -> bool:
+    """Remove the folder of a run that holds anything of the person."""
+    use_plugins()
+    from irt.responses import distinct_ids
+    from irt.run import Run
+    from irt.staging import ABILITIES, RESPONSES
+
+    staged = Run.from_dict(settings)
+    folder = staged.staged_folder()
+    objects = [folder / name for name in (RESPONSES, ABILITIES) if (folder / name).exists()]
+    held = any(set(ids) & distinct_ids(path, "user_id") for path in objects)
+    return held and staged.remove_staged()
+
+
+def _statement(connection: psycopg.Connection, name: str, parameters: dict[str, Any] | None = None) -> psycopg.Cursor:
+    return connection.execute((SQL / "forget" / f"{name}.sql").read_text(), parameters)
