@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param
 
 from irt.alerts import DagRunNotifier
+from irt.operators.approve import REASON, ApproveWithReasonOperator
 from irt.operators.choose import ChooseRunOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
@@ -62,22 +62,13 @@ with DAG(
         task_id="review", run_key="{{ ti.xcom_pull('choose')['chosen_options'][0] }}", **text
     )
 
-    approve = ApprovalOperator(
+    approve = ApproveWithReasonOperator(
         task_id="approve",
         subject="Publish the rejected run {{ ti.xcom_pull('choose')['chosen_options'][0] }}?",
         body="{{ ti.xcom_pull('review', key='findings') }}",
-        defaults=ApprovalOperator.REJECT,
+        defaults=ApproveWithReasonOperator.REJECT,
         response_timeout=timedelta(days=1),
-        params={
-            "reason": Param(
-                None,
-                type=["null", "string"],
-                minLength=10,
-                maxLength=2000,
-                title="Why",
-                description="At least ten characters, where you approve; kept for good.",
-            )
-        },
+        params={"reason": REASON},
     )
 
     publish = PublishOperator(

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import ParamValidationError
 
 
 def upstream(dag):
@@ -91,7 +93,7 @@ def test_publish_rejected(bag):
     assert upstream(dag) == {"choose": set(), "review": {"choose"}, "approve": {"review"}, "publish": {"approve"}}
     assert dag.schedule is None
     approve = dag.get_task("approve")
-    assert type(approve).__name__ == "ApprovalOperator"
+    assert isinstance(approve, ApprovalOperator)
     assert approve.response_timeout == timedelta(days=1)
     # Without an answer nothing is published.
     assert approve.defaults == ["Reject"]
@@ -118,3 +120,27 @@ def test_consumers_are_told_of_every_publication(bag):
         ("irt_publish_rejected", "publish"): tables,
         ("irt_publish_rollback", "roll_back"): tables,
     }
+
+
+def complete(bag, chosen, reason, user="kim"):
+    """What the task makes of an answer; without a user, of none."""
+    answer = {"chosen_options": [chosen], "params_input": {"reason": reason}, "responded_at": datetime(2026, 5, 1)}
+    answer["responded_by_user"] = user and {"id": "7", "name": user}
+    task = copy.copy(bag.dags["irt_publish_rejected"].get_task("approve"))
+    skipped = []
+    task.skip = lambda **asked: skipped.append(asked)
+    return task.execute_complete({"ti": None, "task": task}, answer), skipped
+
+
+def test_an_approval_wants_a_reason(bag):
+    answer, skipped = complete(bag, "Approve", "the bank was renewed")
+    assert (answer["params_input"], skipped) == ({"reason": "the bank was renewed"}, [])
+    for chosen in ("Approve", "Reject"):
+        with pytest.raises((ParamValidationError, ValueError)):
+            complete(bag, chosen, "ok")
+
+
+def test_no_answer_is_a_rejection_and_no_mistake(bag):
+    answer, skipped = complete(bag, "Reject", "", user=None)
+    assert answer["chosen_options"] == ["Reject"]
+    assert len(skipped) == 1

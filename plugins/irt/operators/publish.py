@@ -13,12 +13,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from irt import publication
 from irt.alerts import RECOVERED
 from irt.errors import BadDataError
+from irt.operators.approve import SHORTEST_REASON
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
-
-_SHORTEST_REASON = 10
 
 
 class PublishOperator(RunOperator):
@@ -135,8 +134,6 @@ def _approval(answer: Any) -> dict[str, str]:
     if not name:
         raise BadDataError("approval: nobody answered, the request timed out; a rejected run needs a person's name")
     reason = str((answer.get("params_input") or {}).get("reason") or "").strip()
-    if len(reason) < _SHORTEST_REASON:
-        raise BadDataError(
-            f"approval.reason: {reason!r} is too short; say in {_SHORTEST_REASON} characters or more why"
-        )
+    if len(reason) < SHORTEST_REASON:
+        raise BadDataError(f"approval.reason: {reason!r} is too short; say in {SHORTEST_REASON} characters or more why")
     return {"by": str(name), "reason": reason, "at": str(answer.get("responded_at"))}
