@@ -46,13 +46,13 @@ def run(stack, first_run):
     watch = CommandLines()
     watch.start()
     with stack.database() as connection:
-        connection.execute("update question set topic_id = 'hidden' where topic_id = 'math'")
+        connection.execute("update question set meta = jsonb_build_object('hidden', meta) where topic_id = 'math'")
     try:
         run_id = stack.api.trigger(DAG_ID, "manual__searched")
         assert demo.follow(stack, run_id, print) == "failed"
     finally:
         with stack.database() as connection:
-            connection.execute("update question set topic_id = 'math' where topic_id = 'hidden'")
+            connection.execute("update question set meta = meta -> 'hidden' where meta ? 'hidden'")
     return run_id, watch.stop()
 
 

@@ -27,9 +27,15 @@ test_that("respond-async is found among other preferences", {
 
 test_that("the token is compared whole", {
   digest <- digest_of("secret")
-  expect_true(is_allowed(digest, "Bearer secret"))
-  expect_true(is_allowed(digest, "bearer  secret"))
-  for (sent in list(NULL, "", "Bearer", "Bearer ", "secret", "Basic secret", "Bearer secretx", "Bearer \xff")) {
-    expect_false(is_allowed(digest, sent))
+  allowed <- function(authorization, plain = NULL) {
+    is_allowed(digest, sent_token(list(HTTP_AUTHORIZATION = authorization, HTTP_X_INTERNAL_TOKEN = plain)))
   }
+  expect_true(allowed("Bearer secret"))
+  expect_true(allowed("bearer  secret"))
+  for (sent in list(NULL, "", "Bearer", "Bearer ", "secret", "Basic secret", "Bearer secretx", "Bearer \xff")) {
+    expect_false(allowed(sent))
+  }
+  expect_true(allowed(NULL, plain = "secret"))
+  expect_false(allowed(NULL, plain = "secretx"))
+  expect_false(allowed("Bearer wrong", plain = "secret"))
 })
