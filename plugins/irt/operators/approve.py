@@ -6,18 +6,19 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowException
 
 SHORTEST_REASON = 10
 
 
-# Of the task's form.
+# Of the task's form. Empty it must be valid: Airflow checks the form's own values when the task starts.
 REASON = Param(
-    "",
-    type="string",
+    None,
+    type=["null", "string"],
     minLength=SHORTEST_REASON,
     maxLength=2000,
     title="Why",
-    description=f"At least {SHORTEST_REASON} characters, whichever you choose; that of an approval is kept for good.",
+    description=f"At least {SHORTEST_REASON} characters, where you approve; kept for good.",
 )
 
 
@@ -28,7 +29,8 @@ class ApproveWithReasonOperator(ApprovalOperator):
     """
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        if not event.get("responded_by_user"):
-            # Nobody answered: what Airflow fills in is the form's empty reason.
-            event = {**event, "params_input": {}}
+        """:raise AirflowException: an approval without a reason; the next try asks again."""
+        reason = str((event.get("params_input") or {}).get("reason") or "").strip()
+        if self.APPROVE in event.get("chosen_options", ()) and len(reason) < SHORTEST_REASON:
+            raise AirflowException(f"reason: {reason!r} is too short; say in {SHORTEST_REASON} characters or more why")
         return super().execute_complete(context, event)
