@@ -38,7 +38,7 @@ def database_connection(url: str) -> dict[str, Any]:
     if not known.get("dbname"):
         raise ConnectionsError(f"{DATABASE_KEY}: no database is named after the host")
     if any(has_control_character(str(value)) for value in known.values()):
-        # %0A at the end as well: a password that works like this today has it, and without it would be another one.
+        # %0A at the end is refused too: a password that works today includes it, so taking it off would change it.
         raise ConnectionsError(f"{DATABASE_KEY}: there is a percent-encoded control character in it")
     return _as_connection(known)
 
@@ -61,7 +61,7 @@ def at_host(connection: dict[str, Any], place: str) -> dict[str, Any]:
     """The connection with another host, and another port if `place` has one.
 
     :param place: `NAME`, `NAME:PORT`, an IPv6 address in brackets.
-    :raise ConnectionsError: it is none of these.
+    :raise ConnectionsError: another form.
     """
     found = re.fullmatch(
         r"(?:\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?", place

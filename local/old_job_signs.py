@@ -22,8 +22,8 @@ def signs(name: str, pod: Object) -> list[str]:
     """Why a pod of this spec, in a CronJob or Job of this name, is taken for the old calibration; nothing if it is not.
 
     The name is enough, and so is a variable, a word in the image or command, or both Secrets at once. One of the
-    Secrets alone is none: other jobs read the same database. Variables that come as a whole ConfigMap (envFrom) are not
-    seen.
+    Secrets alone is not enough: other jobs read the same database. Variables that come as a whole ConfigMap (envFrom)
+    are not seen.
     """
     containers = (pod.get("initContainers") or []) + (pod.get("containers") or [])
     variables = sorted(VARIABLES & {entry["name"] for each in containers for entry in each.get("env") or []})

@@ -45,5 +45,5 @@ def show(home: Home) -> int:
         return 1
     if fit:
         return 1
-    print(f"every user who has an ability of bank {bank.name} (version {bank.version}) has it as the newest")
+    print(f"every user who has an ability of bank {bank.name} (version {bank.version}) reads it as the newest")
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.conformance import bodies
+from contract.conformance import bodies, deployed
 from contract.conformance.document import Contract
 
 TOKEN_VARIABLE = "IRT_SERVICE_TOKEN"
@@ -65,3 +65,9 @@ def lsat7() -> bodies.Columns:
 @pytest.fixture(scope="session")
 def long_request() -> dict[str, Any]:
     return bodies.long_request()
+
+
+@pytest.fixture(scope="session")
+def plain(client, contract) -> dict:
+    """The answer to the deployed client's plainest body."""
+    return deployed.calibrated(client, contract, deployed.calibrations()["plain"])

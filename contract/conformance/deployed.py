@@ -84,3 +84,20 @@ def parsed(answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[floa
     items = {row["item_id"]: {**row["params"], "model": row["model"]} for row in answer["item_params"]}
     abilities = {row["user_id"]: (float(row["theta"]), float(row["se"])) for row in answer["abilities"]}
     return items, abilities
+
+
+def calibrated(client, contract, body, **options) -> dict:
+    """The answer to a body, with `options` where they are given."""
+    response = client.post("/irt/calibrate", json={**body, "options": options} if options else body)
+    assert response.status_code == 200, response.text
+    contract.check("Calibration", response.json())
+    return response.json()
+
+
+def spec_of(answer: dict) -> dict:
+    return answer["fit_meta"]["model_spec"]
+
+
+def refused(client, contract, path, body) -> str:
+    """The sentence that refuses a body."""
+    return contract.problem(client.post(path, json=body), 422, "invalid-request")["detail"]

@@ -10,7 +10,7 @@ from typing import Any
 def read_anchors(rows: Iterable[Sequence[Any]], *, model: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Turn the rows of `extract/anchors` into anchors and seeds.
 
-    :param rows: item id, is it an anchor, has it parameters, a, b, c as text.
+    :param rows: item id, whether it is tagged as an anchor, whether it has parameters, and a, b, c as text.
 
     :return: those whose parameters can be used, as the contract has them (`fixed`: an anchor); and for each other one
         what is wrong with it.

@@ -71,13 +71,11 @@ def _constants(meta: dict[str, Any], spec: dict[str, Any], anchors: int) -> dict
 
 
 def _plain(value: Any) -> Any:
-    """Without the lists of one that R makes of scalars (but for the tables, which are lists whatever they hold)."""
+    """Without the lists of one that R makes of scalars; a table with one row stays a table."""
     if isinstance(value, dict):
-        tables = ("item_params", "abilities")
-        return {
-            key: [_plain(row) for row in each] if key in tables and isinstance(each, list) else _plain(each)
-            for key, each in value.items()
-        }
-    if isinstance(value, list):
-        return _plain(value[0]) if len(value) == 1 else [_plain(each) for each in value]
-    return value
+        return {key: _plain(each) for key, each in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) == 1 and not isinstance(value[0], (dict, list)):
+        return value[0]
+    return [_plain(each) for each in value]

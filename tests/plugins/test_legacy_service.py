@@ -14,7 +14,6 @@ from irt.errors import BadDataError, ChecksFailedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from tests.chain import check, load, publish, published, state
-from tests.plugins.test_calibrate import no_settling_time, service  # noqa: F401
 from tests.runs import a_run, answer, exam
 from tests.scripted import Answer
 
@@ -40,7 +39,7 @@ def in_lists(scalar):
 
 
 @pytest.fixture
-def old_service(service):  # noqa: F811
+def old_service(service):
     """Its page of health says nothing, and it answers when it has calibrated."""
     service.script["GET", "/healthz"] = Answer(200, b"OK")
     return service
@@ -134,3 +133,13 @@ def test_as_published_it_answers_500_and_its_words_are_shown(calibrated):
     told = {"error": "500 - Internal server error", "message": 'argument "payload" is missing, with no default'}
     with pytest.raises(TransientError, match='500: .*argument "payload" is missing, with no default'):
         calibrated(told, status=500)
+
+
+def test_a_table_with_one_row_stays_a_table(database, calibrated):
+    """As a service has it that states what it left out."""
+    told = old_answer(wrap=in_lists)
+    del told["item_params"][2]
+    told["excluded"] = {"items": [{"item_id": ["3"], "reason": ["few answers"]}], "users": []}
+    run = calibrated(told)
+    excluded = "select result -> 'excluded' -> 'items' from irt.load where run_key = %s"
+    assert database.execute(excluded, [run.run_key]).fetchone()[0] == [{"item_id": "3", "reason": "few answers"}]

@@ -120,6 +120,65 @@ def test_with_a_run_go_its_rows(empty):
             assert connection.execute(f"select count(*) from irt.{table}").fetchone() == (1,)
 
 
+@pytest.fixture
+def before_loads(empty, tmp_path, monkeypatch):
+    """A database of the version before: a published run, one that was rejected, and a return to the first."""
+    old = tmp_path / "schema"
+    old.mkdir()
+    for file in sorted(FOLDER.glob("*.sql"))[:5]:
+        (old / file.name).write_text(file.read_text())
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "FOLDER", old)
+        migrate(empty)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        run = (
+            "insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings, result) values "
+            '(%s, %s, \'math\', %s, %s, %s, \'{"model": "2PL"}\', \'{"n_abilities": 1, "model_spec": {}}\')'
+        )
+        for night, state in ((1, "published"), (2, "superseded"), (3, "rejected")):
+            key, end = f"r{night}/math", f"2026-05-0{night} 03:00+00"
+            connection.execute(run, [key, f"r{night}", state, end, end])
+            for rows in (
+                "run_item (run_key, item_id, model, b) values (%(key)s, 'i', '2PL', %(night)s)",
+                "run_ability (run_key, user_id, theta) values (%(key)s, 'u', %(night)s)",
+                "run_check (run_key, check_name, passed, finding) values (%(key)s, 'c', true, '')",
+            ):
+                connection.execute(f"insert into irt.{rows}", {"key": key, "night": night})
+        fit = "insert into mirt_fit_meta (run_id, model_spec, metrics, fitted_at) values (%s, %s, '{}', %s)"
+        for run_id, spec, at in (
+            ("r1/math", '{"bank": "math"}', "2026-05-01 03:00+00"),
+            ("r2/math", '{"bank": "math"}', "2026-05-02 03:00+00"),
+            ("back/math", '{"bank": "math", "run_key": "r1/math", "rollback": {}}', "2026-05-02 09:00+00"),
+            ("irt-fit-20260430", '{"linking_constants": {}}', "2026-04-30 03:05+00"),
+        ):
+            connection.execute(fit, [run_id, spec, at])
+    return empty
+
+
+def test_runs_of_the_version_before_are_loads_and_publications(before_loads):
+    assert migrate(before_loads) == FILES[5:]
+    with psycopg.connect(before_loads, autocommit=True) as connection:
+        published = (
+            "select p.run_id, p.kind, load.run_key, target.run_id from irt.publication as p "
+            "join irt.load as load using (load_id) left join irt.publication as target "
+            "on target.publication_id = p.returns_to order by p.publication_id"
+        )
+        assert connection.execute(published).fetchall() == [
+            ("r1/math", "calibration", "r1/math", None),
+            ("r2/math", "calibration", "r2/math", None),
+            ("back/math", "rollback", "r1/math", "r1/math"),
+        ]
+        states = "select run_key, state from irt.load order by run_key"
+        assert connection.execute(states).fetchall() == [
+            ("r1/math", "accepted"), ("r2/math", "accepted"), ("r3/math", "rejected"),
+        ]  # fmt: skip
+        for table, column in (("run_item", "b"), ("run_ability", "theta")):
+            rows = f"select run_key, {column} from irt.{table} order by run_key"
+            assert connection.execute(rows).fetchall() == [("r1/math", 1.0), ("r2/math", 2.0), ("r3/math", 3.0)]
+        assert connection.execute("select count(*) from irt.run_check").fetchone() == (3,)
+        assert connection.execute("select run_id from irt.current_publication").fetchall() == [("back/math",)]
+
+
 def test_a_partitioned_table_of_abilities_is_adopted(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         connection.execute(

@@ -170,7 +170,7 @@ def test_the_command_that_checks_readers(two_nights, monkeypatch, home, capsys, 
     two_banks.write_text("banks: [{name: math, topics: [math], publish_as: v1}, {name: physics, topics: [physics]}]")
     monkeypatch.setattr("irt.banks.load_banks.__defaults__", (two_banks,))
     assert readers.show(home) == 0
-    assert "every user who has an ability of bank math (version v1) has it as the newest" in capsys.readouterr().out
+    assert "every user who has an ability of bank math (version v1) reads it as the newest" in capsys.readouterr().out
     two_nights.execute("update mirt_ability set fitted_at = now() where version = 'physics' and user_id <> 'u3'")
     assert readers.show(home) == 1
     said = capsys.readouterr().out.splitlines()

@@ -60,7 +60,7 @@ def kept_rows(users: np.ndarray, items: np.ndarray, responded_at: Any, policy: s
 
 
 def _times(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Times of some rows in microseconds since 1970, UTC, (len(rows),) int64; `_NO_TIME` where there is none."""
+    """Times of some rows in microseconds since 1970, UTC, (len(rows),) int64; `_NO_TIME` for a row without a time."""
     if column is None:
         return np.full(rows.size, _NO_TIME)
     array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)

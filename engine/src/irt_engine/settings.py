@@ -49,7 +49,7 @@ class Linking:
     required: bool = True
 
 
-# Where a request has anchors and states no linking: two determine the line, and fewer mean that there is none.
+# Where a request has anchors and states no linking: two anchors are enough to link; with fewer there is no linking.
 _UNSTATED_LINKING = Linking("stocking_lord", min_anchors=2, required=False)
 
 

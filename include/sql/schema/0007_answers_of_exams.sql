@@ -1,4 +1,5 @@
--- Purpose: a time that an answer itself gives, or NULL where it is none. PostgreSQL before 16 cannot ask without trying.
+-- Purpose: turn the text that an answer gives as its time into a timestamp, or NULL where it is not one. Before version 16
+--          PostgreSQL can only try, and catch the error.
 -- Grain:   one function.
 create or replace function irt.time_or_null(given text) returns timestamptz
 language plpgsql stable parallel safe as $$

@@ -92,7 +92,7 @@ read_item_models <- function(top) {
 }
 
 #' @return `read_linking`: `required` says whether too few anchors fail the calibration. Where a request has anchors and
-#'   states no linking, two determine the line, and fewer mean that there is none.
+#'   states no linking, two anchors are enough to link; with fewer there is no linking.
 #' @noRd
 read_linking <- function(top, has_anchors, has_bare) {
   stated <- has_field(top, "linking")

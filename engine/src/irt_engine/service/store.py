@@ -150,7 +150,7 @@ def _take_up(job: Job) -> None:
 
 
 def _written(result: Path) -> float | None:
-    """When; None where there is none, or none of any length, which a loss of power leaves."""
+    """When the result was written; None where it is missing, or empty as after a power failure."""
     with contextlib.suppress(OSError):
         found = result.stat()
         return found.st_mtime if found.st_size else None
