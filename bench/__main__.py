@@ -40,6 +40,15 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--against", default="HEAD~1", metavar="COMMIT", help="default: %(default)s")
     demo.add_argument("--runs", type=int, default=3, metavar="N", help="of each, in turn (default: %(default)s)")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    soak = commands.add_parser("soak", help="whether a service is the same after many jobs, damaged bodies and kills")
+    soak.add_argument("--services", default="python,r", help="default: %(default)s")
+    for name, default, text in (
+        ("jobs", 300, "small jobs, one after another"),
+        ("damaged", 500, "bodies that were damaged at random"),
+        ("kills", 30, "of the service, in a job"),
+        ("jumps", 30, "of the clock, in a job"),
+    ):
+        soak.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "engine":
@@ -54,6 +63,10 @@ def main(argv: list[str] | None = None) -> int:
             from bench import demo as demonstrated
 
             return demonstrated.run(arguments)
+        if arguments.command == "soak":
+            from bench import soak as long_day
+
+            return long_day.run(arguments)
         if arguments.command == "pipeline":
             from bench import pipeline as nightly
 

@@ -19,7 +19,7 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._over.wait(0.1):
-            self._highest = max(self._highest, sum(map(_resident, [self._process, *self._children()])))
+            self._highest = max(self._highest, sum(map(resident, [self._process, *self._children()])))
 
     def _children(self) -> list[psutil.Process]:
         return self._process.children(recursive=True)
@@ -39,7 +39,7 @@ def high_water(pid: int | str) -> int:
     return next((1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
 
 
-def _resident(process: psutil.Process) -> int:
+def resident(process: psutil.Process) -> int:
     try:
         # Pages that a fork shares count once.
         return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
-import psutil
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case, write
 from bench.memory import Peak
+from bench.served import Served
 from local import r_service
 from local.home import default_home
-from local.stack import engine_service
-
-_START_SECONDS, _JOB_SECONDS = 60.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -66,62 +59,14 @@ def _r_engines(home: Any) -> list[str]:
 
 
 def _measure(name: str, engine: str | None, columns: dict[str, list[Any]], case: Case) -> Outcome:
-    with _service(engine) as (client, process):
-        _calibrate(client, {key: values[:3000] for key, values in columns.items()}, "Rasch")
-        peak = Peak(process)
+    with tempfile.TemporaryDirectory() as folder, Served(engine, Path(folder)) as service:
+        few = {key: values[:3000] for key, values in columns.items()}
+        service.result({"observations": few, "model": "Rasch"})
+        peak = Peak(service.process)
         started = time.perf_counter()
-        result, timings = _calibrate(client, columns, case.model)
+        result, timings = service.result({"observations": columns, "model": case.model})
         seconds = time.perf_counter() - started
         return Outcome(name, seconds, peak.end(), result, timings)
-
-
-def _calibrate(
-    client: httpx.Client, columns: dict[str, list[Any]], model: str
-) -> tuple[dict[str, Any], dict[str, float]]:
-    request = {"observations": columns, "model": model}
-    submitted = client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"})
-    submitted.raise_for_status()
-    url, deadline = submitted.headers["location"], time.monotonic() + _JOB_SECONDS
-    while (job := client.get(url).json())["status"] in ("queued", "running"):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"irt bench: the job has not ended after {_JOB_SECONDS:.0f} s")
-        time.sleep(0.05)
-    if job["status"] != "succeeded":
-        raise SystemExit(f"irt bench: the job {job['status']}: {job['error']}")
-    return client.get(job["result"]).json(), job["timings"]
-
-
-@contextmanager
-def _service(engine: str | None) -> Iterator[tuple[httpx.Client, psutil.Process]]:
-    """The engine's service, or that in R with an engine."""
-    home, token = default_home(), secrets.token_urlsafe(16)
-    with tempfile.TemporaryDirectory() as folder:
-        port_file = Path(folder) / "port"
-        start = engine_service if engine is None else r_service.command
-        command = start(home, host="127.0.0.1", port=0, state=Path(folder) / "state", port_file=port_file, token=token)
-        environment = os.environ | command.env | ({} if engine is None else {"IRT_ENGINE": engine})
-        process = subprocess.Popen(command.arguments, env=environment, stderr=subprocess.DEVNULL)
-        try:
-            address = f"http://127.0.0.1:{_port(port_file)}"
-            headers = {"Authorization": f"Bearer {token}"}
-            with httpx.Client(base_url=address, headers=headers, timeout=120, trust_env=False) as client:
-                yield client, psutil.Process(process.pid)
-        finally:
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()
-            process.wait(20)
-            _, left = psutil.wait_procs(children, timeout=10)
-            for child in left:
-                child.kill()
-
-
-def _port(port_file: Path) -> int:
-    deadline = time.monotonic() + _START_SECONDS
-    while not port_file.exists() or not (text := port_file.read_text().strip()):
-        if time.monotonic() > deadline:
-            raise SystemExit("irt bench: the service did not start")
-        time.sleep(0.05)
-    return int(text)
 
 
 def _table(case: Case, outcomes: list[Outcome]) -> Table:
