@@ -194,7 +194,7 @@ def _kills(service: Served, number: int) -> Stage:
 
 
 def _settle(service: Served) -> None:
-    """Until results that are kept no longer are removed. Those of a clock that was put back since are kept for longer."""
+    """Until results that are kept no longer are removed; those of a clock that was put back since stay for longer."""
     jobs = service.state / "jobs"
     left, since = -1, time.monotonic()
     while left and time.monotonic() - since < 3 * _KEEP_SECONDS:
