@@ -39,6 +39,7 @@ from local import cluster
 from local.home import Home, alone
 from local.postgres import DATABASE, EmbeddedPostgres
 from local.processes import Supervisor
+from tests import outcomes as faults
 
 _ROOT = Path(__file__).parents[1]
 # Folders whose tests run one after the other, since they share an Airflow or a Kubernetes; they take longest, and come
@@ -72,7 +73,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
+    faults.add_marked(item, call)
+
+
+@pytest.fixture
+def outcomes(request) -> faults.Outcomes:
+    return faults.Outcomes(request.node)
+
+
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
+    reports = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+    ]
+    if table := list(faults.lines(reports)):
+        terminalreporter.section("faults and what became of them")
+        for line in table:
+            terminalreporter.write_line(line)
     config.stash[_FAILED] = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     if _FOLDER in config.stash and config.stash[_FAILED]:
         terminalreporter.write_line(f"what the tests wrote is kept in {config.stash[_FOLDER]}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
+# What befell the job, and would not befall another of the same answers. A job that took too long would again.
+_NOT_ITS_FAULT = frozenset({"urn:irt:problem:worker-died", "urn:irt:problem:unavailable"})
 
 
 def judge(status: int, text: str) -> tuple[dict[str, str] | None, str]:
     """What the service's answer about a job means.
 
     :param status: HTTP's.
-    :return: the event that the job ended with, `{"status", "message"}`, or None; and the progress to show.
+    :return: the event that the job ended with, `{"status", "message"}`, or None; and the progress to show. A job that
+        failed through no fault of its own (its process was killed, the service lacked memory or space) is `struck`.
     """
     if status in {404, 410}:
         return {"status": "lost", "message": "the service does not know the job any more"}, ""
@@ -23,7 +26,10 @@ def judge(status: int, text: str) -> tuple[dict[str, str] | None, str]:
     except (ValueError, KeyError, TypeError):
         return {"status": "refused", "message": f"not a job: {text[:200]!r}"}, ""
     if state in _ENDED:
-        return {"status": state, "message": json.dumps(job.get("error"))}, ""
+        error = job.get("error")
+        if isinstance(error, dict) and error.get("type") in _NOT_ITS_FAULT:
+            state = "struck"
+        return {"status": state, "message": json.dumps(error)}, ""
     progress = job.get("progress") or {}
     figures = ", ".join(f"{name} {value}" for name, value in progress.items() if value is not None)
     return None, f"{state} {figures}".strip()

@@ -70,13 +70,14 @@ class ServiceCalibration:
 
         :return: the figures of the fit.
         :raise CalibrationFailedError: the job failed.
-        :raise RequestRefusedError, TransientError: the job cannot be asked for, is lost, or was cancelled.
+        :raise RequestRefusedError, TransientError: the job cannot be asked for, is lost, was cancelled, or its process
+            was killed.
         :raise BadDataError: the result is not what the contract says.
         """
         status, message = event["status"], event.get("message", "")
         if status != "succeeded":
             message = f"{message} ({self._hook('GET').described()})"
-        if status in {"lost", "unreachable", "cancelled"}:
+        if status in {"lost", "unreachable", "cancelled", "struck"}:
             raise TransientError(f"calibration job {job}: {status}: {message}")
         if status == "refused":
             raise RequestRefusedError(f"calibration job {job}: {message}")

@@ -1,4 +1,4 @@
-"""The plant that all faults are tried on, and the table of what became of them."""
+"""The plant that all faults are tried on."""
 
 from __future__ import annotations
 
@@ -6,27 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from night import STAGES, Barriers, Night
-from outcomes import Outcomes
 from plant import Plant, running_plant
-
-_OUTCOMES = pytest.StashKey[Outcomes]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_OUTCOMES] = Outcomes()
-
-
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    outcomes = config.stash.get(_OUTCOMES, None)
-    if outcomes and outcomes.all:
-        terminalreporter.section("faults and what became of them")
-        for line in outcomes.lines():
-            terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def outcomes(pytestconfig) -> Outcomes:
-    return pytestconfig.stash[_OUTCOMES]
 
 
 @pytest.fixture(scope="session")

@@ -226,6 +226,16 @@ def test_patience_has_an_end(service, run):
             CalibrationFailedError,
             "no item left",
         ),
+        (
+            Answer(200, {"status": "failed", "error": {"type": "urn:irt:problem:worker-died", "detail": "SIGKILL"}}),
+            TransientError,
+            "SIGKILL",
+        ),
+        (
+            Answer(200, {"status": "failed", "error": {"type": "urn:irt:problem:job-timeout", "detail": "too slow"}}),
+            CalibrationFailedError,
+            "too slow",
+        ),
         (Answer(200, {"status": "cancelled"}), TransientError, "cancelled"),
     ],
 )

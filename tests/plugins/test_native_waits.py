@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from local.home import ROOT
 
 # In a process of its own, since it may be ended.
@@ -74,6 +76,7 @@ def run(query: str, **connection) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", _TASK, query], env=env, capture_output=True, text=True)
 
 
+@pytest.mark.fault("proxy silent", "extract, load", "ended at the task's limit")
 def test_a_proxy_that_went_silent(database):
     with silent_proxy(database.info.host, database.info.port, b"of no answer") as port:
         done = run("select 'of no answer'", host="127.0.0.1", port=port)
@@ -81,6 +84,7 @@ def test_a_proxy_that_went_silent(database):
     assert "has not answered since the task's limit of 0:00:02, nor to a cancellation" in done.stdout + done.stderr
 
 
+@pytest.mark.fault("slow query, PostgreSQL's own limit off", "extract, load", "cancelled at the task's limit")
 def test_a_query_that_goes_on_is_cancelled(database):
     """By PostgreSQL itself where its clock runs; here its own limit is switched off first."""
     done = run("select set_config('statement_timeout', '0', true), pg_sleep(600)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import psycopg
@@ -31,6 +31,7 @@ def consumer(database):
         connection.rollback()
 
 
+@pytest.mark.fault("consumer holds a row", "publish", "lets go, says who, is retried")
 def test_publish_lets_go_of_the_banks_lock_and_names_the_consumer(database, tmp_path, impatient, consumer):
     whole_chain(database, a_run(tmp_path))
     before = published(database)
@@ -50,6 +51,7 @@ def test_publish_lets_go_of_the_banks_lock_and_names_the_consumer(database, tmp_
     assert PublishOperator(task_id="publish", run=run.to_dict()).execute({})["abilities"] == 4
 
 
+@pytest.mark.fault("table locked", "load", "lets go, says who, is retried")
 def test_load_which_waits_in_native_code(database, tmp_path, impatient, consumer):
     run = a_run(tmp_path)
     ready(database, run)
@@ -58,6 +60,7 @@ def test_load_which_waits_in_native_code(database, tmp_path, impatient, consumer
         LoadOperator(task_id="load", run=run.to_dict()).execute({})
 
 
+@pytest.mark.fault("consumer updates in another order", "publish", "lets go, is retried; the consumer goes on")
 def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database, tmp_path, impatient, consumer):
     """Ours are taken in the order items, abilities, fit; it is told to wait, or we let go."""
     whole_chain(database, a_run(tmp_path))
@@ -87,18 +90,39 @@ def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database
     assert len(failed) == 1
 
 
+@pytest.mark.fault("slow query", "extract, load", "cancelled by PostgreSQL before the task's limit")
 @pytest.mark.parametrize("way", ["psycopg", "arrow"])
 def test_a_slow_statement_ends_before_its_task(database, way):
     hook = ArrowPostgresHook(postgres_conn_id="seedtest_db", longest=timedelta(seconds=16))
-    with pytest.raises(Exception, match="statement timeout"):
-        if way == "psycopg":
-            hook.get_first("select pg_sleep(600)")
-        else:
-            with hook.arrow_transaction() as transaction:
-                transaction._cursor.execute("select pg_sleep(600)")
-                transaction._cursor.fetchone()
+    with pytest.raises(Exception, match="statement timeout"), _transaction(hook, way) as cursor:
+        cursor.execute("select pg_sleep(600)")
+        cursor.fetchone()
 
 
+@pytest.mark.fault("worker frozen in a transaction", "load, check, publish", "PostgreSQL ends it, its locks are free")
+@pytest.mark.parametrize("way", ["psycopg", "arrow"])
+def test_a_worker_that_stands_still_in_a_transaction_keeps_no_locks(database, monkeypatch, way):
+    monkeypatch.setattr("irt.hooks.patience._IDLE", timedelta(seconds=0.2))
+    hook = ArrowPostgresHook(postgres_conn_id="seedtest_db")
+    taken = "select count(*) from pg_locks where relation = 'irt.load'::regclass and mode = 'ExclusiveLock'"
+    with pytest.raises(Exception, match="idle-in-transaction|terminat|closed"), _transaction(hook, way) as cursor:
+        cursor.execute("lock table irt.load in exclusive mode")
+        assert database.execute(taken).fetchone() == (1,)
+        wait_until(lambda: database.execute(taken).fetchone() == (0,), what="the end of its locks")
+        cursor.execute("select 1")
+
+
+@contextmanager
+def _transaction(hook, way):
+    if way == "psycopg":
+        with hook.transaction() as cursor:
+            yield cursor
+    else:
+        with hook.arrow_transaction() as transaction:
+            yield transaction._cursor
+
+
+@pytest.mark.fault("connection lost", "extract, load", "the first error is told")
 def test_the_first_error_is_told_where_the_connection_is_lost(database):
     hook = ArrowPostgresHook(postgres_conn_id="seedtest_db")
     with pytest.raises(Exception, match="terminat") as lost, hook.arrow_transaction() as transaction:

@@ -55,6 +55,7 @@ def test_a_return_gives_what_was_published_not_what_was_rejected_since(database,
     assert state(database, first) == "rejected"
 
 
+@pytest.mark.fault("return to a run that was loaded anew and not judged", "rollback", "what was published")
 def test_nor_what_was_never_judged(database, reloaded_and_rejected):
     first, _ = reloaded_and_rejected
     stage(first, harder(7))
@@ -63,6 +64,7 @@ def test_nor_what_was_never_judged(database, reloaded_and_rejected):
     assert difficulties(database) == [-1, 0, 1]
 
 
+@pytest.mark.fault("return to a run that lacks an item", "rollback", "takes none that was rejected")
 def test_a_return_takes_no_item_from_a_rejected_load_of_another_run(database, tmp_path):
     first, second = a_run(tmp_path), a_run(tmp_path, run_id="run-2", end=TOMORROW)
     whole_chain(database, first)
@@ -81,6 +83,7 @@ def test_a_return_takes_no_item_from_a_rejected_load_of_another_run(database, tm
     assert difficulties(database) == [-1, 0, 1]
 
 
+@pytest.mark.fault("check hung while another load came", "check", "failed, the other load's verdict stays")
 def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_path):
     run = a_run(tmp_path)
     ready(database, run)
@@ -105,6 +108,7 @@ def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_pa
     assert published(database) == [[], [], []]
 
 
+@pytest.mark.fault("two runs of one window", "publish", "the one published last, whatever is cleared")
 @pytest.mark.parametrize("last", ["a", "z"])
 def test_of_two_runs_with_one_window_consumers_read_the_one_published_last(database, tmp_path, last):
     """Whatever their ids: a night redone with other settings."""

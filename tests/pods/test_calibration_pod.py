@@ -38,6 +38,7 @@ def test_a_calibration_and_its_log(cluster, settings, capsys):
     assert pods(cluster) == []
 
 
+@pytest.mark.fault("worker killed", "calibrate, pod", "the next try goes on with the same pod")
 def test_a_retry_finds_the_pod_of_the_worker_that_died(cluster, settings):
     run, store = staged_run(cluster.staging / "reattach"), {}
     first = send(run, Context(run, store))
@@ -62,6 +63,7 @@ def test_a_result_that_is_there_needs_no_other_pod(cluster, settings):
     assert pods(cluster) == []
 
 
+@pytest.mark.fault("extracted anew while the pod runs", "calibrate, pod", "another pod; the first one is removed")
 def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     run, store = staged_run(cluster.staging / "changed"), {}
     first = send(run, Context(run, store))
@@ -73,6 +75,9 @@ def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     wait_for_none(cluster)
 
 
+@pytest.mark.fault(
+    "data that cannot be calibrated", "calibrate, pod", "failed at once, the pod is kept to be looked at"
+)
 def test_data_that_cannot_be_calibrated(cluster, settings):
     run = staged_run(cluster.staging / "hopeless", always_right=True)
     with pytest.raises(CalibrationFailedError, match=r"pod irt-math-\w+ of bank math: irt-engine: .*"):
@@ -83,12 +88,14 @@ def test_data_that_cannot_be_calibrated(cluster, settings):
     assert len(pods(cluster)) == 2
 
 
+@pytest.mark.fault("out of memory", "calibrate, pod", "failed at once, says what to raise")
 def test_too_little_memory(cluster, settings):
     run = staged_run(cluster.staging / "memory", pod={"memory": "40Mi"})
     with pytest.raises(CalibrationFailedError, match="needs more memory than 40Mi: raise pod.memory of the bank"):
         whole(run, Context(run))
 
 
+@pytest.mark.fault("does not end", "calibrate, pod", "ended at its limit, failed")
 def test_too_little_time(cluster, settings):
     run = staged_run(cluster.staging / "time", pod={"minutes": 1})
     context = Context(run)
@@ -98,6 +105,7 @@ def test_too_little_time(cluster, settings):
     assert phase(cluster) == ["Failed"]
 
 
+@pytest.mark.fault("image cannot be pulled", "calibrate, pod", "retried, the pod is removed")
 def test_an_image_that_cannot_be_pulled(cluster, settings):
     settings(image="irt-engine:is-not-there", start_seconds=10)
     run = staged_run(cluster.staging / "image")
@@ -110,6 +118,7 @@ def test_an_image_that_cannot_be_pulled(cluster, settings):
     wait_for_none(cluster)
 
 
+@pytest.mark.fault("no room on any node", "calibrate, pod", "retried, the pod is removed")
 def test_a_pod_for_which_there_is_no_node(cluster, settings):
     settings(start_seconds=5)
     run = staged_run(cluster.staging / "pending", pod={"cpu": 200})
@@ -121,6 +130,7 @@ def test_a_pod_for_which_there_is_no_node(cluster, settings):
     wait_for_none(cluster)
 
 
+@pytest.mark.fault("pod deleted, or its node lost", "calibrate, pod", "success at try 2")
 def test_a_pod_that_is_deleted_from_outside(cluster, settings):
     run = staged_run(cluster.staging / "deleted")
     deferred = send(run, Context(run))
@@ -132,6 +142,7 @@ def test_a_pod_that_is_deleted_from_outside(cluster, settings):
     assert whole(run, Context(run, try_number=2))["items"] == 20
 
 
+@pytest.mark.fault("task killed", "calibrate, pod", "the pod is removed")
 def test_a_task_that_is_killed_takes_its_pod_with_it(cluster, settings):
     run = staged_run(cluster.staging / "killed")
     task = operator(run)

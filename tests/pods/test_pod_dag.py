@@ -90,6 +90,7 @@ def test_pods_are_told_no_secret_and_nothing_of_airflow(stack, both_banks):
     assert "AIRFLOW_" not in told
 
 
+@pytest.mark.fault("worker and its watcher killed", "calibrate, pod", "the next try goes on with the same pod")
 def test_the_worker_dies_while_its_pod_runs(cluster, stack):
     """Killed where it has asked for its pod and has not yet deferred; the next try goes on with that pod."""
     run_id = "manual__worker"
@@ -112,6 +113,7 @@ def test_the_worker_dies_while_its_pod_runs(cluster, stack):
     assert pods(cluster) == []
 
 
+@pytest.mark.fault("failed by hand", "calibrate, pod", "the pod is removed")
 @pytest.mark.parametrize("by", ["the run", "the task"])
 def test_what_is_failed_by_hand_takes_its_pod_with_it(cluster, stack, by):
     run_id = f"manual__killed-{by.split()[1]}"

@@ -21,6 +21,9 @@ NETWORK = {
 }
 # A statement must end before its task's time is up, or its end is seen by nobody: in C no alarm of Airflow's comes.
 _BEFORE_THE_END = timedelta(seconds=15)
+# A worker that was frozen between two statements would keep its locks, and all that come after it, for as long as its
+# machine answers for it. Between two of ours, seconds pass at most.
+_IDLE = timedelta(minutes=5)
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -35,7 +38,8 @@ def limits(longest: timedelta | None) -> dict[str, str]:
     :param longest: how long the task may take; None is no limit.
     """
     statement = max(longest - _BEFORE_THE_END, timedelta(seconds=1)) if longest else timedelta(0)
-    return {"lock": _milliseconds(lock_seconds()), "statement": _milliseconds(statement.total_seconds())}
+    seconds = {"lock": lock_seconds(), "statement": statement.total_seconds(), "idle": _IDLE.total_seconds()}
+    return {name: _milliseconds(value) for name, value in seconds.items()}
 
 
 def waited_for_lock(error: BaseException) -> bool:

@@ -37,8 +37,8 @@ class CalibrateOperator(BaseOperator):
     :raise RequestRefusedError: the service refused the request (4xx); not retried.
     :raise CalibrationFailedError: the job failed; not retried.
     :raise BadDataError: the result is not what the contract says; not retried.
-    :raise TransientError: the service is away, overloaded, or lost the job; or the job was cancelled and this task
-        was not (the end of the try before it may come late); retried, with a job of its own.
+    :raise TransientError: the service is away, overloaded, or lost the job; its process was killed; or the job was
+        cancelled and this task was not (the end of the try before it may come late); retried, with a job of its own.
     """
 
     template_fields: Sequence[str] = ("run", "http_conn_id", "kubernetes_conn_id")

@@ -42,7 +42,7 @@ class CalibrationJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event: `{"status": succeeded | failed | cancelled | lost | refused | unreachable, "message"}`."""
+        """Yields one event, `{"status", "message"}`: as `judge` has it, or `unreachable`."""
         event = await self._wait()
         yield TriggerEvent(event)
 
