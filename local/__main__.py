@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130 if arguments.command == "demo" else 0
 
 
-def _make_connections(arguments: argparse.Namespace) -> int:
+def _make_connections(home: Home, arguments: argparse.Namespace) -> int:
     from local import connections
     from local.connection_notes import notes
     from local.database_url import at_host
@@ -59,42 +59,74 @@ def _make_connections(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     # Each command imports what it needs alone: `status` should not wait for the others' packages.
-    home = default_home()
-    if arguments.command == "demo":
-        from local import demo
+    return _COMMANDS[arguments.command](default_home(), arguments)
 
-        return demo.run(home, json_file=arguments.json, service=arguments.service)
-    if arguments.command == "up":
-        from local import up
 
-        return up.run(home, port=arguments.port, service=arguments.service)
-    if arguments.command == "r-service":
-        return _serve_r(home, arguments)
-    if arguments.command in {"status", "migrate", "check-readers", "forget"}:
-        from local import forget, readers, status
+def _demo(home: Home, arguments: argparse.Namespace) -> int:
+    from local import demo
 
-        commands = {"status": status.show, "migrate": status.migrate, "check-readers": readers.show}
-        commands["forget"] = lambda home: forget.run(home, arguments.user_id)
-        return commands[arguments.command](home)
-    if arguments.command == "compare-runs":
-        from local import compare
+    return demo.run(home, json_file=arguments.json, service=arguments.service)
 
-        return compare.show(home, arguments.first, arguments.second, arguments.version)
-    if arguments.command == "connections":
-        return _make_connections(arguments)
-    if arguments.command == "old-jobs":
-        from local import old_jobs
 
-        return old_jobs.run(arguments.namespace, arguments.ignore)
-    if arguments.command == "psql":
-        from local import status
+def _up(home: Home, arguments: argparse.Namespace) -> int:
+    from local import up
 
-        return status.psql(home, arguments.rest)
-    if arguments.command == "cluster":
-        from local import cluster
+    return up.run(home, port=arguments.port, service=arguments.service)
 
-        cluster.template()
-        return 0
+
+def _banks(home: Home, arguments: argparse.Namespace) -> int:
+    from local.schema import use_plugins
+
+    use_plugins()
+    from local import banks
+
+    return banks.print_schema() if arguments.schema else banks.show(arguments.file)
+
+
+def _check_readers(home: Home, arguments: argparse.Namespace) -> int:
+    from local import readers
+
+    return readers.show(home)
+
+
+def _forget(home: Home, arguments: argparse.Namespace) -> int:
+    from local import forget
+
+    return forget.run(home, arguments.user_id)
+
+
+def _status(home: Home, arguments: argparse.Namespace) -> int:
+    from local import status
+
+    return status.migrate(home) if arguments.command == "migrate" else status.show(home)
+
+
+def _psql(home: Home, arguments: argparse.Namespace) -> int:
+    from local import status
+
+    return status.psql(home, arguments.rest)
+
+
+def _compare_runs(home: Home, arguments: argparse.Namespace) -> int:
+    from local import compare
+
+    return compare.show(home, arguments.first, arguments.second, arguments.version)
+
+
+def _old_jobs(home: Home, arguments: argparse.Namespace) -> int:
+    from local import old_jobs
+
+    return old_jobs.run(arguments.namespace, arguments.ignore)
+
+
+def _make_cluster(home: Home, arguments: argparse.Namespace) -> int:
+    from local import cluster
+
+    cluster.template()
+    return 0
+
+
+def _warm_up(home: Home, arguments: argparse.Namespace) -> int:
     os.environ.update(engine_env(home))
     import irt_engine
 
@@ -115,6 +147,24 @@ def _serve_r(home: Home, arguments: argparse.Namespace) -> int:
         home, host=arguments.host, port=arguments.port, state=state, port_file=None, token=token
     )  # fmt: skip
     os.execvpe(command.arguments[0], command.arguments, os.environ | command.env)  # noqa: S606
+
+
+_COMMANDS = {
+    "banks": _banks,
+    "check-readers": _check_readers,
+    "cluster": _make_cluster,
+    "compare-runs": _compare_runs,
+    "connections": _make_connections,
+    "demo": _demo,
+    "forget": _forget,
+    "migrate": _status,
+    "old-jobs": _old_jobs,
+    "psql": _psql,
+    "r-service": _serve_r,
+    "status": _status,
+    "up": _up,
+    "warm-up": _warm_up,
+}
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from irt.strict import StrictSettings
 
-MODELS = ("Rasch", "1PL", "2PL", "3PL")
-RUNTIMES = ("service", "pod")
-LINKING_METHODS = ("fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none")
+Model = Literal["Rasch", "1PL", "2PL", "3PL"]
+LinkingMethod = Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"]
+Runtime = Literal["service", "pod"]
+Severity = Literal["fail", "warn"]
+MODELS, LINKING_METHODS, RUNTIMES = get_args(Model), get_args(LinkingMethod), get_args(Runtime)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -19,23 +21,23 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Linking(StrictSettings):
     """How the result is put on the scale of the anchors."""
 
-    method: Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"] = "stocking_lord"
-    min_anchors: Annotated[int, Field(ge=2)] = 5
-    drift_z: Positive = 2.7
+    method: Annotated[LinkingMethod, Field(description="`none` for a bank without anchors")] = "stocking_lord"
+    min_anchors: Annotated[int, Field(ge=2, description="with fewer anchors left the run fails")] = 5
+    drift_z: Annotated[Positive, Field(description="robust z of a difference beyond which an anchor has drifted")] = 2.7
 
 
 class Minimum(StrictSettings):
-    """Below these numbers a bank is not calibrated (responses, users, items), or an item not (item_responses)."""
+    """Below these numbers a bank is skipped, or an item is excluded."""
 
-    responses: Annotated[int, Field(ge=1)] = 500
-    users: Annotated[int, Field(ge=1)] = 100
-    items: Annotated[int, Field(ge=3)] = 3
-    item_responses: Annotated[int, Field(ge=1)] = 20
+    responses: Annotated[int, Field(ge=1, description="fewer responses: the bank is skipped")] = 500
+    users: Annotated[int, Field(ge=1, description="fewer users: the bank is skipped")] = 100
+    items: Annotated[int, Field(ge=3, description="fewer items: the bank is skipped")] = 3
+    item_responses: Annotated[int, Field(ge=1, description="fewer responses to an item: the item is excluded")] = 20
 
 
 # The files under include/sql/checks, in the order in which they are shown, and what it means when one fails: the run is
 # rejected, or it is said and goes on.
-SEVERITY: dict[str, Literal["fail", "warn"]] = {
+SEVERITY: dict[str, Severity] = {
     "row_counts": "fail",
     "parameters_in_range": "fail",
     "standard_errors": "fail",
@@ -56,25 +58,29 @@ SEVERITY: dict[str, Literal["fail", "warn"]] = {
 
 
 class Checks(StrictSettings):
-    """Thresholds of the checks under include/sql/checks, and their severity where it is not that of `SEVERITY`."""
+    """Thresholds of the checks under include/sql/checks, and what it means when one fails."""
 
-    min_a: Positive = 0.01
-    max_a: Positive = 10.0
-    max_abs_b: Positive = 15.0
-    max_c: Share = 0.6
-    max_excluded_share: Share = 0.2
-    max_abs_theta_mean: Positive = 2.0
-    min_theta_sd: Positive = 0.2
-    max_theta_sd: Positive = 3.0
-    min_anchor_share: Share = 0.5
-    min_b_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.9
-    max_b_shift: Positive = 0.3
-    max_moved_share: Share = 0.2
-    max_lost_share: Share = 0.3
-    max_loglik_change: Positive = 0.1
-    max_data_age_days: Positive = 2.0
-    max_passed_over_share: Share = 0.05
-    severity: dict[str, Literal["fail", "warn"]] = {}
+    min_a: Annotated[Positive, Field(description="least discrimination of an item")] = 0.01
+    max_a: Annotated[Positive, Field(description="largest discrimination of an item")] = 10.0
+    max_abs_b: Annotated[Positive, Field(description="largest difficulty of an item, without its sign")] = 15.0
+    max_c: Annotated[Share, Field(description="largest guessing parameter of an item")] = 0.6
+    max_excluded_share: Annotated[Share, Field(description="share of the items that may be excluded")] = 0.2
+    max_abs_theta_mean: Annotated[Positive, Field(description="mean of the abilities, without its sign")] = 2.0
+    min_theta_sd: Annotated[Positive, Field(description="least SD of the abilities")] = 0.2
+    max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0
+    min_anchor_share: Annotated[Share, Field(description="share of the anchors that must be left")] = 0.5
+    min_b_correlation: Annotated[
+        float, Field(ge=-1, le=1, description="correlation of the difficulties with those published last")
+    ] = 0.9
+    max_b_shift: Annotated[Positive, Field(description="shift of the mean difficulty since then")] = 0.3
+    max_moved_share: Annotated[Share, Field(description="share of the items that moved by more than 0.5 since")] = 0.2
+    max_lost_share: Annotated[Share, Field(description="share of the users of then who have no ability now")] = 0.3
+    max_loglik_change: Annotated[Positive, Field(description="change of the log-likelihood per answer since")] = 0.1
+    max_data_age_days: Annotated[Positive, Field(description="days from the newest answer to the window's end")] = 2.0
+    max_passed_over_share: Annotated[Share, Field(description="share of the answers that no bank takes")] = 0.05
+    severity: Annotated[
+        dict[str, Severity], Field(description="`fail` rejects the run, `warn` is only logged; by check")
+    ] = {}
 
     @field_validator("severity")
     @classmethod
@@ -92,17 +98,20 @@ class Checks(StrictSettings):
 
 
 class Extract(StrictSettings):
-    """Where the answers are read: the view `attempt`, or the exams themselves (see include/sql/extract/answers.sql)."""
+    """Where the answers are read (see include/sql/extract/answers.sql)."""
 
-    source: Literal["view", "exam_results"] = "view"
+    source: Annotated[
+        Literal["view", "exam_results"],
+        Field(description="the view `attempt`, or the exams themselves, for a view that one bad exam stops"),
+    ] = "view"
 
 
 class Pod(StrictSettings):
-    """What a calibration in a pod of its own may use."""
+    """What a calibration in a pod may use."""
 
-    cpu: Annotated[float, Field(gt=0, le=256)] = 2.0
-    memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi)$")] = "4Gi"
-    minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    cpu: Annotated[float, Field(gt=0, le=256, description="cores")] = 2.0
+    memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi)$", description="such as 4Gi")] = "4Gi"
+    minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is ended")] = 60
 
 
 # Of a bank.
@@ -117,27 +126,51 @@ def not_online(version: str | None) -> str | None:
 
 
 class Bank(StrictSettings):
-    """One bank: which answers belong to it, how and where it is calibrated, and as what it is published."""
+    """One bank: which answers belong to it, how and where it is calibrated, and how it is published."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=NAME, description="lower case, digits, - and _; names the rows of its runs")]
     # PostgreSQL's text has no NUL.
-    topics: list[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]] = []
-    exams: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = []
-    everything: bool = False
+    topics: Annotated[
+        list[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]],
+        Field(description="answers whose topic is one of these"),
+    ] = []
+    exams: Annotated[
+        list[Annotated[int, Field(ge=0, le=2**31 - 1)]],
+        Field(description="answers of exams with one of these exam_id; with topics as well, both must hold"),
+    ] = []
+    everything: Annotated[bool, Field(description="every answer there is, in place of topics and exams")] = False
     extract: Extract = Extract()
-    attempt_policy: Literal["first", "last"] = "first"
-    lookback_days: Annotated[int, Field(ge=1, le=3650)] = 60
-    max_responses: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-    update_question_meta: bool = False
-    publish_as: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")] | None = None
-    online_rows: Literal["keep_newer", "overwrite"] = "keep_newer"
-    model: Literal["Rasch", "1PL", "2PL", "3PL"] = "2PL"
-    runtime: Literal["service", "pod"] = "service"
+    attempt_policy: Annotated[
+        Literal["first", "last"], Field(description="which of a user's answers to an item counts")
+    ] = "first"
+    lookback_days: Annotated[int, Field(ge=1, le=3650, description="length of the nightly window")] = 60
+    max_responses: Annotated[
+        int, Field(ge=0, le=1_000_000_000, description="take the most recent ones, at most this many; 0: no limit")
+    ] = 0
+    update_question_meta: Annotated[
+        bool, Field(description="also write a, b and c to question.meta.irt; anchors keep theirs")
+    ] = False
+    publish_as: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
+            description="`version` of the published rows (default: the bank's name); the old job wrote v1",
+        ),
+    ] = None
+    online_rows: Annotated[
+        Literal["keep_newer", "overwrite"],
+        Field(description="abilities of this version that an online update wrote after the window's end"),
+    ] = "keep_newer"
+    model: Annotated[Model, Field(description="of all items")] = "2PL"
+    runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
     linking: Linking = Linking()
     minimum: Minimum = Minimum()
     checks: Checks = Checks()
-    legacy_service: bool = False
+    legacy_service: Annotated[
+        bool,
+        Field(description="the service states no model, standard errors or log-likelihood: what needs them warns"),
+    ] = False
 
     @property
     def version(self) -> str:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from irt.bank import Bank
 from irt.publication import Place
 from irt.sql import INCLUDE
-from irt.strict import mistakes_of
+from irt.strict import StrictSettings, mistakes_of
 
 BANKS_FILE = INCLUDE / "banks.yaml"
 
 
 class BanksError(ValueError):
     """banks.yaml cannot be used; the message names bank, field and value of every mistake."""
+
+
+class BanksFile(StrictSettings):
+    """What `banks.yaml` may hold: of this its JSON Schema is made, which editors use."""
+
+    banks: Annotated[list[Bank], Field(min_length=1)]
+    default_bank: Annotated[
+        str | None, Field(description="whose rows consumers get that do not look at the version (the first bank)")
+    ] = None
 
 
 class Banks(dict[str, Bank]):
@@ -45,9 +54,15 @@ def load_banks(path: Path = BANKS_FILE) -> Banks:
         raise BanksError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("banks"), list):
         raise BanksError(f"{path.name}: expected the key 'banks' with a list of banks")
-    if unknown := sorted(set(map(str, content)) - {"banks", "default_bank"}):
+    if unknown := sorted(set(map(str, content)) - set(BanksFile.model_fields)):
         raise BanksError(f"{path.name}: {unknown[0]!r} is not known beside 'banks' and 'default_bank'")
     return banks_of(content["banks"], content.get("default_bank"), path.name)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of `banks.yaml`; what spans several settings or banks only `load_banks` checks."""
+    found = BanksFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | found | {"title": "banks.yaml"}
 
 
 def banks_of(entries: list[Any], default_bank: str | None = None, source: str = "banks") -> Banks:

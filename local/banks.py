@@ -1,0 +1,69 @@
+"""`./irt banks`: checks banks.yaml, and shows what it means, defaults included."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from irt.bank import SEVERITY, Bank
+from irt.banks import BANKS_FILE, BanksError, load_banks, schema
+
+
+def print_schema() -> int:
+    print(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def show(file: Path | None) -> int:
+    """:return: 1 where the file has a mistake; each is named on stderr."""
+    try:
+        banks = load_banks(file or BANKS_FILE)
+    except BanksError as error:
+        print(f"irt: {error}", file=sys.stderr)
+        return 1
+    console = Console(width=max(120, Console().width))
+    for bank in banks.values():
+        console.print(_table(bank, is_default=bank is banks.default))
+    return 0
+
+
+def _table(bank: Bank, *, is_default: bool) -> Table:
+    title = f"bank {bank.name}" + (", the default bank" if is_default else "")
+    table = Table(title=f"[bold]{title}[/bold]", title_justify="left", box=None, pad_edge=False)
+    for head in ("setting", "value", "", "what it does"):
+        table.add_column(head)
+    for name, value, stated, description in _settings(bank):
+        table.add_row(name, Text(_written(value), "bold" if stated else ""), "" if stated else "default", description)
+    return table
+
+
+def _settings(settings: BaseModel, prefix: str = "", *, given: bool = True) -> Iterator[tuple[str, Any, bool, str]]:
+    """Name, value, whether the file states it, and description of each setting; those of a group by `group.name`."""
+    for name, field in type(settings).model_fields.items():
+        value, stated = getattr(settings, name), given and name in settings.model_fields_set
+        if isinstance(value, BaseModel):
+            yield from _settings(value, f"{prefix}{name}.", given=stated)
+        elif name == "severity":
+            # Each check by itself, with its default where the file says nothing of it.
+            known = {check: (SEVERITY | value)[check] for check in SEVERITY}
+            yield from (
+                (f"{prefix}{name}.{check}", known[check], known[check] != SEVERITY[check], "") for check in known
+            )
+        else:
+            yield f"{prefix}{name}", value, stated, field.description or ""
+
+
+def _written(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
