@@ -23,10 +23,10 @@ from bench.cases import CASES, Case, write
 from bench.memory import high_water
 from bench.peers import ENGINES, Engine, install_r
 from irt_engine import Responses
+from irt_engine.estimation.objective import group_starts
 from irt_engine.kernels import expectation, tables
-from irt_engine.objective import group_starts
-from irt_engine.quadrature import Quadrature
-from irt_engine.threads import run as run_kernel
+from irt_engine.kernels.threads import run as run_kernel
+from irt_engine.model.quadrature import Quadrature
 
 OURS = "irt-engine"
 # Share of the machine's memory that one engine may take.

@@ -7,7 +7,7 @@ from timing import arguments, repeated, write
 
 import irt_engine
 from irt_engine import Responses, Settings, calibrate, warm_up
-from irt_engine.priors import Prior, Priors
+from irt_engine.model.priors import Prior, Priors
 
 folder, repeat, out, model, prior = arguments()
 warm_up()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from irt_engine import CalibrationError, Settings, calibrate, score
-from irt_engine.linking import AnchorParameters, link
+from irt_engine.linking.constants import AnchorParameters, link
 from tests.engine.drawing import draw
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"

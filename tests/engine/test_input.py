@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from irt_engine import InputError, Responses, Settings, calibrate, score, simulate
-from irt_engine.fields import Fields
-from irt_engine.priors import Prior, Priors
+from irt_engine.contract.fields import Fields
+from irt_engine.model.priors import Prior, Priors
 from irt_engine.service.scoring import ScoreRequest
 
 USERS, ITEMS, RIGHT = ["b", "a", "a", "10"], ["2", "1", "2", "1"], [1, 0, 1, 1]

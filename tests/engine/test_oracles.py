@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from irt_engine import Responses, Settings, calibrate
-from irt_engine.covariance import DenseCovariance
-from irt_engine.exclusion import everyone
-from irt_engine.fitting import fit_bank
-from irt_engine.information import Information
+from irt_engine.answers.exclusion import everyone
+from irt_engine.contract.settings import Anchor
+from irt_engine.estimation.fitting import fit_bank
+from irt_engine.estimation.objective import Objective
+from irt_engine.estimation.specification import specify
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import kernel
-from irt_engine.linking import AnchorParameters, link
-from irt_engine.objective import Objective
-from irt_engine.priors import Prior, Priors
-from irt_engine.quadrature import Quadrature
-from irt_engine.settings import Anchor
-from irt_engine.specification import specify
+from irt_engine.linking.constants import AnchorParameters, link
+from irt_engine.model.priors import Prior, Priors
+from irt_engine.model.quadrature import Quadrature
+from irt_engine.standard_errors.covariance import DenseCovariance
+from irt_engine.standard_errors.information import Information
 from tests.engine.drawing import draw
 
 QUADRATURE = Quadrature.normal(61, -6.0, 6.0)
@@ -172,7 +172,7 @@ def test_derivatives_of_the_linking_constants(method, one_slope):
 
 def test_errors_through_the_linking_are_those_of_the_delta_method():
     """Against the covariance of all estimates and the derivatives of the linked parameters by differences."""
-    from irt_engine.scale import abc, estimates
+    from irt_engine.standard_errors.estimates import abc, estimates
 
     responses = draw(500, 10, seed=6)
     bank = fit_bank(responses, Settings(), everyone(responses), {}, 1e-8, None)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from irt_engine import CalibrationError, Responses, Settings, calibrate
-from irt_engine.linking import AnchorParameters, link
+from irt_engine.linking.constants import AnchorParameters, link
 
 # The same examples in every run: a failure should belong to a change.
 ANY = settings(deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from irt_engine.linking import AnchorParameters, link
+from irt_engine.linking.constants import AnchorParameters, link
 from tests.reference import cases
 
 METHODS = {"mean_mean": 1e-9, "mean_sigma": 1e-9, "haebara": 1e-5, "stocking_lord": 1e-5}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from irt_engine import InputError, Responses
-from irt_engine.repeats import kept_rows
+from irt_engine.answers.repeats import kept_rows
 
 UTC = datetime.timezone.utc
 START = datetime.datetime(2026, 11, 20, 3, 4, 5, tzinfo=UTC)

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from irt_engine import CalibrationError, InputError, Responses, Settings, calibrate, score, simulate
+from irt_engine.answers.exclusion import everyone
 from irt_engine.cli import main
-from irt_engine.covariance import DenseCovariance
-from irt_engine.exclusion import everyone
-from irt_engine.fitting import fit_bank
-from irt_engine.information import Information
+from irt_engine.estimation.fitting import fit_bank
 from irt_engine.kernels import items, tables
+from irt_engine.standard_errors.covariance import DenseCovariance
+from irt_engine.standard_errors.information import Information
 
 
 def drawn(n_users: int, a: np.ndarray, b: np.ndarray, *, seed: int, guessing: float = 0.0) -> Responses:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from irt_engine import Responses, Settings
-from irt_engine.covariance import DenseCovariance
-from irt_engine.exclusion import everyone
-from irt_engine.fitting import fit_bank
-from irt_engine.information import Information
-from irt_engine.settings import Anchor
-from irt_engine.subspace import SubspaceCovariance, invert
+from irt_engine.answers.exclusion import everyone
+from irt_engine.contract.settings import Anchor
+from irt_engine.estimation.fitting import fit_bank
+from irt_engine.standard_errors.covariance import DenseCovariance
+from irt_engine.standard_errors.information import Information
+from irt_engine.standard_errors.subspace import SubspaceCovariance, invert
 from tests.engine.drawing import draw
 
 

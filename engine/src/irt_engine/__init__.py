@@ -16,21 +16,21 @@ from irt_engine.errors import CalibrationError, InputError
 from irt_engine.version import __version__
 
 if TYPE_CHECKING:
+    from irt_engine.answers.responses import Responses
     from irt_engine.calibration import calibrate
-    from irt_engine.responses import Responses
+    from irt_engine.contract.settings import Settings
     from irt_engine.result import Calibration
-    from irt_engine.scoring import Scores, score
-    from irt_engine.settings import Settings
+    from irt_engine.scores.scoring import Scores, score
     from irt_engine.simulation import simulate
     from irt_engine.warmup import warm_up
 
 _HOMES = {
     "Calibration": "result",
-    "Responses": "responses",
-    "Scores": "scoring",
-    "Settings": "settings",
+    "Responses": "answers.responses",
+    "Scores": "scores.scoring",
+    "Settings": "contract.settings",
     "calibrate": "calibration",
-    "score": "scoring",
+    "score": "scores.scoring",
     "simulate": "simulation",
     "warm_up": "warmup",
 }

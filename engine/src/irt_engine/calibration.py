@@ -7,27 +7,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from irt_engine.anchoring import Anchoring, fixed_anchors, linked_anchors, require_anchors
-from irt_engine.covariance import Covariance
+from irt_engine.answers.exclusion import Exclusion, everyone
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import TooFewAnchors
-from irt_engine.estimation import Progress
-from irt_engine.exclusion import Exclusion, everyone
-from irt_engine.fitting import FittedBank, fit_bank
-from irt_engine.information import Information
-from irt_engine.itemfit import item_fit
-from irt_engine.model import latent
-from irt_engine.responses import Responses
+from irt_engine.estimation.em import Progress
+from irt_engine.estimation.fitting import FittedBank, fit_bank
+from irt_engine.linking.anchoring import Anchoring, fixed_anchors, linked_anchors, require_anchors
+from irt_engine.model.parameters import latent
 from irt_engine.result import Calibration
-from irt_engine.scale import estimates, latent_distribution
-from irt_engine.scoring import (
+from irt_engine.scores.itemfit import item_fit
+from irt_engine.scores.scoring import (
     Abilities,
     ItemParameters,
     estimate_abilities,
     marginal_reliability,
     modal_estimates,
 )
-from irt_engine.settings import Anchor, Settings
-from irt_engine.subspace import invert
+from irt_engine.standard_errors.covariance import Covariance
+from irt_engine.standard_errors.estimates import estimates, latent_distribution
+from irt_engine.standard_errors.information import Information
+from irt_engine.standard_errors.subspace import invert
 
 log = logging.getLogger(__name__)
 

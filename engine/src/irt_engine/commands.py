@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from irt_engine.answers.locations import read_text, write_text
+from irt_engine.answers.responses import Responses
 from irt_engine.calibration import calibrate
+from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError
-from irt_engine.locations import read_text, write_text
-from irt_engine.responses import Responses
 from irt_engine.result import Calibration
-from irt_engine.scoring import score
-from irt_engine.settings import Settings
+from irt_engine.scores.scoring import score
 from irt_engine.simulation import simulate
 
 _OPTIONS = (

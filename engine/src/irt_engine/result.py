@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from irt_engine.anchoring import Anchoring
-from irt_engine.itemfit import ItemFit
-from irt_engine.responses import Responses
-from irt_engine.scale import ItemEstimates, LatentDistribution
-from irt_engine.scoring import Abilities
-from irt_engine.settings import Settings
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.settings import Settings
+from irt_engine.linking.anchoring import Anchoring
+from irt_engine.scores.itemfit import ItemFit
+from irt_engine.scores.scoring import Abilities
+from irt_engine.standard_errors.estimates import ItemEstimates, LatentDistribution
 from irt_engine.version import __version__
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from irt_engine.contract.names import MODELS
 from irt_engine.errors import InputError
-from irt_engine.settings import MODELS
 
 # Persons are drawn in blocks, so that memory does not grow with persons x items.
 _BLOCK_CELLS = 2_000_000

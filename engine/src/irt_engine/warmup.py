@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from irt_engine.answers.exclusion import everyone
+from irt_engine.answers.responses import Responses
 from irt_engine.calibration import calibrate
-from irt_engine.exclusion import everyone
-from irt_engine.fitting import fit_bank
-from irt_engine.information import Information
-from irt_engine.responses import Responses
-from irt_engine.scoring import score
-from irt_engine.settings import Settings
-from irt_engine.subspace import SubspaceCovariance
+from irt_engine.contract.settings import Settings
+from irt_engine.estimation.fitting import fit_bank
+from irt_engine.scores.scoring import score
+from irt_engine.standard_errors.information import Information
+from irt_engine.standard_errors.subspace import SubspaceCovariance
 
 
 def warm_up() -> None:

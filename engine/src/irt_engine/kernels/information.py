@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from irt_engine.kernels.fisher_scores import POLYNOMIALS, person_scores
 from irt_engine.kernels.jit import LANES, kernel, part
 from irt_engine.kernels.products import COLUMNS, ROWS, add_products
-from irt_engine.kernels.scores import POLYNOMIALS, person_scores
 
 # Products of a person's scores go straight into the rows of the matrix where these are so many times longer or less;
 # else they are formed side by side first, and then spread over the rows.

@@ -22,7 +22,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from irt_engine import threads, warm_up
+from irt_engine import warm_up
+from irt_engine.kernels import threads
 from irt_engine.service import worker
 from irt_engine.service.observations import Observations
 

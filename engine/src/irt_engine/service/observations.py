@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from irt_engine.repeats import TIME as _TIME
+from irt_engine.answers.repeats import TIME as _TIME
 from irt_engine.service.problems import MAX_ERRORS, invalid, invalid_field, too_large
 
 COLUMNS = ("user_id", "item_id", "is_correct")

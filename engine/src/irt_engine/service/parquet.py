@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses
-from irt_engine.responses import COLUMNS, columns_read
+from irt_engine.answers.responses import COLUMNS, columns_read
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.memory_limit import memory_for
 from irt_engine.service.observations import check_row_count

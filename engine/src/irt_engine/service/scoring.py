@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from irt_engine import InputError, Responses, Scores, Settings, score
-from irt_engine.fields import Fields
+from irt_engine.contract.fields import Fields
 
 # Beyond these a grid around the mean has no two numbers that differ, or its squares are infinite.
 _MAX_MEAN, _MIN_SD, _MAX_SD = 1000.0, 1e-6, 1e4

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
-from irt_engine.repeats import REFUSE
+from irt_engine.contract.names import REFUSE
 from irt_engine.service.deployed import rewritten
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits

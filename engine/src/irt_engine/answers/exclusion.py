@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.settings import Settings
 from irt_engine.kernels import rows
-from irt_engine.responses import Responses
-from irt_engine.settings import Settings
 
 
 @dataclass

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from irt_engine.information import Information
 from irt_engine.kernels import linalg
-from irt_engine.threads import run
+from irt_engine.kernels.threads import run
+from irt_engine.standard_errors.information import Information
 
 # Of the information that complete data would have of a parameter at least this share must be left, given the parameters
 # before it, for it to count as determined. What is missing is summed in single precision.

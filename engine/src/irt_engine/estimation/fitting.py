@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irt_engine.answers.exclusion import Exclusion, apply_rules
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import CalibrationError
-from irt_engine.estimation import Estimator, Fit, Progress
-from irt_engine.exclusion import Exclusion, apply_rules
-from irt_engine.model import Model, latent
-from irt_engine.quadrature import Quadrature
-from irt_engine.responses import Responses
-from irt_engine.settings import Anchor, Settings
-from irt_engine.specification import specify
+from irt_engine.estimation.em import Estimator, Fit, Progress
+from irt_engine.estimation.specification import specify
+from irt_engine.model.parameters import Model, latent
+from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
 
 # An item whose slope, per latent SD, or intercept passes these is on its way to infinity: its answers are all but a
 # step function of ability. One whose slope is closer to 0 than the last has no difficulty. A slope that items share
 # counts for each of them.
-MAX_SLOPE, MAX_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
+DIVERGED_SLOPE, DIVERGED_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
 # Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
 # leave the items out would take answers from the others, of which then more diverge, down to a handful.
 _MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
@@ -81,7 +81,7 @@ def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, w
     """Hold the guessing of an item at 0 where it goes there and nothing else is wrong; else exclude the item."""
     a, d, logit_c = x
     log.info("item %s has no finite estimate: a %.4g, d %.4g, logit c %.4g", item_id, a, d, logit_c)
-    if logit_c < -MAX_LOGIT_GUESSING and abs(a) <= MAX_SLOPE and abs(d) <= MAX_INTERCEPT:
+    if logit_c < -MAX_LOGIT_GUESSING and abs(a) <= DIVERGED_SLOPE and abs(d) <= DIVERGED_INTERCEPT:
         without_guessing.add(item_id)
     else:
         exclusion.drop_item(number, "diverged" if abs(a) >= MIN_SLOPE else "no discrimination")
@@ -116,7 +116,7 @@ def _require_identified(model: Model, exclusion: Exclusion) -> None:
 def runaways(model: Model, x: np.ndarray) -> np.ndarray:
     """Items (J,) bool whose estimates are beyond any that answers can support."""
     _, sd = latent(x)
-    steep = np.abs(x[:-1, 0]) * sd > MAX_SLOPE
-    far = np.abs(x[:-1, 1]) > MAX_INTERCEPT
+    steep = np.abs(x[:-1, 0]) * sd > DIVERGED_SLOPE
+    far = np.abs(x[:-1, 1]) > DIVERGED_INTERCEPT
     extreme = np.abs(x[:-1, 2]) > MAX_LOGIT_GUESSING
     return ((steep | far) & model.free[:-1, 1]) | (extreme & model.free[:-1, 2])

@@ -6,19 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from irt_engine.fields import Fields
-from irt_engine.priors import DEFAULT_GUESSING, Prior, Priors
-from irt_engine.repeats import REFUSE, REPEATS
-
-MODELS = ("Rasch", "1PL", "2PL", "3PL")
-LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
-SCORES = ("EAP", "MAP", "WLE")
+from irt_engine.contract.fields import Fields
+from irt_engine.contract.names import LINKING_METHODS, MODELS, REFUSE, REPEATS, SCORES
+from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
 # Beyond these a grid is no longer a grid, or its tables no longer fit in memory.
 _MIN_POINTS, _MAX_POINTS = 5, 2001
 # No bank has such items or beliefs; what is beyond overflows sooner or later, in one formula or another.
-MAX_SLOPE, MAX_DIFFICULTY = 1000.0, 10_000.0
+MAX_GIVEN_SLOPE, MAX_GIVEN_DIFFICULTY = 1000.0, 10_000.0
 _MAX_PRIOR_MEAN, _MIN_PRIOR_SD, _MAX_PRIOR_SD, _MAX_BETA = 1000.0, 1e-3, 1e4, 1e6
 
 
@@ -157,16 +153,16 @@ def _is_bare(params: Fields) -> bool:
     if params.has("a") or params.has("c"):
         return False
     if params.has("b"):
-        params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY)
+        params.number("b", None, low=-MAX_GIVEN_DIFFICULTY, high=MAX_GIVEN_DIFFICULTY)
     return True
 
 
 def _anchor(item_id: str, params: Fields, fixed: bool) -> Anchor:
-    slope = {"above": 0.0} if fixed else {"low": -MAX_SLOPE}
+    slope = {"above": 0.0} if fixed else {"low": -MAX_GIVEN_SLOPE}
     return Anchor(
         item_id,
-        params.number("a", None, high=MAX_SLOPE, **slope),
-        params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY),
+        params.number("a", None, high=MAX_GIVEN_SLOPE, **slope),
+        params.number("b", None, low=-MAX_GIVEN_DIFFICULTY, high=MAX_GIVEN_DIFFICULTY),
         params.number("c", None, low=0.0, below=1.0, required=False),
         fixed,
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.kernels import expectation, items, tables
-from irt_engine.memory import scattered_zeros
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
-from irt_engine.priors import LogDensity
-from irt_engine.quadrature import Quadrature
-from irt_engine.threads import run
+from irt_engine.kernels.memory import scattered_zeros
+from irt_engine.kernels.threads import run
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.priors import LogDensity
+from irt_engine.model.quadrature import Quadrature
 
 # Persons are cut into so many groups with sums of their own. It is a constant, since it decides the order of sums.
 _GROUPS = 16

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from irt_engine.contract.names import LAST
 from irt_engine.errors import InputError
 
-REFUSE, FIRST, LAST = REPEATS = ("refuse", "first", "last")
 TIME = "responded_at"
 
 _NO_TIME = np.iinfo(np.int64).min

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irt_engine.answers.responses import Responses
+from irt_engine.estimation.objective import Evaluation, group_starts
 from irt_engine.kernels import persons
-from irt_engine.model import Model
-from irt_engine.objective import Evaluation, group_starts
-from irt_engine.quadrature import Quadrature
-from irt_engine.responses import Responses
-from irt_engine.threads import run
+from irt_engine.kernels.threads import run
+from irt_engine.model.parameters import Model
+from irt_engine.model.quadrature import Quadrature
 
 _GROUPS = 16
 # Nodes with less of an item's answers tell nothing of it.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irt_engine.linking import AnchorParameters
+from irt_engine.linking.constants import AnchorParameters
 
 # With fewer anchors quartiles say nothing.
 _MIN_ANCHORS = 4

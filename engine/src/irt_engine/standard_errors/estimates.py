@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irt_engine.covariance import Covariance
-from irt_engine.linking import Line
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.line import Line
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.standard_errors.covariance import Covariance
 
-_NO_GUESSING = 1e-9
+_NEGLIGIBLE_GUESSING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def abc(model: Model, x: np.ndarray) -> np.ndarray:
     """a, b and c of the items at `x`, (J, 3); c is NaN where there is none."""
     slope, intercept, guessing = model.items(x)
     # Items held at c = 0 have the c nearest to it that has a logit.
-    guessing = np.where(guessing < _NO_GUESSING, 0.0, guessing)
+    guessing = np.where(guessing < _NEGLIGIBLE_GUESSING, 0.0, guessing)
     return np.column_stack([slope, -intercept / slope, np.where(model.guesses, guessing, np.nan)])
 
 

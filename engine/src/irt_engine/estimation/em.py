@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irt_engine.maximisation import LONGEST, mstep
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
-from irt_engine.objective import Evaluation, Objective
-from irt_engine.quadrature import Quadrature
-from irt_engine.quasi_newton import Curvature, EmStep
+from irt_engine.estimation.maximisation import LONGEST, mstep
+from irt_engine.estimation.objective import Evaluation, Objective
+from irt_engine.estimation.quasi_newton import Curvature, EmStep
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
 

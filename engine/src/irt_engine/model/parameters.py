@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irt_engine.priors import Priors
+from irt_engine.model.priors import Priors
 
 COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD = 0, 1, 2
 

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from irt_engine.answers.ids import encode, numbers, take
+from irt_engine.answers.locations import open_for_reading
+from irt_engine.answers.repeats import TIME, kept_rows
+from irt_engine.contract.names import REFUSE
 from irt_engine.errors import InputError
-from irt_engine.ids import encode, numbers, take
 from irt_engine.kernels import rows
-from irt_engine.locations import open_for_reading
-from irt_engine.repeats import REFUSE, TIME, kept_rows
-from irt_engine.threads import run
+from irt_engine.kernels.threads import run
 
 COLUMNS = ("user_id", "item_id", "is_correct")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from irt_engine.estimation.objective import Evaluation, Objective
 from irt_engine.kernels import items
-from irt_engine.objective import Evaluation, Objective
-from irt_engine.threads import run
+from irt_engine.kernels.threads import run
 
 _ITERATIONS = 10
 _HALVINGS = 6

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irt_engine.covariance import Covariance
-from irt_engine.drift import Screening, screen
+from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import TooFewAnchors
-from irt_engine.fitting import FittedBank
-from irt_engine.linking import AnchorParameters, Line, link
-from irt_engine.scale import abc, estimates
-from irt_engine.settings import Anchor, Settings
+from irt_engine.estimation.fitting import FittedBank
+from irt_engine.linking.constants import AnchorParameters, link
+from irt_engine.linking.drift import Screening, screen
+from irt_engine.model.line import Line
+from irt_engine.standard_errors.covariance import Covariance
+from irt_engine.standard_errors.estimates import abc, estimates
 
 
 @dataclass(frozen=True)

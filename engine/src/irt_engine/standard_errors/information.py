@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from irt_engine.estimation.objective import Evaluation, Objective, group_starts
 from irt_engine.kernels import information, items, tables
 from irt_engine.kernels.jit import padded
-from irt_engine.memory import scattered_zeros
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, latent
-from irt_engine.objective import Evaluation, Objective, group_starts
-from irt_engine.threads import run
+from irt_engine.kernels.memory import scattered_zeros
+from irt_engine.kernels.threads import run
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, latent
 
 _GROUPS = 8
 _GROUP_BYTES = 256 * 2**20

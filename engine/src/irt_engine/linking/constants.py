@@ -18,13 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.errors import CalibrationError
+from irt_engine.model.line import Line
 
 _NODES = np.linspace(-4.0, 4.0, 41)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
 _ITERATIONS = 100
 _PRECISION = 1e-12
 # What is beyond is no scale; its square, and that of what is on it, might be infinite.
-_MAX_SLOPE = 1e12
+_MAX_STRETCH = 1e12
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,6 @@ class AnchorParameters:
         return AnchorParameters(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
-@dataclass(frozen=True)
-class Line:
-    """Linking constants, with their derivatives by the anchors' new a and b: each (n, 2), columns slope, intercept."""
-
-    slope: float
-    intercept: float
-    by_a: np.ndarray
-    by_b: np.ndarray
-
-
 def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> Line:
     """Linking constants of `anchors` by `method`.
 
@@ -62,10 +53,10 @@ def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> 
     line = _mean_sigma(anchors) if method == "mean_sigma" and not one_slope else _mean_mean(anchors)
     if method in ("haebara", "stocking_lord"):
         line = _by_curves(method, anchors, one_slope, line)
-    if not (np.isfinite([line.slope, line.intercept]).all() and 0.0 < line.slope <= _MAX_SLOPE):
+    if not (np.isfinite([line.slope, line.intercept]).all() and 0.0 < line.slope <= _MAX_STRETCH):
         raise CalibrationError(
             f"linking by {method} over {anchors.a.size} anchors gave slope {line.slope:g} and intercept "
-            f"{line.intercept:g}; the slope must be positive, and at most {_MAX_SLOPE:g}"
+            f"{line.intercept:g}; the slope must be positive, and at most {_MAX_STRETCH:g}"
         )
     return line
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from irt_engine.answers.exclusion import apply_minimum, everyone
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.fields import Fields
+from irt_engine.contract.names import MODELS
+from irt_engine.contract.settings import MAX_GIVEN_DIFFICULTY, MAX_GIVEN_SLOPE, Settings
 from irt_engine.errors import InputError
-from irt_engine.exclusion import apply_minimum, everyone
-from irt_engine.fields import Fields
 from irt_engine.kernels import persons, tables
-from irt_engine.quadrature import Quadrature
-from irt_engine.responses import Responses
-from irt_engine.settings import MAX_DIFFICULTY, MAX_SLOPE, MODELS, Settings
-from irt_engine.threads import run
+from irt_engine.kernels.threads import run
+from irt_engine.model.quadrature import Quadrature
 
 # How far beyond the range of the grid a mode is looked for, and how many intervals are looked at.
 _REACH, _INTERVALS = 1.5, 96
@@ -173,10 +174,10 @@ def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, f
 def given_parameters(params: Fields) -> tuple[float, float, float]:
     """(a, b, c) of an item to score with, from its fields; c is 0 where it is missing."""
     c = params.number("c", None, low=0.0, below=1.0, required=False)
-    a = params.number("a", None, low=-MAX_SLOPE, high=MAX_SLOPE)
+    a = params.number("a", None, low=-MAX_GIVEN_SLOPE, high=MAX_GIVEN_SLOPE)
     if a == 0.0:
         params.refuse("a", a, "must not be 0: such an item tells nothing of ability")
-    return a, params.number("b", None, low=-MAX_DIFFICULTY, high=MAX_DIFFICULTY), c or 0.0
+    return a, params.number("b", None, low=-MAX_GIVEN_DIFFICULTY, high=MAX_GIVEN_DIFFICULTY), c or 0.0
 
 
 def _has_guessing(entry: Fields) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
-from irt_engine.responses import Responses
-from irt_engine.settings import Anchor, Settings
+from irt_engine.answers.responses import Responses
+from irt_engine.contract.settings import Anchor, Settings
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 
 # The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
@@ -17,7 +17,7 @@ _START_GUESSING = 0.2
 # A seed is only where the estimation starts. From farther away it might not come back.
 _SEED_SLOPES, _SEED_INTERCEPT = (0.1, 4.0), 6.0
 # logit c of items held at c = 0.
-_NO_GUESSING = -30.0
+_LOGIT_WITHOUT_GUESSING = -30.0
 
 
 def specify(
@@ -46,7 +46,7 @@ def specify(
             guesses[j] = anchor.c is not None and anchor.c > 0.0
             start[j] = anchor.a, -anchor.a * anchor.b, _logit(anchor.c) if guesses[j] else 0.0
         elif item in without_guessing:
-            free[j, 2], start[j, 2] = False, _NO_GUESSING
+            free[j, 2], start[j, 2] = False, _LOGIT_WITHOUT_GUESSING
     free[-1, COMMON_SLOPE] = common.any()
     free[-1, LATENT_MEAN] = bool(fixed)
     free[-1, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())

@@ -15,9 +15,9 @@ from collections import deque
 
 import numpy as np
 
+from irt_engine.estimation.objective import Evaluation
 from irt_engine.kernels import items
-from irt_engine.model import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
-from irt_engine.objective import Evaluation
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
 
 _MEMORY = 10
 

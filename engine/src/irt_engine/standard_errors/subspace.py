@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irt_engine.covariance import LEAST_SHARE, Covariance, DenseCovariance
-from irt_engine.information import Information
 from irt_engine.kernels import items
+from irt_engine.standard_errors.covariance import LEAST_SHARE, Covariance, DenseCovariance
+from irt_engine.standard_errors.information import Information
 
 _RANDOM_DIRECTIONS, _PROBES = 12, 4
 # Persons that the power iteration looks at, at least.

@@ -1,0 +1,1 @@
+"""What a request may say, and what its fields are checked against."""

@@ -1,0 +1,1 @@
+"""Linking constants from anchors, and the anchors that have drifted."""

@@ -1,0 +1,1 @@
+"""Abilities of persons, and the fit of items."""

@@ -1,0 +1,1 @@
+"""The observed information, its inverse, and the estimates with their standard errors."""
