@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from irt_engine.answers.repeats import FIRST
 from irt_engine.contract.fields import Fields
+from irt_engine.contract.names import FIRST
 from irt_engine.scores.scoring import given_parameters
 from irt_engine.service.observations import Errors, check_row_count, is_correctness
 from irt_engine.service.payload import Payload
