@@ -94,12 +94,3 @@ def test_what_the_lock_can_take(tmp_path, monkeypatch, version, possible):
     (tmp_path / "requirements.txt").write_text(lock := "irtuser==1.0\nirtweak==1.0\n")
     assert audit.can_take(f"irtweak=={version}", tmp_path) is possible
     assert (tmp_path / "requirements.txt").read_text() == lock
-
-
-def test_the_lock_needs_no_newer_version(capsys):
-    status = audit.main()
-    told = capsys.readouterr()
-    print(told.out)
-    if status == audit.NOT_ASKED:
-        pytest.skip(told.err.strip())
-    assert status == audit.NOTHING_TO_DO, told.out
