@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _HEAD = """\
 # The passwords and keys of this installation, read by docker-compose.yaml. Made by ./irt env; keep them to yourself.
 # The database keeps what it was made with: a new file needs new volumes (docker compose down --volumes).
+# A password of your own stands in single quotes, with \\' for a single quote in it; any other character is itself.
 """
 _SETTINGS = """
 # The name of the containers, networks and volumes; the UI's port on this machine.

@@ -9,13 +9,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from local import compose
 from local.home import ROOT
 from tests.compose.conftest import variables
 
 ONE_SHOT = {"migrate", "demo-data", "airflow-init"}
 OPTIONAL = {"redis": "celery", "worker": "celery", "engine": "engine"}
-SECRET = re.compile(r"PASSWORD$|TOKEN$|SECRET|_KEY$|CONN|BACKEND|BROKER")
+SECRET = re.compile(r"PASSWORD(_|$)|TOKEN$|SECRET|_KEY$")
 FILE = ROOT / "docker-compose.yaml"
 
 
@@ -94,6 +93,14 @@ def test_no_secret_is_written_down(services):
         assert match["kind"] == "-" or match["text"] == "run ./irt env first", match[0]
 
 
+def test_no_secret_is_a_part_of_anything(services):
+    """In JSON or in an address a quote, `$`, `%` or `@` of a password would end it."""
+    for name, body in services.items():
+        for variable, value in body.get("environment", {}).items():
+            if any(match["kind"] == "?" for match in variables(str(value))):
+                assert re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), f"{name}: {variable}"
+
+
 def test_no_secret_is_on_a_command_line(services, settings, composed):
     secrets = {value for name, value in settings.items() if not name.endswith(("NAME", "PORT"))}
     for name, body in composed["services"].items():
@@ -106,17 +113,6 @@ def test_env_writes_what_the_file_reads(settings):
     required = {match["name"] for match in variables(FILE.read_text()) if match["kind"] == "?"}
     assert required <= settings.keys()
     assert settings.keys() - {"COMPOSE_PROJECT_NAME"} <= read
-
-
-def test_the_connections_are_what_airflow_reads(composed, settings):
-    environment = composed["services"]["scheduler"]["environment"]
-    database = json.loads(environment["AIRFLOW_CONN_SEEDTEST_DB"])
-    # The login that is a member of irt_pipeline, not the owner, and no superuser.
-    assert database["login"] == compose.LOGIN and database["schema"] == compose.DATABASE
-    assert database["password"] == settings["IRT_DAG_PASSWORD"]
-    service = json.loads(environment["AIRFLOW_CONN_R_IRT"])
-    assert (service["host"], service["port"]) == ("r-irt", 8000)
-    assert service["password"] == composed["services"]["r-irt"]["environment"]["IRT_SERVICE_TOKEN"]
 
 
 def test_who_needs_no_password_has_none(composed, settings):
