@@ -24,6 +24,13 @@ _SETTINGS = """
 COMPOSE_PROJECT_NAME=irt
 IRT_UI_PORT=8080
 
+# Images by digest, so that a tag that was moved changes nothing. For each NAME:TAG of docker-compose.yaml,
+# `docker buildx imagetools inspect NAME:TAG --format '{{.Manifest.Digest}}'` says which it is today.
+# IRT_POSTGRES_IMAGE=postgres:16-bookworm@sha256:…
+# IRT_REDIS_IMAGE=redis:7-bookworm@sha256:…
+# IRT_PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
+# IRT_DEBIAN_IMAGE=debian:bookworm-slim@sha256:…
+
 # Tasks on workers of their own:
 # COMPOSE_PROFILES=celery
 # IRT_EXECUTOR=CeleryExecutor
