@@ -14,6 +14,7 @@ BUILDS = {
     "base": None,
     "rbac": None,
     "pods": None,
+    "airflow-network": None,
     "overlays/direct-secret": None,
     "overlays/external-secret": None,
     "made/ephemeral": {

@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.conftest import BUILDS
 from tests.deploy.manifests import GIBIBYTE, ROOT, bytes_of, only, patience, selects
 
-WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac", "pods")]
+WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac", "pods", "airflow-network")]
 
 
 @pytest.fixture(params=WITH_SERVICE)
@@ -177,8 +177,10 @@ def test_disruption_budget_does_not_hold_up_a_drain(objects):
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_namespace_enforces_what_the_service_keeps(builds):
-    labels = only(builds["namespace"], "Namespace")["metadata"]["labels"]
-    modes = {key.removeprefix("pod-security.kubernetes.io/"): value for key, value in labels.items()}
+@pytest.mark.parametrize(("name", "namespace"), [("namespace", "seedtest"), ("pods", "irt-calibrations")])
+def test_namespaces_enforce_what_runs_in_them_keeps(builds, name, namespace):
+    labels = only(builds[name], "Namespace", namespace)["metadata"]["labels"]
+    prefix = "pod-security.kubernetes.io/"
+    modes = {key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)}
     assert modes == {"enforce": "restricted", "audit": "restricted", "warn": "restricted"}
     assert all(o["kind"] != "Namespace" for name in WITH_SERVICE for o in builds[name])

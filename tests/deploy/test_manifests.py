@@ -53,7 +53,22 @@ def test_a_slip_in_a_custom_resource_is_seen(builds):
 def test_objects_are_named_once_and_have_their_namespace(builds, name):
     named = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in builds[name]]
     assert len(named) == len(set(named))
-    assert {namespace for kind, namespace, _ in named if kind != "Namespace"} <= {"seedtest", "airflow"}
+    assert {namespace for kind, namespace, _ in named if kind != "Namespace"} <= {
+        "seedtest",
+        "airflow",
+        "irt-calibrations",
+    }
+
+
+def test_whoever_runs_is_not_root_and_writes_to_no_root(builds):
+    pods = [o["spec"]["template"]["spec"] for objects in builds.values() for o in objects if o["kind"] == "Deployment"]
+    assert len(pods) >= 6
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
 
 
 def test_nothing_is_left_out():
