@@ -25,6 +25,10 @@ BUILDS = {
         "resources": ["../../overlays/external-secret"],
         "components": ["../../components/admit-jobs"],
     },
+    "made/tls": {
+        "resources": ["../../overlays/direct-secret"],
+        "components": ["../../components/tls-ingress"],
+    },
     "made/cloud-sql-proxy": {
         "resources": ["../../overlays/direct-secret"],
         "components": ["../../components/cloud-sql-proxy"],

@@ -75,10 +75,11 @@ def test_nothing_is_left_out():
     kustomizations = {file.parent: yaml.safe_load(file.read_text()) for file in DEPLOY.rglob("kustomization.yaml")}
     for folder, content in kustomizations.items():
         files = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
-        assert files == {entry for entry in content.get("resources", []) if entry.endswith(".yaml")}, folder
+        used = [*content.get("resources", []), *(patch.get("path", "") for patch in content.get("patches", []))]
+        assert files == {entry for entry in used if entry.endswith(".yaml")}, folder
     deployable = {
         str(folder.relative_to(DEPLOY)) for folder, content in kustomizations.items() if content["kind"] != "Component"
     }
     assert deployable == {name for name, content in BUILDS.items() if content is None}
-    used = {component for content in BUILDS.values() if content for component in content["components"]}
-    assert {Path(component).name for component in used} == {file.name for file in DEPLOY.glob("components/*")}
+    built = {component for content in BUILDS.values() if content for component in content["components"]}
+    assert {Path(component).name for component in built} == {file.name for file in DEPLOY.glob("components/*")}
