@@ -17,11 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 _HEAD = """\
 # The passwords and keys of this installation, read by docker-compose.yaml. Made by ./irt env; keep them to yourself.
 # The database keeps what it was made with: a new file needs new volumes (docker compose down --volumes).
+# A password of your own stands in single quotes, with \\' for a single quote in it; any other character is itself.
 """
 _SETTINGS = """
 # The name of the containers, networks and volumes; the UI's port on this machine.
 COMPOSE_PROJECT_NAME=irt
 IRT_UI_PORT=8080
+
+# Images by digest, so that a tag that was moved changes nothing. For each NAME:TAG of docker-compose.yaml,
+# `docker buildx imagetools inspect NAME:TAG --format '{{.Manifest.Digest}}'` says which it is today.
+# IRT_POSTGRES_IMAGE=postgres:16-bookworm@sha256:…
+# IRT_REDIS_IMAGE=redis:7-bookworm@sha256:…
+# IRT_PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
+# IRT_DEBIAN_IMAGE=debian:bookworm-slim@sha256:…
 
 # Tasks on workers of their own:
 # COMPOSE_PROFILES=celery

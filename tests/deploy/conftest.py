@@ -14,6 +14,7 @@ BUILDS = {
     "base": None,
     "rbac": None,
     "pods": None,
+    "airflow-network": None,
     "overlays/direct-secret": None,
     "overlays/external-secret": None,
     "made/ephemeral": {
@@ -23,6 +24,10 @@ BUILDS = {
     "made/beside-the-cronjob": {
         "resources": ["../../overlays/external-secret"],
         "components": ["../../components/admit-jobs"],
+    },
+    "made/tls": {
+        "resources": ["../../overlays/direct-secret"],
+        "components": ["../../components/tls-ingress"],
     },
     "made/cloud-sql-proxy": {
         "resources": ["../../overlays/direct-secret"],

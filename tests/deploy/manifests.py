@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
+GIBIBYTE = 2**30
+
 Object = dict[str, Any]
 
 
@@ -48,6 +50,11 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         holds[rule["operator"]](rule["key"], rule.get("values", [])) for rule in selector.get("matchExpressions", [])
     )
+
+
+def bytes_of(quantity: str) -> int:
+    """Of a Kubernetes quantity of memory or storage."""
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": GIBIBYTE}[quantity[-2:]]
 
 
 def patience(probe: Object) -> int:

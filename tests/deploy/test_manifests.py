@@ -53,17 +53,33 @@ def test_a_slip_in_a_custom_resource_is_seen(builds):
 def test_objects_are_named_once_and_have_their_namespace(builds, name):
     named = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in builds[name]]
     assert len(named) == len(set(named))
-    assert {namespace for kind, namespace, _ in named if kind != "Namespace"} <= {"seedtest", "airflow"}
+    assert {namespace for kind, namespace, _ in named if kind != "Namespace"} <= {
+        "seedtest",
+        "airflow",
+        "irt-calibrations",
+    }
+
+
+def test_whoever_runs_is_not_root_and_writes_to_no_root(builds):
+    pods = [o["spec"]["template"]["spec"] for objects in builds.values() for o in objects if o["kind"] == "Deployment"]
+    assert len(pods) >= 6
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
 
 
 def test_nothing_is_left_out():
     kustomizations = {file.parent: yaml.safe_load(file.read_text()) for file in DEPLOY.rglob("kustomization.yaml")}
     for folder, content in kustomizations.items():
         files = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
-        assert files == {entry for entry in content.get("resources", []) if entry.endswith(".yaml")}, folder
+        used = [*content.get("resources", []), *(patch.get("path", "") for patch in content.get("patches", []))]
+        assert files == {entry for entry in used if entry.endswith(".yaml")}, folder
     deployable = {
         str(folder.relative_to(DEPLOY)) for folder, content in kustomizations.items() if content["kind"] != "Component"
     }
     assert deployable == {name for name, content in BUILDS.items() if content is None}
-    used = {component for content in BUILDS.values() if content for component in content["components"]}
-    assert {Path(component).name for component in used} == {file.name for file in DEPLOY.glob("components/*")}
+    built = {component for content in BUILDS.values() if content for component in content["components"]}
+    assert {Path(component).name for component in built} == {file.name for file in DEPLOY.glob("components/*")}

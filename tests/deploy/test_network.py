@@ -66,6 +66,24 @@ def test_airflow_alone_comes_in(builds, name):
     assert not reaches("airflow", WORKER, port=22)
 
 
+@pytest.mark.parametrize(
+    ("name", "namespace"), [("namespace", "seedtest"), ("pods", "irt-calibrations"), ("airflow-network", "airflow")]
+)
+def test_whom_no_policy_names_is_shut_in_and_out(builds, name, namespace):
+    policy = only(builds[name], "NetworkPolicy", "default-deny")
+    assert policy["metadata"]["namespace"] == namespace
+    assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_jobs_go_where_they_went_while_the_cronjob_is_kept(builds):
+    policies = [o for o in builds["made/beside-the-cronjob"] if o["kind"] == "NetworkPolicy"]
+    (mine,) = [
+        o["spec"] for o in policies if "Egress" in o["spec"]["policyTypes"] and selects(o["spec"]["podSelector"], JOB)
+    ]
+    assert mine["egress"] == [{}]
+    assert not selects(mine["podSelector"], {"app.kubernetes.io/name": "r-irt-plumber"})
+
+
 def test_jobs_come_in_while_the_cronjob_is_kept(builds):
     objects = builds["made/beside-the-cronjob"]
     assert allowed(objects, "Ingress", "seedtest", JOB, 8000)
@@ -86,7 +104,7 @@ def test_names_alone_go_out(builds, name):
 
 
 def test_a_calibration_pod_is_reached_by_nobody_and_reaches_names_and_https(builds):
-    policy = only(builds["pods"], "NetworkPolicy")["spec"]
+    policy = only(builds["pods"], "NetworkPolicy", "irt-calibration-pods")["spec"]
     assert selects(policy["podSelector"], LABELS)
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert "ingress" not in policy

@@ -1,13 +1,17 @@
-"""What Airflow may do in namespace seedtest: calibration pods, their logs, their events, and nothing else."""
+"""What Airflow may do in the namespace of calibrations: pods, their logs, their events, and nothing else; and nowhere
+else."""
 
 from __future__ import annotations
 
+from irt.pods.settings import PodSettings
 from tests.deploy.manifests import only
+
+NAMESPACE = PodSettings.model_fields["namespace"].default
 
 
 def test_role(builds):
     role = only(builds["rbac"], "Role")
-    assert role["metadata"]["namespace"] == "seedtest"
+    assert role["metadata"]["namespace"] == NAMESPACE
     assert all(rule["apiGroups"] == [""] for rule in role["rules"])
     assert all(set(rule) == {"apiGroups", "resources", "verbs"} for rule in role["rules"])
     granted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
@@ -22,11 +26,20 @@ def test_bound_to_the_worker_and_the_triggerer_of_the_chart(builds, values):
         "kind": "Role",
         "name": only(builds["rbac"], "Role")["metadata"]["name"],
     }
-    assert binding["metadata"]["namespace"] == "seedtest"
+    assert binding["metadata"]["namespace"] == NAMESPACE
     assert {(s["kind"], s["namespace"], s["name"]) for s in binding["subjects"]} == {
         ("ServiceAccount", "airflow", values[component]["serviceAccount"]["name"])
         for component in ("workers", "triggerer")
     }
+
+
+def test_nothing_else_is_in_the_namespace_where_airflow_may_delete_pods(builds):
+    """Nor any Secret, which a pod of Airflow's making could mount."""
+    kinds = {o["kind"] for objects in builds.values() for o in objects if o["metadata"].get("namespace") == NAMESPACE}
+    assert kinds == {"Role", "RoleBinding", "NetworkPolicy"}
+    assert only(builds["pods"], "Namespace")["metadata"]["name"] == NAMESPACE
+    service = only(builds["base"], "Deployment")
+    assert service["metadata"]["namespace"] != NAMESPACE
 
 
 def test_nothing_for_the_whole_cluster_and_nothing_unasked(builds):

@@ -18,11 +18,13 @@ import yaml
 from kubernetes import client, config
 from one_node import BESIDE, one_node
 
+from irt.pods.settings import PodSettings
 from local.waiting import wait_until
 from tests.deploy.manifests import DEPLOY, kubectl
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE, AIRFLOW, CLAIM = "seedtest", "airflow", "irt-staging"
+NAMESPACE: str = PodSettings.model_fields["namespace"].default
+AIRFLOW, CLAIM = "airflow", "irt-staging"
 _ACCOUNTS = ("airflow-worker", "airflow-triggerer")
 
 

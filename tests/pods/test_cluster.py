@@ -18,16 +18,19 @@ from local.waiting import wait_until
 _IMAGE_USER = 10001
 # verb, resource, subresource, namespace
 MAY = [
-    ("create", "pods", "", "seedtest"),
-    ("get", "pods", "", "seedtest"),
-    ("delete", "pods", "", "seedtest"),
-    ("get", "pods", "log", "seedtest"),
+    ("create", "pods", "", "irt-calibrations"),
+    ("get", "pods", "", "irt-calibrations"),
+    ("delete", "pods", "", "irt-calibrations"),
+    ("get", "pods", "log", "irt-calibrations"),
 ]
 MAY_NOT = [
-    ("create", "pods", "exec", "seedtest"),
-    ("get", "pods", "exec", "seedtest"),
-    ("get", "secrets", "", "seedtest"),
-    ("list", "secrets", "", "seedtest"),
+    ("create", "pods", "exec", "irt-calibrations"),
+    ("get", "pods", "exec", "irt-calibrations"),
+    ("get", "secrets", "", "irt-calibrations"),
+    ("list", "secrets", "", "irt-calibrations"),
+    # Where the calibration service runs.
+    ("create", "pods", "", "seedtest"),
+    ("delete", "pods", "", "seedtest"),
     ("create", "pods", "", "airflow"),
     ("get", "pods", "", "airflow"),
     ("create", "pods", "", "default"),
@@ -56,7 +59,7 @@ def test_what_is_refused_is_refused_to_the_worker(worker):
     """Asked for in earnest; the refusal says to whom."""
     core = client.CoreV1Api(worker)
     for refused in (
-        lambda: core.list_namespaced_secret("seedtest"),
+        lambda: core.list_namespaced_secret("irt-calibrations"),
         lambda: core.create_namespaced_pod("airflow", pod("any", "any:1", "any")),
         lambda: core.list_namespaced_pod("default"),
     ):

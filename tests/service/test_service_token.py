@@ -64,3 +64,11 @@ def test_token_is_nowhere_to_be_seen(service, lsat7):
     assert TOKEN not in service.log()
     written = b"".join(path.read_bytes() for path in service.folder.rglob("*") if path.is_file())
     assert TOKEN.encode() not in written
+
+
+def test_a_token_may_hold_what_means_something_elsewhere(start_service):
+    token = "p'a\"s\\s $w#rd%@:/"
+    service = start_service(token=token)
+    for sent, status in ((token, 200), (token[:-1], 401)):
+        answer = service.client.get("/irt/jobs", headers={"Authorization": f"Bearer {sent}"})
+        assert answer.status_code == status

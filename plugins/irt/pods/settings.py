@@ -39,6 +39,7 @@ class PodSettings(StrictSettings):
     """Where calibrations in pods run.
 
     :ivar image: the engine's, with a tag that is not `latest`, or a digest.
+    :ivar namespace: that holds nothing else: whoever may create pods in it can delete any other, and mount any Secret.
     :ivar secret: a Secret whose entries the pod gets as environment: the bucket's credentials, good for staging alone.
     :ivar service_account: whose identity the pod has for the bucket; its token is not mounted.
     :ivar start_seconds: how long a pod may wait for a node, and then for its image.
@@ -46,7 +47,7 @@ class PodSettings(StrictSettings):
     """
 
     image: str
-    namespace: Name = "seedtest"
+    namespace: Name = "irt-calibrations"
     volume: Volume | None = None
     secret: Name | None = None
     service_account: Name | None = None

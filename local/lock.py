@@ -1,0 +1,60 @@
+"""`./irt lock` makes the locks again: `requirements.txt` for development and tests, and one with hashes for each image.
+
+An image installs with `--require-hashes`: a package whose file is another than the one that was locked is refused. The
+images' locks take their versions from `requirements.txt`, so that what is tested is what is deployed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = "requirements.txt"
+# Where the parts of requirements.in begin that Airflow's image does without.
+_REST = "\n# the engine"
+
+
+@dataclass(frozen=True)
+class ImageLock:
+    """:ivar file: below the root of the repository.
+    :ivar sources: files that say what is needed, and options.
+    :ivar more: needed besides, one requirement a line.
+    """
+
+    file: str
+    sources: tuple[str, ...]
+    more: str
+
+
+def image_locks() -> list[ImageLock]:
+    needed = (ROOT / "requirements.in").read_text()
+    return [
+        ImageLock("deploy/airflow/requirements.lock", ("deploy/airflow/requirements.in",), needed.split(_REST)[0]),
+        # setuptools builds the engine's wheel.
+        ImageLock("engine/requirements.lock", ("engine/pyproject.toml", "--extra", "service"), "setuptools\n"),
+    ]
+
+
+def main(upgrade: Sequence[str]) -> int:
+    """:param upgrade: options of `uv pip compile`, such as `--upgrade-package NAME`."""
+    _compile("--python-version", "3.10", "requirements.in", *upgrade, "-o", LOCK)
+    for lock in image_locks():
+        # The images' Python, on any processor. No annotations: with the hashes nobody reads it.
+        options = ("--python-version", "3.11", "--generate-hashes", "--no-annotate", "-c", LOCK)
+        _compile(*options, *lock.sources, "-", "-o", lock.file, stdin=lock.more)
+    return 0
+
+
+def _compile(*arguments: str, stdin: str = "") -> None:
+    uv = Path(sysconfig.get_path("scripts")) / "uv"
+    options = ["--quiet", "--universal", "--custom-compile-command", "./irt lock"]
+    subprocess.run([str(uv), "pip", "compile", *options, *arguments], cwd=ROOT, input=stdin, text=True, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

