@@ -16,6 +16,10 @@ COMPONENTS = ("workers", "triggerer", "scheduler", "dagProcessor", "apiServer", 
 WAIT = ("triggerer", "scheduler", "dagProcessor", "apiServer")
 
 
+def component_of(values, name):
+    return values["workers"]["kubernetes"] if name == "workers" else values[name]
+
+
 def test_the_version_is_that_of_the_lock(values):
     assert f"apache-airflow=={values['airflowVersion']}" in (ROOT / "requirements.in").read_text()
 
@@ -81,8 +85,8 @@ def test_each_secret_is_where_airflow_3_needs_it(values):
     sessions = {"AIRFLOW__API__SECRET_KEY": ("airflow-keys", "api-secret-key")}
     service = {"AIRFLOW_CONN_R_IRT": ("irt-connections", "AIRFLOW_CONN_R_IRT")}
     seedtest = {"AIRFLOW_CONN_SEEDTEST_DB": ("irt-connections", "AIRFLOW_CONN_SEEDTEST_DB")}
-    assert {component: secrets_of(values[component].get("env", [])) for component in COMPONENTS} == {
-        "workers": {},
+    assert {component: secrets_of(component_of(values, component).get("env", [])) for component in COMPONENTS} == {
+        "workers": seedtest | service,
         "triggerer": database | sessions | service,
         "scheduler": database,
         "dagProcessor": database,
@@ -90,7 +94,8 @@ def test_each_secret_is_where_airflow_3_needs_it(values):
         "migrateDatabaseJob": database,
         "cleanup": {},
     }
-    assert secrets_of(values["workers"]["kubernetes"]["env"]) == seedtest | service
+    # They would go to workers of Celery as well.
+    assert set(values["workers"]) == {"kubernetes"}
 
 
 @pytest.mark.parametrize("component", WAIT)
@@ -178,7 +183,7 @@ def test_the_cluster_knows_only_those_who_ask_it(values):
     for component in without:
         assert values[component]["serviceAccount"]["automountServiceAccountToken"] is False
     for component in set(COMPONENTS) - without:
-        assert "automountServiceAccountToken" not in values[component].get("serviceAccount", {})
+        assert "automountServiceAccountToken" not in component_of(values, component).get("serviceAccount", {})
 
 
 def test_airflows_network_is_left_to_the_policies_here(builds, values):
@@ -189,7 +194,7 @@ def test_airflows_network_is_left_to_the_policies_here(builds, values):
 def test_every_component_has_resources(values):
     for component in COMPONENTS:
         for which in ("requests", "limits"):
-            assert set(values[component]["resources"][which]) == {"cpu", "memory"}, component
+            assert set(component_of(values, component)["resources"][which]) == {"cpu", "memory"}, component
 
 
 def test_logs_outlive_the_pods(values):

@@ -168,11 +168,11 @@ def test_the_sidecar_ends_with_the_task():
 def test_the_sidecar_changes_nothing_else(values):
     added = yaml.safe_load((DEPLOY / "airflow" / SIDECAR).read_text())
     assert set(added) == {"workers"}
-    assert set(added["workers"]) == {"serviceAccount", "kubernetes"}
+    assert set(added["workers"]) == {"kubernetes"}
+    assert set(added["workers"]["kubernetes"]) == {"serviceAccount", "extraInitContainers"}
     # Helm merges maps: the account keeps its name, to which deploy/rbac gives its rights.
-    assert set(added["workers"]["serviceAccount"]) == {"annotations"}
-    assert set(added["workers"]["kubernetes"]) == {"extraInitContainers"}
-    assert f"airflow/{values['workers']['serviceAccount']['name']}" in docs()
+    assert set(added["workers"]["kubernetes"]["serviceAccount"]) == {"annotations"}
+    assert f"airflow/{values['workers']['kubernetes']['serviceAccount']['name']}" in docs()
 
 
 def test_workers_alone_come_in(builds):

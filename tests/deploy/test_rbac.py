@@ -28,8 +28,8 @@ def test_bound_to_the_worker_and_the_triggerer_of_the_chart(builds, values):
     }
     assert binding["metadata"]["namespace"] == NAMESPACE
     assert {(s["kind"], s["namespace"], s["name"]) for s in binding["subjects"]} == {
-        ("ServiceAccount", "airflow", values[component]["serviceAccount"]["name"])
-        for component in ("workers", "triggerer")
+        ("ServiceAccount", "airflow", component["serviceAccount"]["name"])
+        for component in (values["workers"]["kubernetes"], values["triggerer"])
     }
 
 
