@@ -45,7 +45,7 @@ class Limits:
         return self.max_per_client or max(1, self.max_jobs // 2)
 
     def seconds_to_prepare(self, body_bytes: int) -> float:
-        """Time to unpack and check a body of this size, with a second for each mebibyte that has arrived.
+        """Processor time to unpack and check a body of this size, with a second for each mebibyte that has arrived.
 
         The largest bodies (10 million answers in columns, 4.7 million in rows) take 15 s on one core of 2021; half a
         gibibyte of JSON arrives as some 20 MiB of gzip.

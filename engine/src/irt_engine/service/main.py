@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("max_connections", _at_least(int, 16), "connections; beyond, the longest without a request is closed"),
         ("header_seconds", _at_least(float, 0.1), "a connection without a whole request for so long is closed"),
         ("max_per_client", _at_least(int, 0), "bodies of one address received at once; 0: half of the places"),
-        ("prepare_seconds", _at_least(float, 1), "time to check a body, and 1 s more for each MiB of it; beyond, 503"),
+        (
+            "prepare_seconds",
+            _at_least(float, 1),
+            "processor time to check a body, with 1 s per MiB of it besides",
+        ),
         ("max_worker_bytes", _at_least(int, 0), "memory that a worker may take; 0: a share of the container's"),
         ("nursery_seconds", _at_least(float, 1), "the process that starts workers is replaced when still for so long"),
     ):

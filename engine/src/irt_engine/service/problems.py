@@ -111,6 +111,10 @@ def unpacks_to_too_much(max_bytes: int) -> Problem:
     return too_large(f"The observations may have at most {max_bytes:,} bytes, also when the Parquet file is unpacked.")
 
 
+def needs_too_much_memory(max_bytes: int) -> Problem:
+    return too_large(f"The request needs more than the {max_bytes // 2**20:,} MiB of memory that a worker may take.")
+
+
 def unsupported_media_type(detail: str, accepted: Mapping[str, str]) -> Problem:
     return Problem("unsupported-media-type", "Unsupported media type", 415, detail, headers=accepted)
 
@@ -137,6 +141,11 @@ def key_reused() -> Problem:
 
 def too_many_jobs(limit: int) -> Problem:
     detail = f"{limit} jobs are running or waiting, as many as this service accepts; try again later."
+    return Problem("too-many-jobs", "Too many jobs", 429, detail, headers={"Retry-After": _RETRY_SECONDS})
+
+
+def too_many_of_client(limit: int) -> Problem:
+    detail = f"{limit} submissions of this client are being received, as many as one may send at once; try again later."
     return Problem("too-many-jobs", "Too many jobs", 429, detail, headers={"Retry-After": _RETRY_SECONDS})
 
 

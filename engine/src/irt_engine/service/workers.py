@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,11 @@ from typing import Any
 import irt_engine
 from irt_engine.service.cpus import usable_cpus
 from irt_engine.service.limits import MEBIBYTE, TOKEN_VARIABLE, Limits
-from irt_engine.service.problems import Problem, problem_from_contract
+from irt_engine.service.memory_limit import share_of_memory
+from irt_engine.service.places import PREPARING_AT_ONCE
+from irt_engine.service.problems import Problem, needs_too_much_memory, problem_from_contract
+
+log = logging.getLogger(__name__)
 
 _LAST_EVENTS = frozenset({"prepared", "done", "problem"})
 
@@ -29,7 +34,10 @@ class WorkerDied(Exception):
         super().__init__(returncode)
         self.returncode = returncode
 
-    def to_problem(self) -> Problem:
+    def to_problem(self, max_bytes: int) -> Problem:
+        # Libraries that cannot go on without the memory they ask for abort.
+        if self.returncode == -signal.SIGABRT:
+            return needs_too_much_memory(max_bytes)
         if self.returncode == -signal.SIGKILL:
             cause = "was killed, as the system does when memory runs out"
         elif self.returncode < 0:
@@ -96,6 +104,8 @@ class Workers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self.max_bytes = limits.max_worker_bytes or share_of_memory(limits.max_running + PREPARING_AT_ONCE)
+        log.info("a worker may take %d MiB of memory", self.max_bytes // MEBIBYTE)
         self._nursery: Nursery | None = None
         self._starting = asyncio.Lock()
 
@@ -113,7 +123,7 @@ class Workers:
         await self.start()
         if self._nursery is None:
             raise WorkerDied(-signal.SIGKILL)
-        return await self._nursery.fork()
+        return await self._nursery.fork(self.max_bytes)
 
     async def close(self) -> None:
         if self._nursery:
@@ -127,7 +137,9 @@ class Workers:
         env = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
         # A process of ours has one thread when it forks; macOS cannot know.
         defaults = {"NUMBA_NUM_THREADS": str(threads), "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
-        return defaults | env | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+        # The JSON parser's trace of an allocation that failed needs memory, and waits for ever where there is none.
+        fixed = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "RUST_BACKTRACE": "0"}
+        return defaults | env | fixed
 
 
 class Nursery:
@@ -153,13 +165,13 @@ class Nursery:
     def alive(self) -> bool:
         return not self._watching.done()
 
-    async def fork(self) -> Worker:
+    async def fork(self, max_bytes: int) -> Worker:
         """:raise WorkerDied: the nursery itself died."""
         forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._forked.append(forked)
         ours, theirs = socket.socketpair()
         with theirs, contextlib.suppress(ConnectionError):
-            socket.send_fds(self._commands, [b'{"fork": 1}\n'], [theirs.fileno()])
+            socket.send_fds(self._commands, [json.dumps({"fork": max_bytes}).encode() + b"\n"], [theirs.fileno()])
         events, commands = await asyncio.open_connection(sock=ours, limit=MEBIBYTE)
         pid = await forked
         return Worker(pid, events, commands, self._ended[pid], self._kill)
