@@ -3,8 +3,8 @@
 So each calibration has a process of its own, and none waits for interpreter, packages and kernels to be loaded. It is
 started by `workers.py`, never by hand. Commands arrive as JSON lines on the standard input, a Unix socket: `fork` with
 the memory that the worker may take, in bytes, and one end of a socket pair, by which the service speaks with it; `kill`
-with the worker's number. What was the standard output tells who was forked, and who ended with which status. When the
-input ends, the service is gone, and so are this process and all workers.
+with the worker's number; `ping`, which is answered. What was the standard output tells who was forked, and who ended
+with which status. When the input ends, the service is gone, and so are this process and all workers.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Nursery:
 
     def _obey(self, command: dict[str, Any], descriptors: list[int]) -> None:
         pid = command.get("kill")
-        if pid is None:
+        if "ping" in command:
+            self._report(alive=1)
+        elif pid is None:
             self._fork(descriptors.pop(0), command["fork"])
         # One that was reaped is no longer ours, and its number may be another's.
         elif pid in self._alive:

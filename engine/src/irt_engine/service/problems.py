@@ -161,6 +161,11 @@ def result_lost() -> Problem:
     return Problem("internal", "Internal error", 500, "The result of this job was lost; submit the request again.")
 
 
+def responses_lost() -> Problem:
+    detail = "The responses of this job are gone, as those of one that ended while the disk was full; submit it again."
+    return Problem("internal", "Internal error", 500, detail)
+
+
 def http_problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Problem:
     return Problem(title.lower().replace(" ", "-"), title, status, detail, headers=headers or {})
 

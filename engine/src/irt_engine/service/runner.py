@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _MAX_ATTEMPTS = 3
 # What may take this many times as long by the clock as it takes of processor time.
 _BUSY_MACHINE = 20
+# That killed workers may take to be gone.
+_END_SECONDS = 1.0
 
 
 @dataclass
@@ -84,6 +86,13 @@ class Runner:
     @property
     def stopping(self) -> bool:
         return self.closing.is_set()
+
+    @property
+    def status(self) -> str:
+        """As `/healthz` says it."""
+        if self.stopping:
+            return "stopping"
+        return "recovering" if self._workers.standing_still else "ok"
 
     @property
     def running(self) -> int:
@@ -178,6 +187,10 @@ class Runner:
             preparation.give_up()
         for run in self._runs.values():
             run.stop("service")
+        # A nursery that stands still ends no worker; its own end does.
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_END_SECONDS)
+        await self._workers.close()
         await asyncio.gather(*self._tasks)
         for job, _ in self._queue:
             job.ended.set()
