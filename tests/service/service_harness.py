@@ -23,11 +23,14 @@ _LONGEST = 3600.0
 class ServiceProcess:
     """`irt-engine serve` on a free port, with a state folder that outlives it."""
 
-    def __init__(self, folder: Path, *options: str, token: str | None = TOKEN, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, open_files: int | None = None
+    ) -> None:
         self.folder = folder
         self.options = options
         self.token = token
         self.port = port
+        self.open_files = open_files
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
@@ -36,7 +39,10 @@ class ServiceProcess:
         # What the installed command does, also where it is not installed.
         serve = [sys.executable, "-c", "import sys; from irt_engine.cli import main; sys.exit(main())", "serve"]
         serve += ["--port", str(self.port), "--port-file", str(self._port_file)]
-        return [*serve, "--state-dir", str(self.folder / "state"), *self.options]
+        serve += ["--state-dir", str(self.folder / "state"), *self.options]
+        if self.open_files is None:
+            return serve
+        return ["sh", "-c", f'ulimit -n {self.open_files} && exec "$@"', "sh", *serve]
 
     def environment(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name != "IRT_ENGINE_TOKEN"}

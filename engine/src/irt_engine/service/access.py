@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from irt_engine.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
+# Of those without a token; see sparing_log.py.
+refusals = logging.getLogger("irt_engine.service.refusals")
 
+_MOST_CHARACTERS = 200
 # Probes and scrapers come every few seconds.
 _QUIET_PATHS = frozenset({"/healthz", "/metrics"})
 
@@ -42,4 +45,5 @@ class RecordAccess:
         self._metrics.requests.add(1, route=route, status=str(status))
         self._metrics.latency.observe(seconds, route=route)
         level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
-        log.log(level, "%s %s %d %.3f s", quote(scope["method"]), quote(scope["path"]), status, seconds)
+        method, path = (quote(scope[name][:_MOST_CHARACTERS]) for name in ("method", "path"))
+        (refusals if status == 401 else log).log(level, "%s %s %d %.3f s", method, path, status, seconds)

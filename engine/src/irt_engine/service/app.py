@@ -87,7 +87,8 @@ async def show_result(request: Request) -> Response:
 
 async def show_health(request: Request) -> Response:
     service = _service(request)
-    return JSONResponse(health(service.runner, service.limits), 503 if service.runner.stopping else 200)
+    told = health(service.runner, service.limits)
+    return JSONResponse(told, 200 if told["status"] == "ok" else 503)
 
 
 async def show_metrics(request: Request) -> Response:

@@ -16,7 +16,7 @@ CONTRACT = "1.0"
 
 def health(runner: Runner, limits: Limits) -> dict[str, Any]:
     return {
-        "status": "stopping" if runner.stopping else "ok",
+        "status": runner.status,
         "service": SERVICE,
         "version": irt_engine.__version__,
         "engine": {"name": SERVICE, "version": irt_engine.__version__},

@@ -30,6 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("body_idle_seconds", _at_least(float, 0), "a body that stops arriving for so long is given up: 408"),
         ("max_body_seconds", _at_least(float, 0), "a body that takes longer to arrive is given up: 408"),
         ("shutdown_grace_seconds", _at_least(float, 0), "time that running jobs get to finish at the end"),
+        ("max_connections", _at_least(int, 16), "connections; beyond, the longest without a request is closed"),
+        ("header_seconds", _at_least(float, 0.1), "a connection without a whole request for so long is closed"),
+        ("max_per_client", _at_least(int, 0), "bodies of one address received at once; 0: half of the places"),
+        (
+            "prepare_seconds",
+            _at_least(float, 1),
+            "processor time to check a body, with 1 s per MiB of it besides",
+        ),
+        ("max_worker_bytes", _at_least(int, 0), "memory that a worker may take; 0: a share of the container's"),
+        ("nursery_seconds", _at_least(float, 1), "the process that starts workers is replaced when still for so long"),
     ):
         option = "--" + name.replace("_", "-")
         add(option, type=kind, default=getattr(default, name), metavar="N", help=f"{text} (default: %(default)s)")

@@ -1,30 +1,61 @@
-"""A limit on the memory of this process, for as long as it reads what may lie about its size."""
+"""Limits on the memory of this process: of a worker for good, and while it reads what may lie about its size."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from irt_engine.service.limits import MEBIBYTE
+
 _USED = "VmData:"
+# What a container may take: cgroup v2, and v1.
+_CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# The service, the process that workers are forked from, and what they write to a state that is in memory.
+_SPARED = 512 * MEBIBYTE
+_LEAST = 256 * MEBIBYTE
 
 
 @contextlib.contextmanager
 def memory_for(more_bytes: int) -> Iterator[None]:
-    """Allocations that take more than so many bytes besides what is used now raise MemoryError. On Linux alone."""
+    """Within the block, allocations beyond current use + `more_bytes` raise MemoryError (Linux only)."""
     if sys.platform != "linux":
         yield
+        return
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    limit_memory(more_bytes)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
+
+
+def limit_memory(more_bytes: int) -> None:
+    """From now on, allocations beyond current use + `more_bytes` raise MemoryError (Linux only)."""
+    if sys.platform != "linux":
         return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limits = [limit for limit in (_used_bytes() + more_bytes, soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def share_of_memory(parts: int, container: tuple[Path, ...] = _CONTAINER) -> int:
+    """What each of `parts` processes may take, in bytes, of the memory of the container or else the machine.
+
+    Where a container takes more than it may, Kubernetes (from 1.28 on, cgroup v2) ends all its processes.
+    """
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in container:
+        # "max" where there is none.
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(file.read_text()))
+    return max((min(found) - _SPARED) // parts, _LEAST)
 
 
 def _used_bytes() -> int:

@@ -79,6 +79,7 @@ class Metrics:
         self.requests = Counter("irt_requests_total", "Answered requests.")
         self.latency = Histogram("irt_request_seconds", "Time until a request was answered.", _REQUEST_BUCKETS)
         self.refused = Counter("irt_refused_total", "Submissions refused for lack of room.")
+        self.connections_dropped = Counter("irt_connections_dropped_total", "Connections that the service closed.")
         self.jobs = Counter("irt_jobs_total", "Jobs that ended.")
         self.phases = Counter("irt_job_phase_seconds_total", "Time spent in each phase of the jobs that succeeded.")
         self.observations = Counter("irt_observations_total", "Observations of the jobs that succeeded.")
@@ -95,7 +96,8 @@ class Metrics:
                 self.phases.add(seconds, kind=job.kind, phase=phase)
 
     def render(self) -> str:
-        counters = (self.requests, self.refused, self.jobs, self.phases, self.observations)
+        dropped = self.connections_dropped
+        counters = (self.requests, self.refused, dropped, self.jobs, self.phases, self.observations)
         figures: list[Counter | Histogram | Gauge] = [*counters, self.latency, *self._gauges]
         return "".join(f"{line}\n" for figure in figures for line in figure.lines())
 

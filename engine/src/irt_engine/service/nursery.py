@@ -2,9 +2,9 @@
 
 So each calibration has a process of its own, and none waits for interpreter, packages and kernels to be loaded. It is
 started by `workers.py`, never by hand. Commands arrive as JSON lines on the standard input, a Unix socket: `fork` with
-one end of a socket pair, by which the service speaks with the new worker, or `kill` with the worker's number. What was
-the standard output tells who was forked, and who ended with which status. When the input ends, the service is gone,
-and so are this process and all workers.
+the memory that the worker may take, in bytes, and one end of a socket pair, by which the service speaks with it; `kill`
+with the worker's number; `ping`, which is answered. What was the standard output tells who was forked, and who ended
+with which status. When the input ends, the service is gone, and so are this process and all workers.
 """
 
 from __future__ import annotations
@@ -67,31 +67,33 @@ class Nursery:
 
     def _obey(self, command: dict[str, Any], descriptors: list[int]) -> None:
         pid = command.get("kill")
-        if pid is None:
-            self._fork(descriptors.pop(0))
+        if "ping" in command:
+            self._report(alive=1)
+        elif pid is None:
+            self._fork(descriptors.pop(0), command["fork"])
         # One that was reaped is no longer ours, and its number may be another's.
         elif pid in self._alive:
             os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, descriptor: int) -> None:
+    def _fork(self, descriptor: int, max_bytes: int) -> None:
         us = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
-                self._become_worker(us, descriptor)
+                self._become_worker(us, descriptor, max_bytes)
             finally:
                 os._exit(1)
         os.close(descriptor)
         self._alive.add(pid)
         self._report(forked=pid)
 
-    def _become_worker(self, parent: int, descriptor: int) -> None:
+    def _become_worker(self, parent: int, descriptor: int, max_bytes: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for ours in (self._commands, self._wakeup, self._wakened, self._reports):
             ours.close()
         tie_to(parent)
-        worker.main(socket.socket(fileno=descriptor))
+        worker.main(socket.socket(fileno=descriptor), max_bytes)
 
     def _reap(self) -> None:
         while self._alive:

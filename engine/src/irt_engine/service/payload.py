@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pydantic_core
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
+from irt_engine.service.gunzip import unpacked
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.media import JSON, Media
 from irt_engine.service.parts import OBSERVATIONS_PART, REQUEST_PART, Parts
@@ -41,23 +41,24 @@ def read_payload(body: Path, media: Media, limits: Limits) -> Payload:
         is missing or unknown.
     """
     try:
-        with _opened(body, media) as stream:
-            blocks = _limited(stream, limits)
+        with body.open("rb") as file:
+            blocks = _limited(unpacked(file) if media.encoding == "gzip" else _read(file), limits)
             if media.type == JSON:
                 return _from_json(b"".join(blocks))
             return _from_parts(blocks, media, body.parent)
-    except (gzip.BadGzipFile, zlib.error, EOFError):
+    except (zlib.error, EOFError):
         raise not_json("The body is not valid gzip.") from None
 
 
-def _opened(body: Path, media: Media) -> gzip.GzipFile | BinaryIO:
-    return gzip.open(body, "rb") if media.encoding == "gzip" else body.open("rb")
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(MEBIBYTE):
+        yield block
 
 
-def _limited(stream: gzip.GzipFile | BinaryIO, limits: Limits) -> Iterator[bytes]:
+def _limited(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     """The unpacked body, block by block, for as long as it is within the limit."""
     total = 0
-    while block := stream.read(MEBIBYTE):
+    for block in blocks:
         total += len(block)
         if total > limits.max_body_bytes:
             raise body_too_large(limits.max_body_bytes)

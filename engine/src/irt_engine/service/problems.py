@@ -111,6 +111,10 @@ def unpacks_to_too_much(max_bytes: int) -> Problem:
     return too_large(f"The observations may have at most {max_bytes:,} bytes, also when the Parquet file is unpacked.")
 
 
+def needs_too_much_memory(max_bytes: int) -> Problem:
+    return too_large(f"The request needs more than the {max_bytes // 2**20:,} MiB of memory that a worker may take.")
+
+
 def unsupported_media_type(detail: str, accepted: Mapping[str, str]) -> Problem:
     return Problem("unsupported-media-type", "Unsupported media type", 415, detail, headers=accepted)
 
@@ -140,6 +144,11 @@ def too_many_jobs(limit: int) -> Problem:
     return Problem("too-many-jobs", "Too many jobs", 429, detail, headers={"Retry-After": _RETRY_SECONDS})
 
 
+def too_many_of_client(limit: int) -> Problem:
+    detail = f"{limit} submissions of this client are being received, as many as one may send at once; try again later."
+    return Problem("too-many-jobs", "Too many jobs", 429, detail, headers={"Retry-After": _RETRY_SECONDS})
+
+
 def unavailable(detail: str) -> Problem:
     return Problem("unavailable", "The service is unavailable", 503, detail, headers={"Retry-After": _RETRY_SECONDS})
 
@@ -150,6 +159,11 @@ def internal() -> Problem:
 
 def result_lost() -> Problem:
     return Problem("internal", "Internal error", 500, "The result of this job was lost; submit the request again.")
+
+
+def responses_lost() -> Problem:
+    detail = "The responses of this job are gone, as those of one that ended while the disk was full; submit it again."
+    return Problem("internal", "Internal error", 500, detail)
 
 
 def http_problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Problem:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.jobs import BODY_FILE, CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job, now
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
 from irt_engine.service.metrics import Metrics
-from irt_engine.service.problems import Problem, internal, problem_from, too_many_jobs, unavailable
+from irt_engine.service.places import Places
+from irt_engine.service.problems import Problem, internal, problem_from, unavailable
 from irt_engine.service.store import JobStore, discard_responses
 from irt_engine.service.workers import Worker, WorkerDied, Workers
 
 log = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 3
-_PREPARING_AT_ONCE = 2
+# What may take this many times as long by the clock as it takes of processor time.
+_BUSY_MACHINE = 20
+# That killed workers may take to be gone.
+_END_SECONDS = 1.0
 
 
 @dataclass
@@ -73,8 +78,7 @@ class Runner:
         self._queue: deque[tuple[Job, Worker | None]] = deque()
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = 0
-        self._preparing = asyncio.Semaphore(_PREPARING_AT_ONCE)
+        self.places = Places(limits, metrics, lambda: self.queued + self.running)
         self._preparations: set[Preparation] = set()
         # For those who must not wait for a client while the service ends.
         self.closing = asyncio.Event()
@@ -84,6 +88,13 @@ class Runner:
         return self.closing.is_set()
 
     @property
+    def status(self) -> str:
+        """As `/healthz` says it."""
+        if self.stopping:
+            return "stopping"
+        return "recovering" if self._workers.standing_still else "ok"
+
+    @property
     def running(self) -> int:
         return len(self._runs)
 
@@ -91,30 +102,19 @@ class Runner:
     def queued(self) -> int:
         return len(self._queue)
 
-    @contextmanager
-    def place(self, *, always: bool = False) -> Iterator[None]:
-        """Hold a place among the jobs while a submission is read; `always` for one that may repeat a known job.
-
-        :raise Problem: 429 when all are taken, 503 when the service is ending.
-        """
-        self._check_open()
-        if not always and self._places + self.queued + self.running >= self._limits.max_jobs:
-            self._metrics.refused.add(1, reason="too-many-jobs")
-            raise too_many_jobs(self._limits.max_jobs)
-        self._places += 1
-        try:
-            yield
-        finally:
-            self._places -= 1
+    def check_open(self) -> None:
+        """:raise Problem: 503 when the service is ending."""
+        if self.stopping:
+            raise unavailable("The service is shutting down.")
 
     @asynccontextmanager
-    async def prepared(self, folder: Path, kind: str, media: Media) -> AsyncIterator[Preparation]:
+    async def prepared(self, folder: Path, kind: str, media: Media, client: str) -> AsyncIterator[Preparation]:
         """Have a worker check a submission whose body is in `folder`.
 
-        :raise Problem: what the worker found wrong.
+        :raise Problem: what the worker found wrong; 503 when it took too long.
         """
-        async with self._preparing:
-            self._check_open()
+        async with self.places.preparing(client):
+            self.check_open()
             preparation = Preparation(await self._take())
             self._preparations.add(preparation)
             try:
@@ -132,24 +132,30 @@ class Runner:
             await asyncio.wait({taking, ending}, return_when=asyncio.FIRST_COMPLETED)
             if taking.done():
                 worker = taking.result()
-            self._check_open()
+            self.check_open()
             return worker
         except WorkerDied as death:
-            self._check_open()
-            raise death.to_problem() from None
+            self.check_open()
+            raise self._death(death) from None
         finally:
             taking.cancel()
             ending.cancel()
 
     async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
-        timer = asyncio.get_running_loop().call_later(self._limits.max_job_seconds, preparation.give_up)
+        seconds = self._limits.seconds_to_prepare((folder / BODY_FILE).stat().st_size)
+        # The worker's own limit counts processor time; one that stands still uses none.
+        patience = min(self._limits.max_job_seconds, _BUSY_MACHINE * seconds)
+        timer = asyncio.get_running_loop().call_later(patience, preparation.give_up)
         command = {"folder": str(folder), "kind": kind, "media": asdict(media), "limits": asdict(self._limits)}
+        command["seconds"] = seconds
         try:
             async for event in preparation.worker.ask(do="prepare", **command):
                 preparation.found = event
         except WorkerDied as death:
-            self._check_open()
-            raise (self._too_slow() if preparation.given_up else death.to_problem()) from None
+            self.check_open()
+            if preparation.given_up or death.returncode == -signal.SIGXCPU:
+                raise _checked_too_slowly(seconds) from None
+            raise self._death(death) from None
         finally:
             timer.cancel()
 
@@ -181,13 +187,13 @@ class Runner:
             preparation.give_up()
         for run in self._runs.values():
             run.stop("service")
+        # A nursery that stands still ends no worker; its own end does.
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_END_SECONDS)
+        await self._workers.close()
         await asyncio.gather(*self._tasks)
         for job, _ in self._queue:
             job.ended.set()
-
-    def _check_open(self) -> None:
-        if self.stopping:
-            raise unavailable("The service is shutting down.")
 
     def _start_next(self) -> None:
         while self._queue and self.running < self._limits.max_running and not self.stopping:
@@ -227,7 +233,7 @@ class Runner:
                 return self._stopped(run)
             timings = await self._follow(run.worker, job)
         except WorkerDied as death:
-            return self._stopped(run) if run.stopped else _failure(death.to_problem())
+            return self._stopped(run) if run.stopped else _failure(self._death(death))
         except Problem as problem:
             return _failure(problem)
         finally:
@@ -254,6 +260,9 @@ class Runner:
             return _failure(self._too_slow())
         return {"status": CANCELLED}
 
+    def _death(self, death: WorkerDied) -> Problem:
+        return death.to_problem(self._workers.max_bytes)
+
     def _too_slow(self) -> Problem:
         detail = f"The job ran for {self._limits.max_job_seconds:g} seconds, the most that this service allows."
         return Problem("job-timeout", "The job took too long", 503, detail)
@@ -269,6 +278,11 @@ class Runner:
         job.ended.set()
         self._metrics.job_ended(job)
         log.info("job %s %s, %s", job.id, status, job.timings)
+
+
+def _checked_too_slowly(seconds: float) -> Problem:
+    detail = f"To unpack and check the request took more than {seconds:.0f} seconds, the most that is allowed for it."
+    return Problem("job-timeout", "The request took too long to check", 503, detail)
 
 
 def _failure(problem: Problem) -> dict[str, Any]:

@@ -9,19 +9,23 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
+from irt_engine.service import sparing_log
 from irt_engine.service.app import create_app
 from irt_engine.service.auth import TokenFile, Tokens
+from irt_engine.service.connections import Connection, Connections, Listener
+from irt_engine.service.descriptors import BACKLOG, TooFewDescriptors, connections_within
 from irt_engine.service.limits import TOKEN_VARIABLE, Limits
 from irt_engine.service.service import Service
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 512
-_LAST_ANSWERS_SECONDS = 5
+# After the grace of running jobs (5 s) there is as much left of the 10 s in which a container's end may be awaited.
+_LAST_ANSWERS_SECONDS = 3
 
 
 class CannotStart(Exception):
@@ -35,8 +39,11 @@ def serve(args: argparse.Namespace, limits: Limits) -> None:
     :raise StateInUse: when another service works in the state folder.
     """
     tokens = _tokens(args)
+    sparing_log.install()
+    most = _most_connections(limits)
     with contextlib.closing(_listen(args.host, args.port)) as listener:
         service = Service(args.state_dir, limits)
+        listener.connections = Connections(most, limits, service.metrics)
         config = uvicorn.Config(
             create_app(service, tokens),
             loop="asyncio",
@@ -44,8 +51,12 @@ def serve(args: argparse.Namespace, limits: Limits) -> None:
             # Ours names no secrets and knows the routes.
             access_log=False,
             server_header=False,
-            # uvicorn does not limit the time that headers take (its keep-alive limit starts after an answer). Half-sent
-            # ones hold a connection, but no place among the jobs; where strangers connect, a proxy has to end them.
+            http=partial(Connection, connections=listener.connections),  # type: ignore[arg-type]
+            # There are none here: a request for one is an ordinary request.
+            ws="none",
+            backlog=BACKLOG,
+            # Otherwise whoever connects from this machine could say that it is another client.
+            forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
         # uvicorn raises the signal that ended it once more when all is done.
@@ -101,10 +112,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _most_connections(limits: Limits) -> int:
+    """:raise CannotStart: when too few files may be open."""
+    try:
+        most = connections_within(limits)
+    except TooFewDescriptors as reason:
+        raise CannotStart(str(reason)) from None
+    if most < limits.max_connections:
+        log.warning("at most %d connections: the limit of open files allows no more", most)
+    return most
+
+
+def _listen(host: str, port: int) -> Listener:
     """:raise CannotStart: when the address cannot be bound."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        plain = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise CannotStart(f"cannot listen on {host} port {port}: {error}") from None
+    return Listener(fileno=plain.detach())

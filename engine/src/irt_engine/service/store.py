@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +27,10 @@ from irt_engine.service.jobs import (
     SUCCEEDED,
     Job,
     moment,
+    now,
     timestamp,
 )
-from irt_engine.service.problems import result_lost
+from irt_engine.service.problems import responses_lost, result_lost
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +100,7 @@ class JobStore:
     async def update(self, job: Job, **changes: Any) -> None:
         """Change a job: on disk first, so that what a client was told still holds after a crash."""
         if job.kept:
-            try:
-                await asyncio.to_thread(_write_record, job.folder, replace(job, **changes).to_record())
-            except OSError:
-                # Those who wait must hear of it all the same; after a restart the job would run again.
-                log.exception("job %s: its record cannot be written", job.id)
+            await asyncio.to_thread(_keep_record, replace(job, **changes))
         for name, value in changes.items():
             setattr(job, name, value)
 
@@ -132,10 +130,32 @@ def discard_responses(folder: Path) -> None:
         (folder / RESPONSES_FILE).unlink(missing_ok=True)
 
 
+def _keep_record(job: Job) -> None:
+    """Write the job's record; of one that has ended also on a disk that is full."""
+    try:
+        _write_record(job.folder, job.to_record())
+        return
+    except OSError:
+        log.exception("job %s: its record cannot be written", job.id)
+    if job.is_terminal:
+        # Makes room, and should that not be enough: without them a job is not run again.
+        discard_responses(job.folder)
+        # Those who wait must hear of it all the same.
+        with contextlib.suppress(OSError):
+            _write_record(job.folder, job.to_record())
+
+
 def _take_up(job: Job) -> None:
     """Put a job into the state in which the next service finds it."""
     written = _written(job.result_path)
+    if job.finished_at and moment(job.finished_at) > time.time():
+        # The clock was ahead then: it must not be kept until that moment, and the time of keeping results besides.
+        job.finished_at = now()
     if not job.is_terminal:
+        if written is None and not (job.folder / RESPONSES_FILE).exists():
+            job.status, job.error, job.finished_at = FAILED, responses_lost().to_contract(), now()
+            job.ended.set()
+            return
         if written is None:
             job.status, job.progress = QUEUED, None
             return

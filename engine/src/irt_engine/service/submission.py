@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -21,6 +22,7 @@ from irt_engine.service.problems import (
     unavailable,
 )
 from irt_engine.service.responses import ResultResponse
+from irt_engine.service.runner import Preparation
 from irt_engine.service.service import Service
 
 _MAX_KEY = 255
@@ -34,10 +36,21 @@ async def submit(request: Request, kind: str) -> Response:
     """
     media = Media.from_headers(request.headers)
     key = idempotency_key(request.headers)
+    service: Service = request.app.state.service
+    if service.store.by_key(key) is None:
+        return await _submit(request, kind, media, key, service.runner.places.receiving(_client(request)))
+    # Also while it waits for the result: a known key is known for long.
+    with service.runner.places.repeating(_client(request)):
+        return await _submit(request, kind, media, key, nullcontext())
+
+
+async def _submit(
+    request: Request, kind: str, media: Media, key: str | None, place: AbstractContextManager[None]
+) -> Response:
     if prefers_async(request.headers):
-        return _accepted(await _accept(request, kind, media, key, kept=True))
-    # A client that gave a key can come back for its job; without one, the job is nobody's once it leaves.
-    job = await _accept(request, kind, media, key, kept=key is not None)
+        return _accepted(await _accept(request, kind, media, key, place, kept=True))
+    # A client that gave a key can come back for its job; without one, nobody could fetch the result once it leaves.
+    job = await _accept(request, kind, media, key, place, kept=key is not None)
     return await _result(request, job)
 
 
@@ -57,41 +70,46 @@ def prefers_async(headers: Headers) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
-async def _accept(request: Request, kind: str, media: Media, key: str | None, *, kept: bool) -> Job:
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _accept(
+    request: Request, kind: str, media: Media, key: str | None, place: AbstractContextManager[None], *, kept: bool
+) -> Job:
     service: Service = request.app.state.service
-    with service.runner.place(always=service.store.by_key(key) is not None):
+    service.runner.check_open()
+    with place:
         job_id = new_id()
         folder = service.store.new_folder(job_id)
         job = None
         try:
             await receive(request, folder, service.limits, service.runner.closing)
-            job = await _enqueue(service, job_id, folder, kind, media, key, kept)
+            async with service.runner.prepared(folder, kind, media, _client(request)) as preparation:
+                job = await _enqueue(service, preparation, Job(
+                    job_id,
+                    kind,
+                    folder,
+                    f"{kind}:{preparation.found['fingerprint']}",
+                    preparation.found["n_observations"],
+                    idempotency_key=key,
+                    timings=preparation.found["timings"],
+                    kept=kept,
+                ))  # fmt: skip
         finally:
             if job is None or job.id != job_id:
                 await _remove(folder)
     return job
 
 
-async def _enqueue(
-    service: Service, job_id: str, folder: Path, kind: str, media: Media, key: str | None, kept: bool
-) -> Job:
-    async with service.runner.prepared(folder, kind, media) as preparation:
-        job = Job(
-            job_id,
-            kind,
-            folder,
-            f"{kind}:{preparation.found['fingerprint']}",
-            preparation.found["n_observations"],
-            idempotency_key=key,
-            timings=preparation.found["timings"],
-            kept=kept,
-        )
-        first = await service.store.add(job) if kept else job
-        if first.fingerprint != job.fingerprint:
-            raise key_reused()
-        if first is job:
-            service.runner.enqueue(job, preparation)
-        return first
+async def _enqueue(service: Service, preparation: Preparation, job: Job) -> Job:
+    """The job, or the first one under its key."""
+    first = await service.store.add(job) if job.kept else job
+    if first.fingerprint != job.fingerprint:
+        raise key_reused()
+    if first is job:
+        service.runner.enqueue(job, preparation)
+    return first
 
 
 def _accepted(job: Job) -> Response:

@@ -27,10 +27,12 @@ from irt_engine.service.deployed import rewritten
 from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.media import Media
+from irt_engine.service.memory_limit import limit_memory
 from irt_engine.service.observations import Observations
 from irt_engine.service.parquet import read_parquet
 from irt_engine.service.payload import Payload, read_payload
-from irt_engine.service.problems import problem_from
+from irt_engine.service.problems import needs_too_much_memory, problem_from
+from irt_engine.service.processor_limit import processor_seconds
 from irt_engine.service.scoring import ScoreRequest
 
 log = logging.getLogger("irt_engine.service.worker")
@@ -125,24 +127,28 @@ def _finite(figure: float) -> float | None:
     return float(figure) if math.isfinite(figure) else None
 
 
-def main(connection: socket.socket) -> None:
-    """Obey the commands on `connection` until it is closed."""
+def main(connection: socket.socket, max_bytes: int) -> None:
+    """Obey the commands on `connection` until it is closed, with no more than `max_bytes` of memory for them."""
     _yield_to_others()
+    limit_memory(max_bytes)
     channel = Channel(connection)
     work = Work(channel)
     commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, commands), daemon=True).start()
     while True:
-        _obey(work, channel, commands.get())
+        _obey(work, channel, commands.get(), max_bytes)
 
 
-def _obey(work: Work, channel: Channel, command: dict[str, Any]) -> None:
+def _obey(work: Work, channel: Channel, command: dict[str, Any], max_bytes: int) -> None:
     folder, kind = Path(command["folder"]), command["kind"]
     try:
         if command["do"] == "prepare":
-            work.prepare(folder, kind, Media(**command["media"]), Limits(**command["limits"]))
+            with processor_seconds(command["seconds"]):
+                work.prepare(folder, kind, Media(**command["media"]), Limits(**command["limits"]))
         else:
             work.run(folder, kind)
+    except MemoryError:
+        channel.send("problem", problem=needs_too_much_memory(max_bytes).to_contract())
     except Exception as error:
         problem = problem_from(error)
         if problem.status == 500:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,8 +17,13 @@ from typing import Any
 
 import irt_engine
 from irt_engine.service.cpus import usable_cpus
+from irt_engine.service.heartbeat import Heartbeat
 from irt_engine.service.limits import MEBIBYTE, TOKEN_VARIABLE, Limits
-from irt_engine.service.problems import Problem, problem_from_contract
+from irt_engine.service.memory_limit import share_of_memory
+from irt_engine.service.places import PREPARING_AT_ONCE
+from irt_engine.service.problems import Problem, needs_too_much_memory, problem_from_contract
+
+log = logging.getLogger(__name__)
 
 _LAST_EVENTS = frozenset({"prepared", "done", "problem"})
 
@@ -29,7 +35,10 @@ class WorkerDied(Exception):
         super().__init__(returncode)
         self.returncode = returncode
 
-    def to_problem(self) -> Problem:
+    def to_problem(self, max_bytes: int) -> Problem:
+        # Libraries that cannot go on without the memory they ask for abort.
+        if self.returncode == -signal.SIGABRT:
+            return needs_too_much_memory(max_bytes)
         if self.returncode == -signal.SIGKILL:
             cause = "was killed, as the system does when memory runs out"
         elif self.returncode < 0:
@@ -92,30 +101,47 @@ class Worker:
 
 
 class Workers:
-    """Has workers forked by a nursery, of which there is one; another is started when it dies."""
+    """Has workers forked by a nursery, of which there is one; another is started when it dies or stands still."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self.max_bytes = limits.max_worker_bytes or share_of_memory(limits.max_running + PREPARING_AT_ONCE)
+        log.info("a worker may take %d MiB of memory", self.max_bytes // MEBIBYTE)
         self._nursery: Nursery | None = None
         self._starting = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def standing_still(self) -> bool:
+        """Whether the nursery gives no sign of life; it will be replaced."""
+        return self._nursery is not None and self._nursery.alive and self._nursery.heartbeat.is_late
 
     async def start(self) -> None:
         """Start the nursery, so that it is ready when the first request comes."""
         async with self._starting:
-            if self._nursery is None or not self._nursery.alive:
-                self._nursery = await Nursery.start(self._environment())
+            if not self._closed and (self._nursery is None or not self._nursery.alive):
+                self._nursery = await Nursery.start(self._environment(), self._limits.nursery_seconds)
 
     async def take(self) -> Worker:
         """A new worker.
 
-        :raise WorkerDied: the nursery was killed this moment.
+        :raise WorkerDied: the nursery died, and another one too.
         """
+        try:
+            return await self._fork()
+        except WorkerDied:
+            # Nothing was begun: whoever waits for a worker need not know of it.
+            return await self._fork()
+
+    async def _fork(self) -> Worker:
         await self.start()
         if self._nursery is None:
             raise WorkerDied(-signal.SIGKILL)
-        return await self._nursery.fork()
+        return await self._nursery.fork(self.max_bytes)
 
     async def close(self) -> None:
+        """End the nursery and all workers, and start no other."""
+        self._closed = True
         if self._nursery:
             await self._nursery.end()
 
@@ -127,39 +153,45 @@ class Workers:
         env = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
         # A process of ours has one thread when it forks; macOS cannot know.
         defaults = {"NUMBA_NUM_THREADS": str(threads), "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
-        return defaults | env | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+        # The JSON parser's trace of an allocation that failed needs memory, and waits for ever where there is none.
+        fixed = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "RUST_BACKTRACE": "0"}
+        return defaults | env | fixed
 
 
 class Nursery:
     """The service's end of `nursery.py`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, commands: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, commands: socket.socket, patience: float) -> None:
         self._process, self._commands = process, commands
         self._ended: dict[int, asyncio.Future[int]] = {}
         self._forked: deque[asyncio.Future[int]] = deque()
+        self.heartbeat = Heartbeat(process.pid, lambda: self._send(ping=1))
         self._watching = asyncio.create_task(self._watch())
+        self._replacing = asyncio.create_task(self._end_when_lost(patience))
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str]) -> Nursery:
+    async def start(cls, environment: Mapping[str, str], patience: float) -> Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "irt_engine.service.nursery", str(os.getpid()),
                 stdin=theirs, stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
-        return cls(process, ours)
+        return cls(process, ours, patience)
 
     @property
     def alive(self) -> bool:
         return not self._watching.done()
 
-    async def fork(self) -> Worker:
+    async def fork(self, max_bytes: int) -> Worker:
         """:raise WorkerDied: the nursery itself died."""
+        if not self.alive:
+            raise WorkerDied(-signal.SIGKILL)
         forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._forked.append(forked)
         ours, theirs = socket.socketpair()
         with theirs, contextlib.suppress(ConnectionError):
-            socket.send_fds(self._commands, [b'{"fork": 1}\n'], [theirs.fileno()])
+            socket.send_fds(self._commands, [json.dumps({"fork": max_bytes}).encode() + b"\n"], [theirs.fileno()])
         events, commands = await asyncio.open_connection(sock=ours, limit=MEBIBYTE)
         pid = await forked
         return Worker(pid, events, commands, self._ended[pid], self._kill)
@@ -172,20 +204,32 @@ class Nursery:
         await self._watching
 
     def _kill(self, pid: int) -> None:
+        self._send(kill=pid)
+
+    def _send(self, **command: int) -> None:
         with contextlib.suppress(OSError):
-            self._commands.sendall(json.dumps({"kill": pid}).encode() + b"\n")
+            self._commands.sendall(json.dumps(command).encode() + b"\n")
+
+    async def _end_when_lost(self, patience: float) -> None:
+        await self.heartbeat.lost(patience)
+        log.error("the process that starts workers stands still: it is ended, with all workers, and replaced")
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     async def _watch(self) -> None:
         """Take in who was forked and who ended, until the nursery itself ends, and its workers with it."""
         reports = self._process.stdout
         while reports and (line := await reports.readline()):
             report = json.loads(line)
-            if "forked" in report:
+            if "alive" in report:
+                self.heartbeat.answered()
+            elif "forked" in report:
                 self._ended[report["forked"]] = asyncio.get_running_loop().create_future()
                 _settle(self._forked.popleft(), report["forked"])
             else:
                 _settle(self._ended.pop(report["exited"]), report["status"])
         status = await self._process.wait()
+        self._replacing.cancel()
         for ended in self._ended.values():
             _settle(ended, status)
         for forked in self._forked:

@@ -1,0 +1,50 @@
+"""A log that does not repeat itself: strangers decide how often some lines are written."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+_SECONDS = 60.0
+_MOST_KINDS = 1000
+
+# The loggers whose lines need no token to be caused.
+_LOGGERS = ("uvicorn.error", "asyncio", "irt_engine.service.connections", "irt_engine.service.refusals")
+
+
+class Sparing(logging.Filter):
+    """Lets a line of each kind through once a minute; the next says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = _kind(record), time.monotonic()
+        last, left_out = self._seen.get(kind, (None, 0))
+        if last is not None and now - last < _SECONDS:
+            self._seen[kind] = (last, left_out + 1)
+            return False
+        if len(self._seen) >= _MOST_KINDS:
+            self._seen.clear()
+        self._seen[kind] = (now, 0)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more were not logged)", ()
+        return True
+
+
+def install() -> None:
+    sparing = Sparing()
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(sparing)
+
+
+def _kind(record: logging.LogRecord) -> tuple[object, ...]:
+    """The text before its figures are filled in, and where the exception comes from: another fault is another line."""
+    kind = (record.name, str(record.msg).partition("\n")[0])
+    if not record.exc_info or not record.exc_info[2]:
+        return kind
+    trace = record.exc_info[2]
+    while trace.tb_next:
+        trace = trace.tb_next
+    return *kind, record.exc_info[0], trace.tb_frame.f_code.co_filename, trace.tb_lineno
