@@ -23,6 +23,7 @@ def health(client: httpx.Client) -> httpx.Response:
     return client.get("/healthz")
 
 
+@pytest.mark.fault("process that forks workers stopped", "service", "shows in /healthz, is replaced")
 def test_stopped_nursery_shows_and_is_replaced(start_service, contract, lsat7, long_request):
     """A job that it cannot end any more fails; the next request has another nursery."""
     service = start_service("--nursery-seconds", "3")
@@ -77,6 +78,7 @@ def test_end_while_the_nursery_is_stopped(start_service, long_request):
     service.end_jobs()
 
 
+@pytest.mark.fault("process that forks workers killed, again and again", "service", "each job succeeds")
 def test_nursery_killed_again_and_again(service, lsat7):
     for _ in range(5):
         service.nursery().kill()
@@ -96,6 +98,7 @@ def test_service_that_stands_still_does_not_answer(start_service):
     assert health(service.client).status_code == 200
 
 
+@pytest.mark.fault("job cancelled on a full disk, restart", "service", "stays cancelled")
 @pytest.mark.parametrize("waits", [False, True], ids=["running", "queued"])
 def test_cancelled_on_a_full_disk(start_service, tmp_path, long_request, waits):
     """The job does not run again after a restart."""
@@ -132,6 +135,7 @@ def test_job_without_its_responses_is_not_run_again(service, contract, long_requ
     assert "responses of this job are gone" in job["error"]["detail"]
 
 
+@pytest.mark.fault("clock jumps", "service", "results are kept as long as they should")
 def test_clock_that_jumps(tmp_path):
     """A job that ended while the clock was a year ahead is kept as long as others; one that goes back removes none."""
 

@@ -58,6 +58,7 @@ def test_empty_members(client, contract):
     contract.problem(client.post("/irt/calibrate", content=packed.getvalue(), headers=headers), 400, "not-readable")
 
 
+@pytest.mark.fault("body that takes long to check", "service", "refused at its limit of processor time")
 def test_body_that_takes_long_to_check(start_service, contract, lsat7):
     """The limit counts processor time: what is checked faster than that is checked, on any machine."""
     client = start_service("--prepare-seconds", "1", "--max-rows", "4000000").client
@@ -66,6 +67,7 @@ def test_body_that_takes_long_to_check(start_service, contract, lsat7):
     assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
 
 
+@pytest.mark.fault("body that needs too much memory", "service", "refused; the service lives")
 @pytest.mark.parametrize(
     "text",
     [
@@ -82,6 +84,7 @@ def test_body_that_takes_too_much_memory(start_service, contract, lsat7, text):
     assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
 
 
+@pytest.mark.fault("job that needs too much memory", "service", "that job fails; the service lives")
 def test_job_that_takes_too_much_memory(start_service, contract, lsat7):
     """It is accepted, and fails; the service goes on."""
     client = start_service("--max-worker-bytes", str(256 * MEBIBYTE)).client
@@ -137,6 +140,7 @@ def refusal(connection: http.client.HTTPConnection) -> httpx.Response:
     return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
 
 
+@pytest.mark.fault("one client sends all it can", "service", "others have their places")
 def test_one_client_leaves_places_to_others(start_service, contract, begin):
     service = start_service("--max-queued", "3")
     for number in (1, 2):

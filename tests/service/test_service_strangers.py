@@ -79,6 +79,7 @@ def seconds_to_end(service: ServiceProcess) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.fault("1,100 half-sent headers", "service", "/healthz answers, SIGTERM ends it")
 def test_half_sent_headers_silence_nothing(start_service, connect, long_request):
     """More of them than the process has descriptors, with bodies, answers and idle connections besides."""
     service = start_service("--max-queued", "4", open_files=1024)
@@ -120,6 +121,7 @@ def test_the_longest_without_a_request_makes_room(start_service, connect):
     assert service.log().count("too many connections") == 1
 
 
+@pytest.mark.fault("no descriptor left", "service", "goes on when there are some, the log does not repeat itself")
 def test_descriptors_that_others_have_taken(start_service, connect):
     """Whatever took them: no line of log for each attempt, no processor time without an end, and room is made."""
     service = start_service()
@@ -179,6 +181,7 @@ def test_deadline_of_headers_ends_no_calibration(start_service, medium_request):
     assert dropped(service, "no whole request in time") == 0
 
 
+@pytest.mark.fault("answers that are not read", "service", "the connection is closed")
 def test_answers_that_are_not_read(start_service, connect):
     service = start_service("--body-idle-seconds", "0.5")
     connection = connect(service)
