@@ -25,6 +25,7 @@ from tests.deploy.manifests import DEPLOY, kubectl
 ROOT = Path(__file__).parents[2]
 NAMESPACE: str = PodSettings.model_fields["namespace"].default
 AIRFLOW, CLAIM = "airflow", "irt-staging"
+_RIGHTS = "irt-calibration-pods"
 _ACCOUNTS = ("airflow-worker", "airflow-triggerer")
 
 
@@ -74,12 +75,21 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
     # Applied, not created: rights of an earlier session would be those of an earlier deploy/rbac.
     apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
     subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
+    _remove_older_rights(client.RbacAuthorizationV1Api(core.api_client))
     # Until the controllers have made it, no pod is let into a new namespace.
     _wait_until(lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)), "its service account")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(_as_worker(core, admin_config)))
     return Cluster(kubeconfig=kubeconfig, admin=core, namespace=NAMESPACE, **rest)
+
+
+def _remove_older_rights(rights: client.RbacAuthorizationV1Api) -> None:
+    """Of a cluster that is older than the namespace of calibrations, as docs/kubernetes.md says."""
+    for binding in rights.list_role_binding_for_all_namespaces(field_selector=f"metadata.name={_RIGHTS}").items:
+        if binding.metadata.namespace != NAMESPACE:
+            rights.delete_namespaced_role_binding(_RIGHTS, binding.metadata.namespace)
+            rights.delete_namespaced_role(_RIGHTS, binding.metadata.namespace)
 
 
 def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
