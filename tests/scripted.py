@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,8 +61,8 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server() -> Iterator[tuple[ScriptedServer, int]]:
-    """A running server and its port."""
+def scripted_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[ScriptedServer, int]]:
+    """A running server, of HTTPS where it has `tls`, and its port."""
     server = ScriptedServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,6 +90,8 @@ def scripted_server() -> Iterator[tuple[ScriptedServer, int]]:
             pass  # a client that gave up waiting, as some tests do
 
     listener = Listener(("127.0.0.1", 0), Handler)
+    if tls:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

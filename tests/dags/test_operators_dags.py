@@ -51,7 +51,7 @@ def test_rollback(bag):
     ("dag_id", "form"),
     [
         ("irt_publish_rollback", {"bank": "math"}),
-        ("irt_publish_rollback", {"bank": "math", "run_key": "r/math", "reason": "short"}),
+        ("irt_publish_rollback", {"bank": "math", "run_key": "r/math", "reason": "too short"}),
         ("irt_publish_rollback", {"bank": "nobody", "run_key": "r/math", "reason": "the keys were wrong"}),
         ("irt_publish_rejected", {"run_key": 7}),
     ],
@@ -59,6 +59,19 @@ def test_rollback(bag):
 def test_forms_that_are_refused(bag, dag_id, form):
     with pytest.raises(ValueError):
         fill_in(bag.dags[dag_id], form)
+
+
+@pytest.mark.parametrize("reason", ["wrong keys", "정답이 바뀌었습니다"])
+def test_ten_characters_are_a_reason(bag, reason):
+    form = {"bank": "math", "run_key": "r/math", "reason": reason}
+    assert fill_in(bag.dags["irt_publish_rollback"], form)["reason"] == reason
+    asked = bag.dags["irt_publish_rejected"].get_task("approve").params.get_param("reason")
+    assert asked.resolve(reason) == reason
+    with pytest.raises(ValueError, match="too short"):
+        asked.resolve(reason[1:])
+    assert complete(bag, "Approve", reason)[0]["params_input"] == {"reason": reason}
+    with pytest.raises(AirflowException, match="is too short; say in 10 characters or more why"):
+        complete(bag, "Approve", f" {reason[1:]} ")
 
 
 def test_forms_that_are_taken(bag):

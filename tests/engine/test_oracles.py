@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from irt_engine.estimation.specification import specify
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import kernel
 from irt_engine.linking.constants import AnchorParameters, link
+from irt_engine.linking.drift import screen
+from irt_engine.model.parameters import COMMON_SLOPE
 from irt_engine.model.priors import Prior, Priors
 from irt_engine.model.quadrature import Quadrature
 from irt_engine.standard_errors.covariance import DenseCovariance
+from irt_engine.standard_errors.estimates import abc, estimates
 from irt_engine.standard_errors.information import Information
 from tests.engine.drawing import draw
 
@@ -146,6 +150,59 @@ def test_the_log_likelihood_never_falls(model):
     assert [iteration for iteration, *_ in told] == sorted(iteration for iteration, *_ in told)
 
 
+def test_converged_says_that_the_gradient_is_small_as_well():
+    """Of many persons a short step can still leave a slope of many standard errors: here only mean and SD are free."""
+    rng, b = np.random.default_rng(5), np.linspace(-1.5, 1.5, 6)
+    right = rng.random((50_000, 6)) < 1 / (1 + np.exp(-3.0 * (rng.normal(size=(50_000, 1)) - b)))
+    user, item = np.divmod(np.arange(right.size), 6)
+    responses = Responses.from_columns(user, item, right.ravel())
+    held = {str(j): Anchor(str(j), 3.0, b[j] + 0.5) for j in range(6)}
+    # Each tolerance stops somewhere else; without the gradient two of them would stop with 1.5 times the slope allowed.
+    for tolerance in np.geomspace(1e-3, 1e-5, 11):
+        fit = fit_bank(responses, Settings(), everyone(responses), held, float(tolerance), None).fit
+        assert fit.converged
+        assert fit.max_change <= tolerance
+        assert fit.max_gradient <= 100 * tolerance
+
+
+# 0.74 IQR of five differences is 1.48, of the four without the last 1.11 (Huynh & Meyer 2010).
+DIFFERENCES = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
+Z_OF_FIVE = [-1.3514, -0.6757, 0.0, 0.6757, 5.4054]
+Z_OF_FOUR = [-1.3514, -0.4505, 0.4505, 1.3514]
+
+
+def screened(differences, se=0.01, *, of="b", threshold=6.0):
+    """Anchors whose b, or log a, differ by this from the reference."""
+    one, none = np.ones(5), np.zeros(5)
+    if of == "a":
+        anchors = AnchorParameters(one, none, none, np.exp(differences), none, none)
+    else:
+        anchors = AnchorParameters(one, differences, none, one, none, none)
+    return screen(anchors, np.full(5, se), np.full(5, se), threshold)
+
+
+def test_robust_z_by_hand():
+    by_b, by_a = screened(DIFFERENCES), screened(DIFFERENCES / 10, of="a")
+    assert by_b.z_b == pytest.approx(Z_OF_FIVE, abs=5e-5)
+    assert by_a.z_a == pytest.approx(Z_OF_FIVE, abs=5e-5)
+    assert by_b.kept.all() and by_a.kept.all()
+
+
+@pytest.mark.parametrize("of", ["a", "b"])
+def test_an_anchor_drifted_beyond_the_threshold_and_the_rest_is_judged_again(of):
+    assert screened(DIFFERENCES / 10, of=of, threshold=5.41).kept.all()
+    found = screened(DIFFERENCES / 10, of=of, threshold=5.40)
+    assert found.kept.tolist() == [True] * 4 + [False]
+    assert found.reasons == [None] * 4 + [f"robust z of {of} is 5.41, beyond 5.4"]
+    assert getattr(found, f"z_{of}") == pytest.approx([*Z_OF_FOUR, Z_OF_FIVE[-1]], abs=5e-5)
+
+
+def test_an_anchor_whose_difference_is_within_its_error_has_not_drifted():
+    # 0.8 from the median.
+    for se, kept in ((0.8 / 5.39, True), (0.8 / 5.41, False), (np.nan, True)):
+        assert screened(DIFFERENCES / 10, se, threshold=5.40).kept[-1] == kept
+
+
 @pytest.mark.parametrize("one_slope", [False, True])
 @pytest.mark.parametrize("method", ["mean_mean", "mean_sigma", "haebara", "stocking_lord"])
 def test_derivatives_of_the_linking_constants(method, one_slope):
@@ -172,8 +229,6 @@ def test_derivatives_of_the_linking_constants(method, one_slope):
 
 def test_errors_through_the_linking_are_those_of_the_delta_method():
     """Against the covariance of all estimates and the derivatives of the linked parameters by differences."""
-    from irt_engine.standard_errors.estimates import abc, estimates
-
     responses = draw(500, 10, seed=6)
     bank = fit_bank(responses, Settings(), everyone(responses), {}, 1e-8, None)
     x, model = bank.fit.evaluation.x, bank.model
@@ -202,6 +257,51 @@ def test_errors_through_the_linking_are_those_of_the_delta_method():
     assert found[:, :2] == pytest.approx(expected, rel=1e-5)
     own = estimates(model, x, covariance).errors
     assert not np.allclose(found[:, 1], own[:, 1] * line.slope, rtol=1e-3)
+
+
+def without(information: Information, lost: list[int]) -> SimpleNamespace:
+    """The same information, of which the answers tell nothing about some parameters."""
+    matrix = information.dense()
+    matrix[lost], matrix[:, lost] = 0.0, 0.0
+    known = {"column": information.column, "complete_diagonal": information.complete_diagonal}
+    return SimpleNamespace(dense=matrix.copy, **known)
+
+
+def information_and_bank(settings: Settings):
+    responses = draw(500, 8, seed=6)
+    bank = fit_bank(responses, settings, everyone(responses), {}, 1e-8, None)
+    return Information(bank.fit.objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes), bank
+
+
+def test_b_has_an_error_where_d_is_determined_and_a_is_determined_or_given():
+    information, bank = information_and_bank(Settings(item_models={"q002": "Rasch", "q003": "Rasch"}))
+    column, n = information.column, information.size
+    # a of the first item, d of the second, and d of a Rasch item, whose a is given.
+    lost = [int(column[0, 0]), int(column[1, 1]), int(column[3, 1])]
+    model, x = bank.model, bank.fit.evaluation.x
+    found = estimates(model, x, DenseCovariance.of(without(information, lost))).errors[:, :2]
+    lower, kept = information.dense(), np.setdiff1d(np.arange(n), lost)
+    whole = np.tril(lower) + np.tril(lower, -1).T
+    covariance = np.zeros((n + 1, n + 1))
+    covariance[np.ix_(kept, kept)] = np.linalg.inv(whole[np.ix_(kept, kept)])
+    expected = np.full((8, 2), np.nan)
+    for j, (a, b, _) in enumerate(abc(model, x)):
+        # By the delta method, b = -d / a; what is given has place -1, where there is no variance.
+        by_b = np.zeros(n + 1)
+        by_b[column[j, 0]] -= b / a
+        by_b[column[j, 1]] -= 1.0 / a
+        expected[j] = np.sqrt(covariance[column[j, 0], column[j, 0]]), np.sqrt(by_b @ covariance @ by_b)
+    expected[[0, 2, 3], 0] = np.nan
+    expected[[0, 1, 3], 1] = np.nan
+    assert found == pytest.approx(expected, rel=1e-6, nan_ok=True)
+
+
+def test_no_b_has_an_error_where_the_common_slope_is_undetermined():
+    information, bank = information_and_bank(Settings(model="1PL"))
+    whole = estimates(bank.model, bank.fit.evaluation.x, DenseCovariance.of(information)).errors[:, :2]
+    assert (whole > 0).all()
+    weak = without(information, [int(information.column[-1, COMMON_SLOPE])])
+    assert np.isnan(estimates(bank.model, bank.fit.evaluation.x, DenseCovariance.of(weak)).errors[:, :2]).all()
 
 
 @kernel

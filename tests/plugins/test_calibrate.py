@@ -207,6 +207,23 @@ def test_the_service_may_be_away_for_a_while(service, run):
     assert len(service.asked("GET", JOB)) == 4
 
 
+@pytest.mark.parametrize(("longest", "pauses"), [(2.0, [0.5, 0.75, 1.125, 1.6875, 2.0, 2.0, 2.0]), (0.2, [0.2] * 7)])
+def test_the_pauses_between_polls_grow_up_to_the_longest(service, run, monkeypatch, longest, pauses):
+    service.script["GET", JOB] = [Answer(200, {"status": "running"})] * 7 + [Answer(200, {"status": "succeeded"})]
+    slept, sleep = [], asyncio.sleep
+
+    async def noted(seconds, *args):
+        slept.append(seconds)
+        await sleep(0, *args)
+
+    service.script["POST", "/irt/calibrate"] = accepted()
+    _, fields = submit(run, poll_interval=longest).trigger.serialize()
+    monkeypatch.setattr("irt.triggers.calibration.asyncio.sleep", noted)
+    assert events(**{name: fields[name] for name in ("poll_interval", "patience")})["status"] == "succeeded"
+    # First the settling time, which these tests set to none.
+    assert slept == [0.0, *pauses]
+
+
 def test_patience_has_an_end(service, run):
     service.script["GET", JOB] = Answer(503, {"title": "down"})
     event = events(patience=0.2)

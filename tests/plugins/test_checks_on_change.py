@@ -8,7 +8,7 @@ import pytest
 
 from irt.bank import Bank
 from irt.errors import ChecksFailedError
-from tests.chain import check, ready, state, whole_chain
+from tests.chain import check, load, ready, state, whole_chain
 from tests.runs import END, a_run
 
 TOMORROW = END + timedelta(days=1)
@@ -73,6 +73,21 @@ def test_another_order_of_the_items_is_rejected(database, second_night):
     assert verdict(database, run, "difficulty_correlation")[:4] == (False, "fail", pytest.approx(-1.0), ">= 0.9")
 
 
+def test_ten_items_in_common_are_enough_to_judge_their_order(database, second_night):
+    run = second_night(lambda before: (before[:10][::-1],))
+    with pytest.raises(ChecksFailedError, match="difficulty_correlation: .* -1.0000 with .* over 10 items"):
+        check(run)
+    assert verdict(database, run, "difficulty_correlation")[:3] == (False, "fail", pytest.approx(-1.0))
+
+
+def test_nine_are_too_few(database, second_night):
+    run = second_night(lambda before: (before[:9][::-1],))
+    check(run)
+    passed, _, figure, _, finding = verdict(database, run, "difficulty_correlation")
+    assert (passed, figure) == (True, pytest.approx(-1.0))
+    assert finding == "9 items in common with the last publication: too few to judge"
+
+
 def test_a_shifted_scale_is_rejected(database, second_night):
     run = second_night(lambda before: ([b + 0.35 for b in before],))
     with pytest.raises(ChecksFailedError, match="difficulty_shift: mean of b shifted by 0.3500 since run run-1/math"):
@@ -118,6 +133,22 @@ def test_few_anchors_left_is_rejected(database, tmp_path):
     assert verdict(database, run, "anchors_left")[:3] == (False, "fail", pytest.approx(5 / 12))
 
 
+def test_an_anchor_that_the_service_excluded_was_sent(database, tmp_path):
+    """Of twelve anchors with answers it excluded seven: no more than five hold the scale."""
+    run = a_run(tmp_path)
+    excluded = [str(n) for n in range(ITEMS + 1, ITEMS + 8)]
+
+    def change(result):
+        bank_of([n / 10 for n in range(ITEMS)])(result)
+        result["excluded"]["items"] = [{"item_id": item, "reason": "all correct"} for item in excluded]
+
+    # The last one has no answers: it was not in the request.
+    ready(database, run, change, anchors=["1", "2", "3", "4", "5", *excluded, "999"])
+    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left after the screening for drift"):
+        check(run)
+    assert "5 of 12 anchors used" in verdict(database, run, "linking_constants")[4]
+
+
 def test_old_answers_are_a_warning(database, tmp_path):
     run = a_run(tmp_path, end=END + timedelta(days=3))
     ready(database, run)
@@ -132,6 +163,21 @@ def test_the_first_run_of_a_bank_has_nothing_to_be_compared_with(database, tmp_p
     ready(database, run)
     assert check(run)["warnings"] == 0
     assert "nothing to judge" in verdict(database, run, "users_lost")[4]
+
+
+def test_a_run_is_compared_with_the_newest_publication_before_it_and_never_with_its_own(database, tmp_path):
+    for n in range(3):
+        whole_chain(database, a_run(tmp_path, run_id=f"run-{n}", end=END + timedelta(days=n)))
+    last = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=2))
+    assert "since run run-1/math" in verdict(database, last, "difficulty_shift")[4]
+    # Loaded anew after its publication, it is another load of the same run.
+    load(last)
+    check(last)
+    assert "since run run-1/math" in verdict(database, last, "difficulty_shift")[4]
+    first = a_run(tmp_path, run_id="run-0")
+    load(first)
+    check(first)
+    assert "nothing to judge" in verdict(database, first, "difficulty_shift")[4]
 
 
 def test_severities_and_thresholds_are_checked_when_the_banks_are_read():

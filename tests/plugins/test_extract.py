@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import numpy as np
 import psycopg
@@ -17,7 +18,7 @@ from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperat
 from irt.responses import _sorted
 from irt.staging import ANCHORS, RESPONSES
 from local.postgres import LOGIN
-from tests.runs import a_run, answer, exam
+from tests.runs import END, a_run, answer, exam
 
 
 def extract(run) -> dict[str, int]:
@@ -111,6 +112,17 @@ def test_the_most_recent_responses(database, tmp_path):
     assert (counts["responses"], counts["over_limit"], counts["repeated"]) == (4, 3, 0)
 
 
+@pytest.mark.parametrize("source", ["view", "exam_results"])
+def test_of_answers_of_one_moment_at_the_limit_the_last_ones_are_kept(database, tmp_path, source):
+    """The newest come first, whatever exam they stand in; of one moment, the last of the exam."""
+    exam(database, [answer(10, True, days=1)], user="newer")
+    exam(database, [answer(item, True, days=2) for item in (7, 3, 9, 1, 8, 2, 6, 4, 5)])
+    exam(database, [answer(11, True, days=3)], user="older")
+    counts = extract(run := a_run(tmp_path, max_responses=4, bank={"extract": {"source": source}}))
+    assert {item for item, _ in staged(run)} == {"10", "6", "4", "5"}
+    assert (counts["responses"], counts["over_limit"]) == (4, 7)
+
+
 def test_a_bank_by_exam(database, tmp_path):
     exam(database, THREE, exam_id=5)
     exam(database, [answer(7, True), answer(8, True)], user="user-2", exam_id=6)
@@ -133,6 +145,16 @@ def test_exams_without_a_session_of_their_own_are_left_out_and_counted(database,
     assert (counts["exams_in_doubt"], counts["responses"]) == (2, 12)
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 4)
     assert "Left out: the answers of 2 exams without a session of their own" in capsys.readouterr().out
+
+
+def test_exams_in_doubt_are_those_of_the_window(database, tmp_path):
+    start, instant = END - timedelta(days=60), timedelta(microseconds=1)
+    exam(database, THREE, exam_id=5)
+    for n, at in enumerate((start - instant, start, END - instant, END)):
+        session = exam(database, THREE, user=f"without {n}", exam_id=5)
+        query = "update exam_results set session_id = null, updated_at = %s where session_id = %s"
+        database.execute(query, [at, session])
+    assert extract(a_run(tmp_path, bank={"topics": [], "exams": [5]}))["exams_in_doubt"] == 2
 
 
 def test_topics_are_bound_not_pasted(database, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from irt.hooks.postgres import ArrowPostgresHook
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from local.waiting import wait_until
-from tests.chain import check, published, ready, state, whole_chain
+from tests.chain import check, load, publish, published, ready, state, whole_chain
 from tests.runs import END, a_run
 
 
@@ -88,6 +89,58 @@ def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database
     consumer.commit()
     publishing.join()
     assert len(failed) == 1
+
+
+@pytest.fixture
+def publishing(database, tmp_path, monkeypatch, consumer):
+    """A run whose publication stands at a row of the consumer's, and what becomes of it; others let go soon."""
+    monkeypatch.setenv("IRT_LOCK_SECONDS", "3600")
+    whole_chain(database, a_run(tmp_path))
+    consumer.execute("update mirt_ability set se = 1 where user_id = 'u2'")
+    run = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
+    ready(database, run)
+    check(run)
+    at_a_lock = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(publish, run)
+        try:
+            wait_until(
+                lambda: done.done() or database.execute(at_a_lock).fetchone()[0],
+                what="the publication at the consumer's row", pause=0.01,
+            )  # fmt: skip
+            monkeypatch.setenv("IRT_LOCK_SECONDS", "0.2")
+            yield run, done
+        finally:
+            consumer.rollback()
+
+
+def test_one_publication_at_a_time_whatever_its_bank(database, tmp_path, publishing, consumer):
+    def others(result):
+        for kind, name in (("item_params", "item_id"), ("abilities", "user_id")):
+            for row in result[kind]:
+                row[name] += "9"
+
+    other = a_run(tmp_path, bank={"name": "physics"})
+    ready(database, other, others)
+    check(other)
+    # No row of the two is the same: it is the publication itself that is waited for.
+    with pytest.raises(TransientError, match="waited 0 s for a lock"):
+        publish(other)
+    assert not publishing[1].done()
+    consumer.rollback()
+    assert publishing[1].result()["abilities"] == publish(other)["abilities"] == 4
+
+
+def test_a_run_is_not_judged_anew_while_it_is_published(database, publishing, consumer):
+    run, done = publishing
+    for task in (check, load):
+        with pytest.raises(TransientError, match="waited 0 s for a lock"):
+            task(run)
+    assert not done.done()
+    consumer.rollback()
+    done.result()
+    assert state(database, run) == "published"
+    check(run)
 
 
 @pytest.mark.fault("slow query", "extract, load", "cancelled by PostgreSQL before the task's limit")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from irt.alerts import RECOVERED
 from irt.errors import BadDataError, ChecksFailedError
+from irt.operators.publish import PublishOperator
 from irt.sql import SQL
 from irt.staging import FIT, SECONDS
 from tests.chain import (
@@ -138,6 +141,10 @@ GUESSED = {
 LINKING = ("fit_meta", "model_spec", "linking_constants")
 
 
+def guessed(se_c):
+    return GUESSED | {"params": {"a": 1, "b": 0, "c": 0.2}, "se": {"a": 0.1, "b": 0.1, "c": se_c}}
+
+
 @pytest.mark.parametrize(
     ("failing", "change"),
     [
@@ -149,6 +156,8 @@ LINKING = ("fit_meta", "model_spec", "linking_constants")
         ("parameters_in_range", spoil("item_params", 2, value=GUESSED)),
         ("standard_errors", spoil("item_params", 1, "se", "b", value=0)),
         ("standard_errors", spoil("item_params", 1, "se", "a", value=None)),
+        ("standard_errors", spoil("item_params", 2, value=guessed(0))),
+        ("standard_errors", spoil("item_params", 2, value=guessed(None))),
         ("standard_errors", spoil("abilities", 0, "se", value=-0.4)),
         ("convergence", spoil("fit_meta", "metrics", "converged", value=False)),
         ("convergence", spoil("fit_meta", "metrics", value={"converged": True})),
@@ -188,6 +197,12 @@ def test_a_held_anchor_and_a_rasch_slope_need_no_standard_error(database, tmp_pa
 
     run = a_run(tmp_path)
     ready(database, run, change)
+    assert check(run)["passed"] == len(CHECKS)
+
+
+def test_guessing_has_a_standard_error_of_its_own(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run, spoil("item_params", 2, value=guessed(0.05)))
     assert check(run)["passed"] == len(CHECKS)
 
 
@@ -338,3 +353,48 @@ def test_banks_live_side_by_side(database, tmp_path):
     assert {i[3] for i in items} == {"math", "physics"}
     assert len(abilities) == 8
     assert [m[0] for m in meta] == ["run-1/math", "run-1/physics"]
+
+
+def night_that_ended(database, tmp_path, run_id, days, how):
+    """A run whose window ends so many days later: published, rejected, only loaded, or a dry run."""
+    bank = {"name": "physics"} if how == "rejected in another bank" else {}
+    run = a_run(tmp_path, bank=bank, run_id=run_id, end=END + timedelta(days=days), dry_run=how == "dry run")
+    ready(database, run, spoil("fit_meta", "metrics", "converged", value=not how.startswith("rejected")))
+    if how.startswith("rejected"):
+        with pytest.raises(ChecksFailedError):
+            check(run)
+    elif how != "loaded":
+        check(run)
+    if how == "published":
+        publish(run)
+
+
+@pytest.mark.parametrize(
+    ("nights", "recovered_from"),
+    [
+        ([(0, "rejected")], "run-0/math"),
+        ([(0, "loaded")], "run-0/math"),
+        ([(0, "published"), (1, "rejected")], "run-1/math"),
+        ([(0, "rejected"), (1, "published")], None),
+        # A late night: its window, not the time at which it ran, says which is the one before.
+        ([(1, "published"), (0, "rejected")], None),
+        # A night redone: of one window it is the later run.
+        ([(0, "published"), (0, "rejected")], "run-1/math"),
+        ([(0, "rejected"), (0, "published")], None),
+        # A dry run neither fails nor mends anything.
+        ([(0, "published"), (1, "dry run")], None),
+        ([(0, "rejected"), (1, "dry run")], "run-0/math"),
+        ([(4, "rejected")], None),
+        ([(0, "rejected in another bank")], None),
+    ],
+)
+def test_a_publication_recovers_from_the_run_before(database, tmp_path, nights, recovered_from):
+    for n, (days, how) in enumerate(nights):
+        night_that_ended(database, tmp_path, f"run-{n}", days, how)
+    run = a_run(tmp_path, run_id="run-9", end=END + timedelta(days=2))
+    ready(database, run)
+    check(run)
+    pushed = {}
+    instance = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    PublishOperator(task_id="publish", run=run.to_dict()).execute({"ti": instance})
+    assert pushed == ({RECOVERED: recovered_from} if recovered_from else {})

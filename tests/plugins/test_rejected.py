@@ -70,7 +70,7 @@ def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
     ("answer", "message"),
     [
         ({"responded_by_user": None}, "approval: nobody answered"),
-        ({"params_input": {"reason": "  ok "}}, "approval.reason: 'ok' is too short"),
+        ({"params_input": {"reason": "  too short "}}, "approval.reason: 'too short' is too short"),
         ({"params_input": {}}, "approval.reason: '' is too short"),
     ],
 )
@@ -79,6 +79,12 @@ def test_no_publication_without_a_name_and_a_reason(database, rejected, answer, 
         publish(rejected.to_dict(), review(rejected.run_key)[1]["judged_at"], **answer)
     assert published(database) == [[], [], []]
     assert state(database, rejected) == "rejected"
+
+
+def test_ten_characters_are_a_reason(database, rejected):
+    judged_at = review(rejected.run_key)[1]["judged_at"]
+    assert publish(rejected.to_dict(), judged_at, params_input={"reason": " wrong keys "})["items"] == 3
+    assert database.execute("select approval ->> 'reason' from irt.load").fetchone() == ("wrong keys",)
 
 
 def test_an_approval_does_not_publish_what_was_never_judged(database, tmp_path):

@@ -48,7 +48,7 @@ class CalibrationJobTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, str]:
         await asyncio.sleep(settling_time())
-        pause, reached, shown = _FIRST_PAUSE, time.monotonic(), None
+        pause, reached, shown = min(_FIRST_PAUSE, self.poll_interval), time.monotonic(), None
         while True:
             try:
                 status, text = await self._request("GET")

@@ -76,6 +76,11 @@ def _parsed(text: bytes) -> dict[str, Any]:
         value = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise not_json(f"The body is not valid JSON: {error}") from None
+    except BaseException as panic:
+        # Where Python has no memory for an object, the parser, which is written in Rust, panics.
+        if type(panic).__name__ == "PanicException":
+            raise MemoryError from None
+        raise
     if not isinstance(value, dict):
         raise invalid("The body must be a JSON object.")
     return value
