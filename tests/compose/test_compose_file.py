@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from irt_engine.service.limits import Limits
-from irt_engine.service.parquet import _memory_bytes
+from irt_engine.service.requests.parquet import _memory_bytes
 from local import env
 from local.home import ROOT
 from tests.compose.conftest import interpolate, variables

@@ -13,7 +13,7 @@ import pytest
 from irt_engine import InputError, Responses, Settings, calibrate, score, simulate
 from irt_engine.contract.fields import Fields
 from irt_engine.model.priors import Prior, Priors
-from irt_engine.service.scoring import ScoreRequest
+from irt_engine.service.requests.scoring import ScoreRequest
 
 USERS, ITEMS, RIGHT = ["b", "a", "a", "10"], ["2", "1", "2", "1"], [1, 0, 1, 1]
 

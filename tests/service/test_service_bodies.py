@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.conformance.bodies import STILL, gzipped, multipart, wait_for, wait_for_job
-from irt_engine.service.body import _write_all
+from irt_engine.service.http.body import _write_all
 from local.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}

@@ -14,8 +14,8 @@ from service_harness import assert_gone
 from test_service_restart import submit, wait_for_progress
 
 from contract.conformance.bodies import wait_for, wait_for_job
-from irt_engine.service.jobs import RESPONSES_FILE, SUCCEEDED, Job, timestamp
-from irt_engine.service.store import JobStore
+from irt_engine.service.job import RESPONSES_FILE, SUCCEEDED, Job, timestamp
+from irt_engine.service.jobs.store import JobStore
 from tests.faults.disk import staging_disk
 
 

@@ -13,12 +13,12 @@ import pytest
 from service_harness import ServiceProcess, alive, assert_gone
 
 from contract.conformance.bodies import wait_for, wait_for_job
-from irt_engine.service.jobs import RESPONSES_FILE, Job
+from irt_engine.service.job import RESPONSES_FILE, Job
+from irt_engine.service.jobs.runner import Runner
+from irt_engine.service.jobs.store import JobStore
 from irt_engine.service.limits import Limits
 from irt_engine.service.metrics import Metrics
-from irt_engine.service.runner import Runner
-from irt_engine.service.store import JobStore
-from irt_engine.service.workers import Workers
+from irt_engine.service.processes.workers import Workers
 
 ASYNC = {"Prefer": "respond-async"}
 

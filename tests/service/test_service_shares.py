@@ -15,8 +15,8 @@ import pytest
 from service_harness import ServiceProcess
 
 from contract.conformance.bodies import STILL, wait_for, wait_for_job
-from irt_engine.service.gunzip import unpacked
 from irt_engine.service.memory_limit import share_of_memory
+from irt_engine.service.requests.gunzip import unpacked
 
 JSON = {"Content-Type": "application/json"}
 MEBIBYTE = 2**20

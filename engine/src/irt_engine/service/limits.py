@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEBIBYTE = 1024 * 1024
+# Submissions that are checked at once.
+PREPARING_AT_ONCE = 2
 # The variable that holds the bearer token.
 TOKEN_VARIABLE = "IRT_ENGINE_TOKEN"  # noqa: S105, a name and no secret
 

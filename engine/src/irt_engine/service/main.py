@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
     # Only who serves needs a web server: the other commands run where none is installed.
-    from irt_engine.service.server import CannotStart, serve
-    from irt_engine.service.store import StateUnusable
+    from irt_engine.service.http.server import CannotStart, serve
+    from irt_engine.service.jobs.store import StateUnusable
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:

@@ -6,9 +6,9 @@ from typing import Any
 
 import irt_engine
 from irt_engine.contract.names import LINKING_METHODS, MODELS
+from irt_engine.service.jobs.runner import Runner
 from irt_engine.service.limits import Limits
-from irt_engine.service.media import CONTENT_ENCODINGS, MEDIA_TYPES
-from irt_engine.service.runner import Runner
+from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
 
 SERVICE = "irt-engine"
 CONTRACT = "1.0"

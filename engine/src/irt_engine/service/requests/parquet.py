@@ -12,8 +12,8 @@ from irt_engine import Responses
 from irt_engine.answers.responses import COLUMNS, columns_read
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.memory_limit import memory_for
-from irt_engine.service.observations import check_row_count
 from irt_engine.service.problems import Problem, invalid, invalid_field, unpacks_to_too_much
+from irt_engine.service.requests.observations import check_row_count
 
 # Of indices into the distinct ids, and of copies while they are sorted.
 _BYTES_PER_ROW = 64

@@ -9,11 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from irt_engine.service.jobs.runner import Runner
+from irt_engine.service.jobs.store import JobStore
 from irt_engine.service.limits import Limits
 from irt_engine.service.metrics import Metrics
-from irt_engine.service.runner import Runner
-from irt_engine.service.store import JobStore
-from irt_engine.service.workers import Workers
+from irt_engine.service.processes.workers import Workers
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ import pydantic_core
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from irt_engine.service.gunzip import unpacked
 from irt_engine.service.limits import MEBIBYTE, Limits
-from irt_engine.service.media import JSON, Media
-from irt_engine.service.parts import OBSERVATIONS_PART, REQUEST_PART, Parts
 from irt_engine.service.problems import body_too_large, invalid, invalid_field, not_json
+from irt_engine.service.requests.gunzip import unpacked
+from irt_engine.service.requests.media import JSON, Media
+from irt_engine.service.requests.parts import OBSERVATIONS_PART, REQUEST_PART, Parts
 
 
 @dataclass(frozen=True)

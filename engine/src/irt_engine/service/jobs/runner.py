@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import BODY_FILE, CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.job import BODY_FILE, CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job, now
+from irt_engine.service.jobs.places import Places
+from irt_engine.service.jobs.store import JobStore, discard_responses
 from irt_engine.service.limits import Limits
-from irt_engine.service.media import Media
 from irt_engine.service.metrics import Metrics
-from irt_engine.service.places import Places
 from irt_engine.service.problems import Problem, internal, problem_from, unavailable
-from irt_engine.service.store import JobStore, discard_responses
-from irt_engine.service.workers import Worker, WorkerDied, Workers
+from irt_engine.service.processes.workers import Worker, WorkerDied, Workers
+from irt_engine.service.requests.media import Media
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import uvicorn
 
-from irt_engine.service import sparing_log
-from irt_engine.service.app import create_app
-from irt_engine.service.auth import TokenFile, Tokens
-from irt_engine.service.connections import Connection, Connections, Listener
-from irt_engine.service.descriptors import BACKLOG, TooFewDescriptors, connections_within
+from irt_engine.service.http import sparing_log
+from irt_engine.service.http.app import create_app
+from irt_engine.service.http.auth import TokenFile, Tokens
+from irt_engine.service.http.connections import Connection, Connections, Listener
+from irt_engine.service.http.descriptors import BACKLOG, TooFewDescriptors, connections_within
+from irt_engine.service.jobs.service import Service
 from irt_engine.service.limits import TOKEN_VARIABLE, Limits
-from irt_engine.service.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,11 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from irt_engine.service.body import receive
-from irt_engine.service.jobs import CANCELLED, FAILED, SUCCEEDED, Job, new_id
-from irt_engine.service.media import Media
+from irt_engine.service.http.body import receive
+from irt_engine.service.http.responses import ResultResponse
+from irt_engine.service.job import CANCELLED, FAILED, SUCCEEDED, Job, new_id
+from irt_engine.service.jobs.runner import Preparation
+from irt_engine.service.jobs.service import Service
 from irt_engine.service.problems import (
     invalid_field,
     key_reused,
@@ -21,9 +23,7 @@ from irt_engine.service.problems import (
     problem_from_contract,
     unavailable,
 )
-from irt_engine.service.responses import ResultResponse
-from irt_engine.service.runner import Preparation
-from irt_engine.service.service import Service
+from irt_engine.service.requests.media import Media
 
 _MAX_KEY = 255
 _POLL_SECONDS = "1"

@@ -11,8 +11,8 @@ from pathlib import Path
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from irt_engine.service.http.responses import ProblemResponse
 from irt_engine.service.problems import unauthorized
-from irt_engine.service.responses import ProblemResponse
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import irt_engine
-from irt_engine.service.cpus import usable_cpus
-from irt_engine.service.heartbeat import Heartbeat
-from irt_engine.service.limits import MEBIBYTE, TOKEN_VARIABLE, Limits
+from irt_engine.service.limits import MEBIBYTE, PREPARING_AT_ONCE, TOKEN_VARIABLE, Limits
 from irt_engine.service.memory_limit import share_of_memory
-from irt_engine.service.places import PREPARING_AT_ONCE
 from irt_engine.service.problems import Problem, needs_too_much_memory, problem_from_contract
+from irt_engine.service.processes.cpus import usable_cpus
+from irt_engine.service.processes.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "irt_engine.service.nursery", str(os.getpid()),
+                sys.executable, "-m", "irt_engine.service.processes.nursery", str(os.getpid()),
                 stdin=theirs, stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
         return cls(process, ours, patience)

@@ -24,8 +24,8 @@ import numpy as np
 
 from irt_engine import warm_up
 from irt_engine.kernels import threads
-from irt_engine.service import worker
-from irt_engine.service.observations import Observations
+from irt_engine.service.processes import worker
+from irt_engine.service.requests.observations import Observations
 
 _UNHURRIED_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1

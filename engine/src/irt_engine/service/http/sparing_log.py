@@ -9,7 +9,7 @@ _SECONDS = 60.0
 _MOST_KINDS = 1000
 
 # The loggers whose lines need no token to be caused.
-_LOGGERS = ("uvicorn.error", "asyncio", "irt_engine.service.connections", "irt_engine.service.refusals")
+_LOGGERS = ("uvicorn.error", "asyncio", "irt_engine.service.http.connections", "irt_engine.service.refusals")
 
 
 class Sparing(logging.Filter):

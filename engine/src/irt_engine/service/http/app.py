@@ -12,15 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from irt_engine.service.access import RecordAccess
-from irt_engine.service.auth import RequireToken, Tokens
-from irt_engine.service.health import health
-from irt_engine.service.jobs import SUCCEEDED, Job
+from irt_engine.service.http.access import RecordAccess
+from irt_engine.service.http.auth import RequireToken, Tokens
+from irt_engine.service.http.health import health
+from irt_engine.service.http.responses import ProblemResponse, ResultResponse
+from irt_engine.service.http.submission import submit
+from irt_engine.service.job import SUCCEEDED, Job
+from irt_engine.service.jobs.service import Service
 from irt_engine.service.metrics import CONTENT_TYPE
 from irt_engine.service.problems import Problem, http_problem, not_finished, not_found, problem_from
-from irt_engine.service.responses import ProblemResponse, ResultResponse
-from irt_engine.service.service import Service
-from irt_engine.service.submission import submit
 
 _MAX_LISTED = 1000
 

@@ -16,7 +16,7 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from irt_engine.service.jobs import BODY_FILE
+from irt_engine.service.job import BODY_FILE
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.problems import body_too_large, invalid_field, timed_out, unavailable
 

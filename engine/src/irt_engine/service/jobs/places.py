@@ -8,11 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
-from irt_engine.service.limits import Limits
+from irt_engine.service.limits import PREPARING_AT_ONCE, Limits
 from irt_engine.service.metrics import Metrics
 from irt_engine.service.problems import too_many_jobs, too_many_of_client
-
-PREPARING_AT_ONCE = 2
 
 
 class Places:

@@ -23,19 +23,19 @@ import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
 from irt_engine.contract.names import REFUSE
-from irt_engine.service.deployed import rewritten
-from irt_engine.service.jobs import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
+from irt_engine.service.job import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
-from irt_engine.service.media import Media
 from irt_engine.service.memory_limit import limit_memory
-from irt_engine.service.observations import Observations
-from irt_engine.service.parquet import read_parquet
-from irt_engine.service.payload import Payload, read_payload
 from irt_engine.service.problems import needs_too_much_memory, problem_from
-from irt_engine.service.processor_limit import processor_seconds
-from irt_engine.service.scoring import ScoreRequest
+from irt_engine.service.processes.processor_limit import processor_seconds
+from irt_engine.service.requests.deployed import rewritten
+from irt_engine.service.requests.media import Media
+from irt_engine.service.requests.observations import Observations
+from irt_engine.service.requests.parquet import read_parquet
+from irt_engine.service.requests.payload import Payload, read_payload
+from irt_engine.service.requests.scoring import ScoreRequest
 
-log = logging.getLogger("irt_engine.service.worker")
+log = logging.getLogger("irt_engine.service.processes.worker")
 
 _NICENESS = 10
 _OOM_SCORE = "500"

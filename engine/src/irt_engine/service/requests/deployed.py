@@ -12,9 +12,9 @@ from typing import Any
 from irt_engine.contract.fields import Fields
 from irt_engine.contract.names import FIRST
 from irt_engine.scores.scoring import given_parameters
-from irt_engine.service.observations import Errors, check_row_count, is_correctness
-from irt_engine.service.payload import Payload
 from irt_engine.service.problems import invalid_field
+from irt_engine.service.requests.observations import Errors, check_row_count, is_correctness
+from irt_engine.service.requests.payload import Payload
 
 RESPONSES, ITEM_PARAMS = "responses", "item_params"
 

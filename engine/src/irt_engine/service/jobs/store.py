@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from irt_engine.service.jobs import (
+from irt_engine.service.job import (
     CANCELLED,
     FAILED,
     QUEUED,

@@ -1,0 +1,1 @@
+"""What speaks HTTP: the server, the routes, and who may ask."""
