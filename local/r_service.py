@@ -15,13 +15,16 @@ from local.processes import Command
 PACKAGE = ROOT / "services" / "r-irt-plumber"
 # What it needs of the distribution's packages; the first are enough to serve, the others test it.
 _SERVE = (
-    "r-base-core", "r-cran-callr", "r-cran-httpuv", "r-cran-jsonlite", "r-cran-later", "r-cran-matrix",
-    "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx", "r-cran-promises", "r-cran-rpf",
+    "haproxy", "r-base-core", "r-cran-callr", "r-cran-filelock", "r-cran-httpuv", "r-cran-jsonlite", "r-cran-later",
+    "r-cran-matrix", "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx", "r-cran-promises",
+    "r-cran-ps", "r-cran-rpf",
     # The plain BLAS that R comes with makes standard errors ten times as slow.
     "libopenblas0-pthread",
 )  # fmt: skip
-# OpenMx loads a package that calls this program and does not depend on it.
-_PROGRAMS = {"dpkg-dev": "dpkg-architecture"}
+# OpenMx loads a package that calls dpkg-architecture and does not depend on it.
+_PROGRAMS = {"dpkg-dev": "dpkg-architecture", "haproxy": "haproxy"}
+# Debian has haproxy where only root's PATH leads.
+_PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 _TEST = ("r-cran-lintr", "r-cran-testthat")
 _R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
 
@@ -45,7 +48,7 @@ def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = pri
 
     :raise RMissing: without root or apt-get something is missing.
     """
-    wanted = (*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))
+    wanted = tuple(dict.fromkeys((*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))))
     with alone("r"):
         if missing := _missing(wanted):
             _apt_install(wanted, missing, say)
@@ -86,7 +89,7 @@ def _missing(packages: tuple[str, ...]) -> list[str]:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     there = set(told.split())
-    programs = [package for package, program in _PROGRAMS.items() if shutil.which(program) is None]
+    programs = [package for package, program in _PROGRAMS.items() if shutil.which(program, path=_PROGRAM_PATH) is None]
     return [*programs, *(package for package, name in names.items() if name not in there)]
 
 
@@ -111,7 +114,8 @@ def _apt_install(packages: tuple[str, ...], missing: list[str], say: Callable[[s
 def _stamp() -> str:
     """What tells that the package has changed."""
     digest = hashlib.sha256()
-    files = [PACKAGE / "DESCRIPTION", PACKAGE / "NAMESPACE", *sorted((PACKAGE / "R").glob("*.R"))]
+    files = [PACKAGE / "DESCRIPTION", PACKAGE / "NAMESPACE"]
+    files += [*sorted((PACKAGE / "R").glob("*.R")), *sorted((PACKAGE / "inst").iterdir())]
     for file in files:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

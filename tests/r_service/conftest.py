@@ -17,19 +17,21 @@ from local import r_service
 from local.home import Home, default_home
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 from service_harness import ServiceProcess
 
 
 class RServiceProcess(ServiceProcess):
-    """`settings` are environment variables, such as IRT_MAX_ROWS."""
+    """`settings` are environment variables, such as IRT_MAX_ROWS; `state` is the state folder, else in `folder`."""
 
-    def __init__(self, folder: Path, home: Home, **settings: str) -> None:
+    def __init__(self, folder: Path, home: Home, *, state: Path | None = None, **settings: str) -> None:
         super().__init__(folder)
+        self._state = state
         self._home, self._settings = home, {"IRT_ENGINE": "openmx"} | settings
 
     def _command(self) -> r_service.Command:
-        state, port_file = self.folder / "state", self.folder / "port"
+        state, port_file = self._state or self.folder / "state", self.folder / "port"
         return r_service.command(
             self._home, host="127.0.0.1", port=self.port, state=state, port_file=port_file, token=self.token or ""
         )
@@ -62,10 +64,10 @@ def r_home() -> Home:
 def start_r_service(tmp_path: Path, r_home: Home) -> Iterator[Callable[..., RServiceProcess]]:
     started: list[RServiceProcess] = []
 
-    def start(**settings: str) -> RServiceProcess:
+    def start(state: Path | None = None, **settings: str) -> RServiceProcess:
         folder = tmp_path / f"service-{len(started)}"
         folder.mkdir()
-        started.append(RServiceProcess(folder, r_home, **settings))
+        started.append(RServiceProcess(folder, r_home, state=state, **settings))
         started[-1].start()
         return started[-1]
 

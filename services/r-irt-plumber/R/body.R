@@ -24,7 +24,9 @@ unpack <- function(path, limit) {
   target <- paste0(path, ".unpacked")
   command <- "gzip -dc < \"$1\" 2>/dev/null | head -c \"$2\" > \"$3\""
   arguments <- c("-c", command, "sh", path, format(limit + 1, scientific = FALSE), target)
-  processx::run("sh", arguments, error_on_status = FALSE)
+  # Of the two, sh tells of the last one's failures.
+  written <- processx::run("sh", arguments, error_on_status = FALSE)
+  if (written$status != 0) stop(problem_disk(target))
   if (file.size(target) > limit) stop(problem_body_too_large(limit))
   # It wants the ending; a warning, as of bytes behind the end, counts as an error here.
   packed <- paste0(path, ".gz")
@@ -47,6 +49,7 @@ parse_strictly <- function(bytes) {
   if (grepl("\\\\u[dD][89abAB]", text, perl = TRUE, useBytes = TRUE)) refuse_lone_surrogates(text)
   if (grepl("[0-9]{16}", text, perl = TRUE, useBytes = TRUE)) text <- mark_long_integers(text)
   value <- tryCatch(jsonlite::parse_json(text), error = function(error) {
+    if (is_out_of_memory(error)) stop(error)
     detail <- sub("\n.*$", "", conditionMessage(error))
     stop(problem_not_readable(paste("The body is not valid JSON:", detail)))
   })
@@ -65,10 +68,15 @@ refuse_lone_surrogates <- function(text) {
 
 long_integer_mark <- "\\u0001integer "
 
+#' @return `mark_long_integers`: every match ends at or behind the quote that it starts at, also where a string has no
+#'   end: looked for from each quote anew, the end would take time with the square of the length. By bytes, since R
+#'   would check the encoding of the whole text at each match.
+#' @noRd
 mark_long_integers <- function(text) {
-  string <- "\"(?:[^\"\\\\]|\\\\.)*+\"(*SKIP)(*FAIL)"
+  string <- "\"(?:[^\"\\\\]++|\\\\(?s:.)|\\\\\\z)*+(?:\"|\\z)(*SKIP)(*FAIL)"
   integer <- "(?<![0-9.eE+\\-])(-?[0-9]{16,40})(?![0-9.eE])"
-  marked <- gsub(paste0(string, "|", integer), paste0("\"\\", long_integer_mark, "\\1\""), text, perl = TRUE)
+  mark <- paste0("\"\\", long_integer_mark, "\\1\"")
+  marked <- gsub(paste0(string, "|", integer), mark, text, perl = TRUE, useBytes = TRUE)
   Encoding(marked) <- "UTF-8"
   marked
 }

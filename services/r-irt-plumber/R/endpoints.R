@@ -7,20 +7,30 @@ max_listed_jobs <- 1000
 submit <- function(service, kind, req, res) {
   key <- read_key(req)
   wants_job <- prefers_async(req)
+  encoding <- read_encoding(req)
+  check_arrived(service, req)
   job <- new_job(service$store, kind, key, kept = wants_job || !is.null(key))
-  body <- req$bodyRaw
-  if (length(body) > service$limits$max_body_bytes) {
+  tryCatch(write_bytes(file.path(job$folder, body_file), as.raw(req$bodyRaw)), error = function(error) {
     unlink(job$folder, recursive = TRUE)
-    stop(problem_body_too_large(service$limits$max_body_bytes))
-  }
-  writeBin(if (length(body)) body else raw(), file.path(job$folder, body_file))
+    stop(error)
+  })
   promises::promise(function(resolve, reject) {
-    submit_job(service, job, read_encoding(req), function(accepted) {
+    submit_job(service, job, encoding, client_address(req), function(accepted) {
       if (inherits(accepted, "irt_problem")) return(resolve(answer_problem(res, accepted)))
       if (wants_job) return(resolve(answer_accepted(res, accepted)))
-      when_ended(accepted, function(ended) resolve(answer_ended(service, res, ended)))
+      when_ended(accepted, function(ended) resolve(guarded(res, function() answer_ended(service, res, ended))))
     })
   })
+}
+
+#' Refuse a body that is too long, or not all there
+#'
+#' httpuv keeps it in a file while it comes, and does not tell when that file cannot be written.
+#' @noRd
+check_arrived <- function(service, req) {
+  limit <- service$limits$max_body_bytes
+  if (length(req$bodyRaw) > limit) stop(problem_body_too_large(limit))
+  if (length(req$bodyRaw) < announced_bytes(req)) stop(problem_disk(tempdir()))
 }
 
 when_ended <- function(job, call) if (has_ended(job)) call(job) else job$waiting <- c(job$waiting, list(call))

@@ -90,9 +90,11 @@ field_choice <- function(f, name, choices, default, any_case = FALSE) {
     if (length(known)) return(known)
   }
   if (is_text(value) && value %in% choices) return(value)
-  refuse(f, name, value, paste("must be one of", paste(choices, collapse = ", ")))
+  refuse(f, name, value, choice_message(choices))
   choices[1]
 }
+
+choice_message <- function(choices) paste("must be one of", paste(choices, collapse = ", "))
 
 #' @return `field_choices`: those of `choices` that an array has, in their order.
 #' @noRd

@@ -14,7 +14,7 @@ refuse_early <- function(service, req) {
     {
       read_encoding(req)
       key <- read_key(req)
-      require_room(service, key)
+      require_room(service, key, client_address(req))
       limit <- service$limits$max_body_bytes
       if (announced_bytes(req) > limit) stop(problem_body_too_large(limit))
       NULL
@@ -57,6 +57,9 @@ prefers_async <- function(req) {
   preferences <- sub(";.*$", "", strsplit(text_of(req$HTTP_PREFER), ",", fixed = TRUE)[[1]])
   "respond-async" %in% tolower(trimws(preferences))
 }
+
+# haproxy says it, and drops what a client says of itself.
+client_address <- function(req) text_of(req$HTTP_X_FORWARDED_FOR)
 
 announced_bytes <- function(req) {
   bytes <- suppressWarnings(as.numeric(text_of(req$HTTP_CONTENT_LENGTH)))

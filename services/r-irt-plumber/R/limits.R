@@ -2,16 +2,24 @@
 
 #' Read the limits from the environment
 #'
-#' @return List: `max_running` jobs at once, `max_queued` that may wait, `max_body_bytes` of a body (also after
-#'   decompression), `max_rows` observations, `max_job_seconds`, `keep_results_seconds`.
+#' @return List: `max_running` jobs at once, `max_queued` that may wait, `max_checks_per_client`, submissions of one
+#'   address that wait to be checked, `max_connections`, `max_body_bytes` of a body (also after decompression),
+#'   `max_rows` observations, `max_check_seconds` of the processor for checking each 8 MiB of a body, `max_job_seconds`,
+#'   `worker_bytes` of memory of one session, `keep_results_seconds`.
 #' @noRd
 read_limits <- function() {
+  running <- limit_from("IRT_MAX_RUNNING", 1, 1)
+  queued <- limit_from("IRT_MAX_QUEUED", 20, 0)
   list(
-    max_running = limit_from("IRT_MAX_RUNNING", 1, 1),
-    max_queued = limit_from("IRT_MAX_QUEUED", 20, 0),
+    max_running = running,
+    max_queued = queued,
+    max_checks_per_client = limit_from("IRT_MAX_CHECKS_PER_CLIENT", ceiling((running + queued) / 2), 1),
+    max_connections = limit_from("IRT_MAX_CONNECTIONS", 256, 2),
     max_body_bytes = limit_from("IRT_MAX_BODY_BYTES", 256 * 2^20, 1),
     max_rows = limit_from("IRT_MAX_ROWS", 5e6, 1),
+    max_check_seconds = limit_from("IRT_MAX_CHECK_SECONDS", 30, 0.1),
     max_job_seconds = limit_from("IRT_MAX_JOB_SECONDS", 3600, 1),
+    worker_bytes = limit_from("IRT_MAX_WORKER_BYTES", default_worker_bytes(running + 1), least_worker_bytes),
     keep_results_seconds = limit_from("IRT_KEEP_RESULTS_SECONDS", 7 * 24 * 3600, 0)
   )
 }
@@ -24,6 +32,19 @@ limit_from <- function(name, default, least) {
     stop(sprintf("%s must be a number of at least %g, not %s", name, least, dQuote(text, FALSE)), call. = FALSE)
   }
   value
+}
+
+checked_bytes <- 8 * 2^20
+# About what gzip makes of answers; how long a body is when it is unpacked, only that tells.
+packed_to <- 1 / 10
+# How much longer than its processor time a check may last, on a busy machine.
+busy_factor <- 20
+
+#' How much processor time checking one body may take: five million answers, 90 MiB, take half a minute
+#' @noRd
+check_seconds <- function(limits, body_bytes, encoding) {
+  bytes <- min(if (encoding == "gzip") body_bytes / packed_to else body_bytes, limits$max_body_bytes)
+  limits$max_check_seconds * max(1, ceiling(bytes / checked_bytes))
 }
 
 max_jobs <- function(limits) limits$max_running + limits$max_queued

@@ -32,11 +32,16 @@ problem_from <- function(condition) {
     title <- "The calibration is not possible on these data"
     return(problem("calibration-failed", title, 422L, conditionMessage(condition)))
   }
-  if (grepl("cannot allocate", conditionMessage(condition), fixed = TRUE)) {
-    return(problem_unavailable("The machine has not enough memory for this request."))
-  }
+  if (is_out_of_memory(condition)) return(problem_memory())
   log_failure(condition)
   problem("internal", "Internal error", 500L, "The service failed; its log has the cause.")
+}
+
+# R's own words for it, those of C++, and those of jsonlite, whose parser stops where it gets no memory for a value.
+memory_words <- c("cannot allocate", "memory exhausted", "bad_alloc", "out of memory", "client cancelled parse")
+
+is_out_of_memory <- function(condition) {
+  grepl(paste(memory_words, collapse = "|"), conditionMessage(condition), ignore.case = TRUE)
 }
 
 problem_invalid <- function(detail, errors = list()) {
@@ -86,9 +91,28 @@ problem_too_many_jobs <- function(limit) {
   problem("too-many-jobs", "Too many jobs", 429L, detail, headers = list(`Retry-After` = retry_seconds))
 }
 
+problem_too_many_checks <- function(limit) {
+  detail <- sprintf("%d submissions of this client wait to be checked, as many as are accepted at once.", limit)
+  problem("too-many-jobs", "Too many jobs", 429L, detail, headers = list(`Retry-After` = retry_seconds))
+}
+
 problem_unavailable <- function(detail) {
   headers <- list(`Retry-After` = retry_seconds)
   problem("unavailable", "The service is unavailable", 503L, detail, headers = headers)
+}
+
+problem_memory <- function() {
+  problem_unavailable("The request needs more memory than the machine has, or than this service gives to one job.")
+}
+
+# Sent again it would need as much: what is too large is the body.
+problem_memory_of_body <- function() {
+  problem_too_large("The body takes more memory to read than this service gives to one job.")
+}
+
+problem_disk <- function(path) {
+  log_line("ERROR", sprintf("%s cannot be written: the disk is full or faulty", path))
+  problem_unavailable("The machine of the service is short of disk space.")
 }
 
 problem_worker_died <- function(detail) {
@@ -96,8 +120,9 @@ problem_worker_died <- function(detail) {
   problem("worker-died", title, 503L, detail, headers = list(`Retry-After` = retry_seconds))
 }
 
-problem_timeout <- function(seconds) {
-  detail <- sprintf("The job ran for %g seconds, the most that this service allows.", seconds)
+problem_timeout <- function(work, seconds) {
+  did <- if (work == "prepare_work") "Checking the body" else "The job"
+  detail <- sprintf("%s took %g seconds, the most that this service allows.", did, seconds)
   headers <- list(`Retry-After` = retry_seconds)
   problem("job-timeout", "The job took too long", 503L, detail, headers = headers)
 }

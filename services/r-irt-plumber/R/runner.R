@@ -2,22 +2,29 @@
 
 max_attempts <- 3
 
-#' Refuse where as many jobs run and wait as are accepted; a repeated submission may always ask for its job
+#' Refuse where as many jobs run and wait as are accepted, or as many submissions wait to be checked
+#'
+#' A repeated submission may ask for its job when all places are taken, but it waits to be checked like any other.
 #' @noRd
-require_room <- function(service, key) {
-  known <- !is.null(job_by_key(service$store, key))
+require_room <- function(service, key, address) {
+  known <- is_live(job_by_key(service$store, key))
   most <- max_jobs(service$limits)
-  if (!known && jobs_under_way(service) >= most) stop(problem_too_many_jobs(most))
+  under_way <- if (known) length(service$preparing) else jobs_under_way(service)
+  if (under_way >= most) stop(problem_too_many_jobs(most))
+  checks <- service$limits$max_checks_per_client
+  waiting <- vapply(service$preparing, function(entry) identical(entry$address, address), NA)
+  if (sum(waiting) >= checks) stop(problem_too_many_checks(checks))
 }
 
 jobs_under_way <- function(service) length(service$preparing) + length(service$queue) + length(service$running)
 
 #' Take in a submission whose body is in the job's folder
 #'
+#' @param address Of the client.
 #' @param answer Function of a job or a problem, called once: when the submission was looked through, or refused.
 #' @noRd
-submit_job <- function(service, job, encoding, answer) {
-  entry <- list(job = job, encoding = encoding, answer = answer)
+submit_job <- function(service, job, encoding, address, answer) {
+  entry <- list(job = job, encoding = encoding, address = address, answer = answer)
   service$preparing <- c(service$preparing, list(entry))
 }
 
@@ -37,13 +44,16 @@ prepare_next <- function(service, worker) {
   entry <- service$preparing[[1]]
   job <- entry$job
   service$is_preparing <- TRUE
+  processor <- check_seconds(service$limits, file.size(file.path(job$folder, body_file)), entry$encoding)
   give_work(
-    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), service$limits$max_job_seconds,
+    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), busy_factor * processor,
     function(outcome) {
       service$is_preparing <- FALSE
       service$preparing <- service$preparing[-1]
-      entry$answer(accept_job(service, job, outcome))
-    }
+      # Its client must get an answer, also where the disk is full.
+      entry$answer(tryCatch(accept_job(service, job, outcome), error = function(error) reject_job(job, error)))
+    },
+    processor_seconds = processor
   )
 }
 
@@ -62,9 +72,15 @@ accept_job <- function(service, job, outcome) {
     return(if (is.null(refused)) first else problem_of_body(refused))
   }
   if (!is.null(first)) update_job(service$store, first, key = NULL)
-  update_job(service$store, job, timings = outcome$timings)
+  job$timings <- outcome$timings
+  keep_job(service$store, job)
   service$queue <- c(service$queue, list(job))
   job
+}
+
+reject_job <- function(job, error) {
+  unlink(job$folder, recursive = TRUE)
+  problem_from(error)
 }
 
 # A job that failed or was cancelled does not hold its key.
@@ -115,7 +131,7 @@ end_job <- function(service, job, ...) {
   update_job(service$store, job, finished_at = timestamp(), ...)
   unlink(file.path(job$folder, c(responses_file, request_file)))
   log_line("INFO", sprintf("job %s %s", job$id, job$status))
-  for (waiting in job$waiting) waiting(job)
+  for (waiting in job$waiting) unharmed(waiting(job))
   job$waiting <- list()
   job
 }

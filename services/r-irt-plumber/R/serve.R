@@ -8,19 +8,25 @@ small_bytes <- 2^20
 #' Serve until the process is ended
 #'
 #' Work is done in sessions of their own: this process only passes on, so that the health check never waits. It may be
-#' killed at any moment; the next one takes up the jobs that it finds in `state_dir`.
+#' killed at any moment; the next one takes up the jobs that it finds in `state_dir`. haproxy listens for it: `front.R`.
 #'
 #' @param host,port Address to listen on; port 0 is any free one.
 #' @param state_dir Folder for jobs and results.
 #' @param port_file File that the port is written to once the service answers, or `NULL`.
 #' @return Does not return.
+#' @section Errors: An address that is not free, a state folder that cannot be written to or that another service uses.
 #' @export
 serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL) {
   service <- new_service(state_dir)
+  on.exit(for (worker in service$workers) end_worker(worker))
   port <- if (port == 0) httpuv::randomPort(host = host) else port
-  server <- httpuv::startServer(host, port, application(service))
-  on.exit(httpuv::stopServer(server))
-  on.exit(for (worker in service$workers) end_worker(worker), add = TRUE)
+  # The session's own folder: nobody else may look into it.
+  socket <- file.path(tempdir(), "http.socket")
+  server <- httpuv::startPipeServer(socket, strtoi("077", 8L), application(service), quiet = TRUE)
+  on.exit(httpuv::stopServer(server), add = TRUE)
+  service$start_front <- function() start_front(host, port, socket, service$limits)
+  service$front <- service$start_front()
+  on.exit(service$front$kill(), add = TRUE)
   log_line("INFO", sprintf("listening on http://%s:%d, engine %s", host, port, service$engine$label))
   if (!is.null(port_file)) write_whole(port_file, as.character(port))
   repeat {
@@ -39,7 +45,7 @@ new_service <- function(state_dir, token = take_token(), limits = read_limits(),
   service$store <- open_store(state_dir)
   service$preparing <- service$queue <- service$running <- service$workers <- list()
   service$is_preparing <- FALSE
-  service$swept <- Sys.time()
+  service$swept <- service$start_after <- Sys.time()
   take_up(service)
   start_workers(service)
   service
@@ -71,10 +77,20 @@ bare_answer <- function(problem) {
 }
 
 tend <- function(service) {
-  tend_workers(service)
-  hand_out(service)
+  tend_front(service)
+  unharmed(tend_workers(service))
+  unharmed(hand_out(service))
   if (Sys.time() - service$swept > min(sweep_seconds, max(service$limits$keep_results_seconds / 4, 0.1))) {
     service$swept <- Sys.time()
-    remove_expired(service$store, service$limits$keep_results_seconds)
+    unharmed(remove_expired(service$store, service$limits$keep_results_seconds))
   }
+}
+
+#' Log an error and go on: what fails for one job, as on a full disk, must not end the service for all
+#'
+#' Except where no worker can start: nothing would ever be done.
+#' @noRd
+unharmed <- function(work) {
+  tryCatch(work, irt_cannot_work = stop, error = log_failure)
+  invisible()
 }

@@ -87,8 +87,15 @@ read_item_models <- function(top) {
   entry <- field_object(top, "item_models", NULL)
   ids <- enc2utf8(as.character(names(entry$values)))
   if (any(ids == "")) refuse(top, "item_models", "", "has an empty item id")
-  ids <- unique(ids[ids != ""])
-  stats::setNames(vapply(ids, function(id) field_choice(entry, id, irt_models, NULL, any_case = TRUE), ""), ids)
+  # All at once, since there may be as many as items: to look each up by its name would take the square of the time. The
+  # last one counts, as other readers of JSON have it, should a name be there twice.
+  kept <- ids != "" & !duplicated(ids, fromLast = TRUE)
+  values <- entry$values[kept]
+  ids <- ids[kept]
+  written <- vapply(values, function(value) if (is_text(value)) tolower(value) else "", "", USE.NAMES = FALSE)
+  chosen <- match(written, tolower(irt_models))
+  for (i in which(is.na(chosen))) refuse(entry, ids[i], values[[i]], choice_message(irt_models))
+  stats::setNames(irt_models[chosen], ids)
 }
 
 #' @return `read_linking`: `required` says whether too few anchors fail the calibration. Where a request has anchors and

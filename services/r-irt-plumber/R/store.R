@@ -1,4 +1,5 @@
-# Jobs on disk: one folder each, with its record, so that they outlive the service.
+# Jobs on disk: one folder each, with its record, so that they outlive the service. A folder is filled under
+# `incoming/` and becomes a job by one rename, so that a crash leaves a whole job or none.
 
 record_file <- "job.json"
 body_file <- "body"
@@ -8,25 +9,37 @@ result_file <- "result.json"
 
 #' Open the state folder
 #'
-#' @return Environment: `folder`, and `jobs`, an environment of jobs by id. A service that was killed leaves no half
-#'   records, since each is written beside its place and then moved.
+#' @return Environment: `folder` of jobs, `incoming`, `jobs`, an environment of jobs by id, and `lock`.
+#' @section Errors: A folder that cannot be written to, or that another service uses.
 #' @noRd
-open_store <- function(folder) {
-  jobs <- file.path(folder, "jobs")
-  dir.create(jobs, recursive = TRUE, showWarnings = FALSE, mode = "0700")
-  if (file.access(jobs, 2) != 0) stop(sprintf("the state folder %s cannot be written to", folder), call. = FALSE)
+open_store <- function(state_dir) {
   store <- new.env(parent = emptyenv())
-  store$folder <- jobs
+  store$incoming <- file.path(state_dir, "incoming")
+  store$folder <- file.path(state_dir, "jobs")
+  # It is emptied at each start: what a link leads to is not ours to empty.
+  if (isTRUE(nzchar(Sys.readlink(store$incoming), keepNA = TRUE))) {
+    stop(sprintf("%s is a symbolic link; remove it", store$incoming), call. = FALSE)
+  }
+  for (folder in c(store$incoming, store$folder)) make_state_folder(folder)
+  # Kept for as long as the store: who drops it lets go of the lock.
+  store$lock <- filelock::lock(file.path(state_dir, "lock"), timeout = 0)
+  if (is.null(store$lock)) stop(sprintf("another service is using %s", state_dir), call. = FALSE)
+  unlink(list.files(store$incoming, full.names = TRUE, all.files = TRUE, no.. = TRUE), recursive = TRUE)
   store$jobs <- new.env(parent = emptyenv())
-  for (path in list.dirs(jobs, recursive = FALSE)) load_job(store, path)
+  for (path in list.dirs(store$folder, recursive = FALSE)) load_job(store, path)
   store
+}
+
+make_state_folder <- function(folder) {
+  dir.create(folder, recursive = TRUE, showWarnings = FALSE, mode = "0700")
+  if (file.access(folder, 2) != 0) stop(sprintf("the state folder %s cannot be written to", folder), call. = FALSE)
 }
 
 load_job <- function(store, path) {
   record <- tryCatch(jsonlite::read_json(file.path(path, record_file)), error = function(error) NULL)
-  if (is.null(record) || !identical(record$id, basename(path)) || is.null(record$status)) {
-    # An upload that was interrupted, or a client that waited.
-    unlink(path, recursive = TRUE)
+  if (!is_record(record, basename(path))) {
+    # It may be a job whose disk has a fault now: who runs the service decides what becomes of it.
+    log_line("WARN", sprintf("job folder %s is left alone: its record cannot be read", path))
     return(invisible())
   }
   job <- list2env(record, parent = emptyenv())
@@ -34,6 +47,12 @@ load_job <- function(store, path) {
   job$kept <- TRUE
   job$waiting <- list()
   assign(job$id, job, envir = store$jobs)
+}
+
+is_record <- function(record, id) {
+  texts <- list(record[["id"]], record[["kind"]], record[["status"]], record[["submitted_at"]])
+  is_object(record) && all(vapply(texts, is_text, NA)) && record$id == id && is_number(record[["attempts"]]) &&
+    (!has_ended(record) || is_text(record[["finished_at"]]))
 }
 
 #' Make a job that is not stored yet
@@ -49,23 +68,49 @@ new_job <- function(store, kind, key, kept) {
   job$attempts <- 0
   job$timings <- list()
   job$waiting <- list()
-  job$folder <- file.path(store$folder, job$id)
-  dir.create(job$folder, mode = "0700")
+  job$folder <- file.path(store$incoming, job$id)
+  if (!dir.create(job$folder, showWarnings = FALSE, mode = "0700")) stop(problem_disk(job$folder))
   job
 }
 
+#' Make a whole job of a folder under `incoming/`; one that is not kept stays there
+#'
+#' @section Errors: A problem where the disk does not take it; the job is then not known.
+#' @noRd
+keep_job <- function(store, job) {
+  if (!job$kept) return(invisible(job))
+  write_record(job)
+  folder <- file.path(store$folder, job$id)
+  if (!file.rename(job$folder, folder)) stop(problem_disk(folder))
+  job$folder <- folder
+  sync_disk(store$folder)
+  assign(job$id, job, envir = store$jobs)
+  invisible(job)
+}
+
 #' Change a job and store it
+#'
+#' Where its record cannot be written, that is logged alone: those who wait must hear of the change all the same. After
+#' a restart the job would run again.
 #' @noRd
 update_job <- function(store, job, ...) {
   changes <- list(...)
   for (name in names(changes)) assign(name, changes[[name]], envir = job)
-  if (!job$kept) return(invisible(job))
-  assign(job$id, job, envir = store$jobs)
+  if (is_stored(store, job)) {
+    tryCatch(write_record(job), error = function(error) {
+      log_line("ERROR", sprintf("job %s: its record cannot be written: %s", job$id, conditionMessage(error)))
+    })
+  }
+  invisible(job)
+}
+
+is_stored <- function(store, job) exists(job$id, envir = store$jobs, inherits = FALSE)
+
+write_record <- function(job) {
   names <- c("id", "kind", "key", "fingerprint", "status", "submitted_at", "started_at", "finished_at", "attempts",
              "timings", "error")
   record <- Filter(Negate(is.null), mget(names, job, ifnotfound = list(NULL)))
   write_whole(file.path(job$folder, record_file), json_text(record))
-  invisible(job)
 }
 
 find_job <- function(store, id) if (valid_id(id)) get0(id, envir = store$jobs, inherits = FALSE)
@@ -85,7 +130,7 @@ newest_first <- function(store) {
 }
 
 forget_job <- function(store, job) {
-  if (exists(job$id, envir = store$jobs, inherits = FALSE)) rm(list = job$id, envir = store$jobs)
+  if (is_stored(store, job)) rm(list = job$id, envir = store$jobs)
   unlink(job$folder, recursive = TRUE)
 }
 
@@ -124,10 +169,4 @@ timestamp <- function(time = Sys.time()) {
 
 json_text <- function(value) {
   as.character(jsonlite::toJSON(value, auto_unbox = TRUE, digits = NA, null = "null", na = "null"))
-}
-
-write_whole <- function(path, text) {
-  draft <- paste0(path, ".draft")
-  writeLines(enc2utf8(text), draft, useBytes = TRUE)
-  if (!file.rename(draft, path)) stop(sprintf("%s could not be written", path))
 }

@@ -19,12 +19,13 @@ prepare_work <- function(folder, kind, encoding, limits) {
       columns$user_id, columns$item_id, columns$is_correct, columns$times, settings$repeats
     )
     write_whole(file.path(folder, request_file), json_text(body$request))
-    saveRDS(responses, file.path(folder, responses_file), compress = FALSE)
+    write_whole(file.path(folder, responses_file), serialize(responses, NULL, xdr = FALSE))
     unlink(list.files(folder, paste0("^", body_file), full.names = TRUE))
-    in_memory$folder <- folder
+    # By its job: the folder moves when the job is accepted.
+    in_memory$job <- basename(folder)
     in_memory$responses <- responses
     list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
-  })
+  }, problem_memory_of_body)
 }
 
 #' Calibrate or score what `prepare_work` left in the folder, and write the result there
@@ -35,7 +36,7 @@ run_work <- function(folder, kind) {
   started <- seconds_now()
   told(function() {
     request <- jsonlite::read_json(file.path(folder, request_file))
-    responses <- if (identical(in_memory$folder, folder)) in_memory$responses
+    responses <- if (identical(in_memory$job, basename(folder))) in_memory$responses
     if (is.null(responses)) responses <- readRDS(file.path(folder, responses_file))
     rm(list = ls(in_memory), envir = in_memory)
     timings <- list(load = seconds_now() - started)
@@ -48,11 +49,17 @@ run_work <- function(folder, kind) {
     write_whole(file.path(folder, result_file), to_json(outcome))
     c_timings <- c(timings, as.list(attr(outcome, "timings")), list(write = seconds_now() - written))
     list(timings = c_timings)
-  })
+  }, problem_memory)
 }
 
-told <- function(work) {
-  tryCatch(work(), error = function(condition) list(problem = problem_body(problem_from(condition))))
+#' @return `told`: what `work` returns, or its problem. `memory_ran_out` asks for a new session: R keeps what it had.
+#' @noRd
+told <- function(work, out_of_memory) {
+  tryCatch(work(), error = function(condition) {
+    ran_out <- is_out_of_memory(condition)
+    found <- if (ran_out) out_of_memory() else problem_from(condition)
+    list(problem = problem_body(found), memory_ran_out = ran_out)
+  })
 }
 
 seconds_now <- function() proc.time()[["elapsed"]]

@@ -3,20 +3,25 @@
 
 # Beyond this many megabytes a session has the memory of a large job, which R does not give back.
 keep_below_megabytes <- 1500
+start_pause_seconds <- 2
 
 #' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
 #' @noRd
 start_workers <- function(service) {
-  while (length(service$workers) < service$limits$max_running + 1) {
-    service$workers <- c(service$workers, list(start_worker()))
+  while (length(service$workers) < service$limits$max_running + 1 && Sys.time() >= service$start_after) {
+    # Where none can be started, as on a full disk, it is tried again in a while.
+    service$start_after <- Sys.time() + start_pause_seconds
+    service$workers <- c(service$workers, list(start_worker(service$limits)))
+    service$start_after <- Sys.time()
   }
 }
 
-start_worker <- function() {
+start_worker <- function(limits) {
   # The supervisor ends the session when the service is killed.
   options <- callr::r_session_options(supervise = TRUE, stderr = "", system_profile = FALSE, user_profile = FALSE)
   worker <- new.env(parent = emptyenv())
   worker$session <- callr::r_session$new(options, wait = FALSE)
+  limit_memory(worker$session$get_pid(), limits$worker_bytes)
   worker$state <- "starting"
   worker
 }
@@ -29,14 +34,24 @@ idle_worker <- function(service) {
 
 #' Have a worker call one of `work.R`'s functions
 #'
+#' @param seconds The longest that it may take, and `processor_seconds` of the processor, which a busy machine does not
+#'   use up.
 #' @param on_end Function of the returned list; `NULL` when the session ended before its work did.
 #' @noRd
-give_work <- function(worker, name, arguments, seconds, on_end) {
+give_work <- function(worker, name, arguments, seconds, on_end, processor_seconds = Inf) {
   call <- function(name, arguments) do.call(utils::getFromNamespace(name, "irtplumber"), arguments)
-  worker$session$call(call, list(name, arguments))
   worker$state <- "busy"
+  worker$work <- name
+  worker$seconds <- min(seconds, processor_seconds)
+  worker$processor_limit <- processor_used(worker) + processor_seconds
   worker$deadline <- Sys.time() + seconds
   worker$on_end <- on_end
+  tryCatch(worker$session$call(call, list(name, arguments)), error = function(error) {
+    # It has ended since it was last looked at.
+    log_failure(error)
+    end_worker(worker)
+    lose(worker, NULL)
+  })
 }
 
 #' Look after all sessions: take in what they answer, end those that take too long, replace those that are gone
@@ -44,23 +59,33 @@ give_work <- function(worker, name, arguments, seconds, on_end) {
 tend_workers <- function(service) {
   for (worker in service$workers) {
     if (worker$state == "idle") next
-    tend_worker(worker, service$limits)
+    unharmed(tend_worker(worker))
   }
   gone <- vapply(service$workers, function(worker) worker$state == "gone", logical(1))
   service$workers <- service$workers[!gone]
   start_workers(service)
 }
 
-tend_worker <- function(worker, limits) {
+tend_worker <- function(worker) {
   if (worker$session$poll_process(0) == "ready") {
     message <- worker$session$read()
     if (!is.null(message)) return(hear(worker, message))
   }
   if (!worker$session$is_alive()) return(lose(worker, NULL))
-  if (worker$state == "busy" && Sys.time() > worker$deadline) {
+  if (worker$state == "busy" && is_too_late(worker)) {
     end_worker(worker)
-    lose(worker, list(problem = problem_body(problem_timeout(limits$max_job_seconds))))
+    lose(worker, list(problem = problem_body(problem_timeout(worker$work, worker$seconds))))
   }
+}
+
+is_too_late <- function(worker) {
+  Sys.time() > worker$deadline || (is.finite(worker$processor_limit) && processor_used(worker) > worker$processor_limit)
+}
+
+#' Seconds of processor time of a session and of the programs that it called
+#' @noRd
+processor_used <- function(worker) {
+  tryCatch(sum(worker$session$get_cpu_times(), na.rm = TRUE), error = function(error) 0)
 }
 
 hear <- function(worker, message) {
@@ -71,7 +96,7 @@ hear <- function(worker, message) {
     })
     worker$state <- "loading"
   } else if (message$code == 200 && worker$state == "loading") {
-    if (!is.null(message$error)) stop("a worker cannot load the engine: ", conditionMessage(message$error))
+    if (!is.null(message$error)) stop_no_worker(conditionMessage(message$error))
     worker$state <- "idle"
   } else if (message$code == 200) {
     finish(worker, message)
@@ -80,10 +105,14 @@ hear <- function(worker, message) {
   }
 }
 
+stop_no_worker <- function(reason) {
+  stop_classed("irt_cannot_work", paste("a worker cannot load the engine:", reason))
+}
+
 finish <- function(worker, message) {
   on_end <- worker$on_end
   worker$state <- "idle"
-  if (megabytes(worker) > keep_below_megabytes) {
+  if (megabytes(worker) > keep_below_megabytes || isTRUE(message$result$memory_ran_out)) {
     end_worker(worker)
     worker$state <- "gone"
   }

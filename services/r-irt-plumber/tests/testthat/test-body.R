@@ -40,3 +40,20 @@ test_that("long integers keep their digits, and strings like them stay strings",
   expect_equal(value$s, "a 12345678901234567 b")
   expect_equal(value$pair, "\U1F642")
 })
+
+test_that("time to find long integers grows with the length, not with its square", {
+  digits <- strrep("1", 16)
+  texts <- list(
+    quotes = function(n) paste0(digits, strrep("\\\"", n)),
+    backslashes = function(n) paste0(digits, "\"", strrep("\\", n)),
+    integers = function(n) paste0("[\"\u00e9\"", strrep(paste0(",", digits), n), "]")
+  )
+  for (name in names(texts)) {
+    seconds <- vapply(c(1, 4), function(times) {
+      text <- texts[[name]](times * 5e3)
+      min(replicate(3, system.time(mark_long_integers(text))[["user.self"]]))
+    }, 1)
+    # Four times the text took 16 times as long; what is too quick to be measured is no worse.
+    expect_lt(seconds[2], 8 * max(seconds[1], 0.02), label = name)
+  }
+})

@@ -19,7 +19,7 @@ test_that("what was sent is quoted short", {
 })
 
 test_that("a problem survives being stored", {
-  before <- problem_timeout(5)
+  before <- problem_timeout("run_work", 5)
   after <- problem_of_body(jsonlite::fromJSON(json_text(problem_body(before)), simplifyVector = FALSE))
   expect_equal(after[c("kind", "status", "title", "headers")], before[c("kind", "status", "title", "headers")])
 })

@@ -51,3 +51,16 @@ test_that("anchors without parameters are kept apart", {
   guessing <- list(list(item_id = "q", params = list(c = 0.2)))
   expect_equal(errors_of(anchors = guessing)[[1]]$field, "anchors[0].params.a")
 })
+
+test_that("models of items are read in time that grows with their number, and the last of a name counts", {
+  expect_equal(read_settings(json('{"item_models": {"q": "x", "p": "rasch", "q": "3pl"}}'), NULL)$item_models,
+               c(p = "Rasch", q = "3PL"))
+  expect_equal(errors_of(item_models = json('{"q": null, "p": ["2PL"]}')),
+               list(wrong("item_models.q", NULL), wrong("item_models.p", list("2PL"))))
+  seconds <- vapply(c(5000, 20000), function(n) {
+    models <- stats::setNames(as.list(rep("2PL", n)), paste0("q", seq_len(n)))
+    min(replicate(3, system.time(read_settings(list(item_models = models), NULL))[["user.self"]]))
+  }, 1)
+  # Four times as many took 16 times as long and more; what is too quick to be measured is no worse.
+  expect_lt(seconds[2], 8 * max(seconds[1], 0.02))
+})

@@ -3,7 +3,9 @@ test_that("jobs are stored whole and found again", {
   store <- open_store(folder)
   job <- new_job(store, "calibrate", "key", kept = TRUE)
   update_job(store, job, fingerprint = "f", timings = list(check = 1))
+  keep_job(store, job)
   other <- new_job(store, "score", NULL, kept = TRUE)
+  keep_job(store, other)
   update_job(store, other, status = "succeeded", finished_at = timestamp())
   again <- open_store(folder)
   expect_equal(find_job(again, job$id)$key, "key")
@@ -14,14 +16,34 @@ test_that("jobs are stored whole and found again", {
   expect_false(dir.exists(other$folder))
 })
 
-test_that("broken records are left out", {
+test_that("broken records are left out, and their folders left alone", {
   folder <- tempfile()
   jobs <- open_store(folder)$folder
-  for (text in c("{", "[]", '{"id": "../x", "status": "queued"}')) {
+  texts <- c("{", "[]", '{"id": "../x", "status": "queued"}', '{"id": "%s", "status": "queued"}', '{"id": ["%s"]}')
+  for (text in texts) {
     dir.create(path <- file.path(jobs, basename(tempfile())))
-    writeLines(text, file.path(path, record_file))
+    writeLines(sub("%s", basename(path), text, fixed = TRUE), file.path(path, record_file))
   }
-  expect_length(newest_first(open_store(folder)), 0)
+  told <- testthat::capture_messages(again <- open_store(folder))
+  expect_length(grep("is left alone", told), length(texts))
+  expect_length(newest_first(again), 0)
+  expect_length(list.files(jobs), length(texts))
+})
+
+test_that("what was not accepted is removed at the next start", {
+  store <- open_store(folder <- tempfile())
+  job <- new_job(store, "calibrate", "key", kept = TRUE)
+  update_job(store, job, status = "running")
+  expect_null(find_job(store, job$id))
+  open_store(folder)
+  expect_false(dir.exists(job$folder))
+})
+
+test_that("a link is not emptied", {
+  dir.create(folder <- tempfile())
+  dir.create(elsewhere <- tempfile())
+  file.symlink(elsewhere, file.path(folder, "incoming"))
+  expect_error(open_store(folder), "is a symbolic link")
 })
 
 test_that("an id is never a path", {

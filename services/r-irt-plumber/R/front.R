@@ -1,0 +1,58 @@
+# haproxy in front of R's own server, which has no limit on how long a request's head takes, on connections, or on
+# what a WebSocket may send. inst/haproxy.cfg says what it does.
+
+#' Start haproxy, and return when it listens
+#'
+#' @param socket Path of the Unix socket that R's server listens on.
+#' @return A `processx` process. An address that is not free is an error. The process ends with this one, however that
+#'   ends.
+#' @noRd
+start_front <- function(host, port, socket, limits) {
+  environment <- c(
+    "current",
+    IRT_FRONT_ADDRESS = sprintf("%s:%d", host, port),
+    IRT_FRONT_SOCKET = socket,
+    IRT_FRONT_CONNECTIONS = whole(limits$max_connections),
+    IRT_FRONT_CONNECTIONS_EACH = whole(max(1, limits$max_connections %/% 2)),
+    IRT_FRONT_ANSWER_SECONDS = whole(longest_wait(limits))
+  )
+  config <- system.file("haproxy.cfg", package = "irtplumber", mustWork = TRUE)
+  arguments <- c("--pdeathsig", "KILL", find_haproxy(), "-q", "-db", "-f", config)
+  front <- processx::process$new("setpriv", arguments, env = environment, stdout = "", stderr = "")
+  while (!listens(front, port)) {
+    if (!front$is_alive()) {
+      stop(sprintf("cannot listen on %s port %d: haproxy's message is above", host, port), call. = FALSE)
+    }
+    Sys.sleep(loop_seconds)
+  }
+  front
+}
+
+# Debian has it where only root looks for programs.
+find_haproxy <- function() {
+  found <- Filter(nzchar, c(Sys.which("haproxy"), Filter(file.exists, "/usr/sbin/haproxy")))
+  if (!length(found)) stop("haproxy is not installed; on Debian: apt-get install haproxy", call. = FALSE)
+  found[[1]]
+}
+
+listens <- function(front, port) {
+  sockets <- tryCatch(ps::ps_connections(front$as_ps_handle()), error = function(error) NULL)
+  !is.null(sockets) && any(sockets$state == "CONN_LISTEN" & sockets$lport == port, na.rm = TRUE)
+}
+
+# The longest that R may take over an answer: every job before it may use all its time. haproxy counts in milliseconds
+# of 31 bits.
+longest_wait <- function(limits) {
+  longest_check <- busy_factor * check_seconds(limits, limits$max_body_bytes, "identity")
+  min(max_jobs(limits) * (limits$max_job_seconds + longest_check), 2e6)
+}
+
+whole <- function(number) format(ceiling(number), scientific = FALSE)
+
+#' Start haproxy again where it has ended: running jobs need not end with it
+#' @noRd
+tend_front <- function(service) {
+  if (is.null(service$front) || service$front$is_alive()) return(invisible())
+  log_line("ERROR", sprintf("haproxy has ended with status %s and is started again", service$front$get_exit_status()))
+  service$front <- service$start_front()
+}
