@@ -1,5 +1,5 @@
--- Purpose: did the bank's run before this one come to nothing? Then this publication is a recovery.
--- Grain:   no row, or the run before, if it was meant to be published and was not.
+-- Purpose: find out whether this publication is a recovery, that is, whether the bank's previous run was not published.
+-- Grain:   no row, or the previous run, if it should have been published and was not.
 -- Parameters: run_key, bank, window_end.
 select before.run_key, before.state
 from (
