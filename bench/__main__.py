@@ -10,18 +10,18 @@ from pathlib import Path
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="irt bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="NAME")
-    engine = commands.add_parser("engine", help="the engine against its peers: seconds, memory, ratios")
+    engine = commands.add_parser("engine", help="compare the engine with its peers: seconds, memory, ratios")
     engine.add_argument("--cases", help="some of the cases, separated by commas (default: all; --cases help)")
     engine.add_argument("--engines", help="some of the engines, separated by commas (default: all; --engines help)")
-    engine.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds a peer may take for a case")
-    engine.add_argument("--repeat", type=int, default=5, metavar="N", help="fits of short cases, of which the median")
+    engine.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds allowed per engine and case")
+    engine.add_argument("--repeat", type=int, default=5, metavar="N", help="fits of short cases; the median counts")
     engine.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
-    recovery = commands.add_parser("recovery", help="whether confidence intervals cover the truth they should")
+    recovery = commands.add_parser("recovery", help="how often confidence intervals cover the true value")
     recovery.add_argument("--replications", type=int, default=200, metavar="N", help="default: %(default)s")
     recovery.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
-    services = commands.add_parser("services", help="the engine's service and the R service on the same answers")
+    services = commands.add_parser("services", help="compare the engine's service with the R service")
     services.add_argument("--cases", default="0.5M", help="cases of `bench engine` (default: %(default)s)")
-    pipeline = commands.add_parser("pipeline", help="every step from the answers in PostgreSQL to what consumers read")
+    pipeline = commands.add_parser("pipeline", help="time every step from answers in PostgreSQL to published rows")
     pipeline.add_argument(
         "--cases",
         default="publication,0.5M,10M",
@@ -36,17 +36,17 @@ def main(argv: list[str] | None = None) -> int:
         help="abilities written row by row (default: all)",
     )
     pipeline.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
-    demo = commands.add_parser("demo", help="the demo and the parsing of the DAG, against another commit")
+    demo = commands.add_parser("demo", help="compare the demo and the DAG's parse time with another commit")
     demo.add_argument("--against", default="HEAD~1", metavar="COMMIT", help="default: %(default)s")
-    demo.add_argument("--runs", type=int, default=3, metavar="N", help="of each, in turn (default: %(default)s)")
+    demo.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each, in turn (default: %(default)s)")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
-    soak = commands.add_parser("soak", help="whether a service is the same after many jobs, damaged bodies and kills")
+    soak = commands.add_parser("soak", help="check a service after many jobs, damaged bodies and kills")
     soak.add_argument("--services", default="python,r", help="default: %(default)s")
     for name, default, text in (
         ("jobs", 300, "small jobs, one after another"),
-        ("damaged", 500, "bodies that were damaged at random"),
-        ("kills", 30, "of the service, in a job"),
-        ("jumps", 30, "of the clock, in a job"),
+        ("damaged", 500, "randomly damaged bodies"),
+        ("kills", 30, "kills of the service during a job"),
+        ("jumps", 30, "clock jumps during a job"),
     ):
         soak.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return simulated.run(arguments.replications, arguments.seed)
     except KeyboardInterrupt:
-        print("\nirt bench: ended", file=sys.stderr)
+        print("\nirt bench: stopped", file=sys.stderr)
         return 130
 
 

@@ -1,4 +1,4 @@
-"""Simulated banks as `attempt` and `question` hold them; `attempt` is a plain table here, not a view on exams."""
+"""Simulated banks as rows of `attempt` and `question`; here `attempt` is a plain table, not a view on exams."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from local.postgres import EmbeddedPostgres
 from local.schema import apply_schema
 
 TOPIC = "bench"
-# The end of the window of 60 days in which all answers lie.
+# The end of the 60-day window that holds all answers.
 END = datetime(2026, 5, 1, 3, 0, tzinfo=timezone.utc)
 WINDOW = timedelta(days=60)
-# Of the answers: given twice, and of unknown correctness. Real data has both, and extraction pays for both.
+# Shares of answers that are repeated, or of unknown correctness. Real data has both, and both cost extraction time.
 REPEATED, UNKNOWN = 0.02, 0.01
 
 _SECONDS_PER_ANSWER = 60
 _ROWS_AT_ONCE = 500_000
 
-# The columns of the view `attempt`; indexed as an application would, that asks for a student's answers and the latest.
+# The columns of the view `attempt`; indexed for an application that reads a student's answers and the latest ones.
 _TABLE = """
 drop view attempt;
 create table attempt (
@@ -41,7 +41,7 @@ _INDEXES = "create index on attempt (completed_at); create index on attempt (stu
 
 
 def prepare(postgres: EmbeddedPostgres, case: Case) -> str:
-    """The database of a case, filled at the first call; later calls find the last publication and its run in it.
+    """Make the database of a case. The first call fills it; later ones keep the last publication and its run.
 
     :return: its name.
     """
@@ -56,7 +56,7 @@ def prepare(postgres: EmbeddedPostgres, case: Case) -> str:
             server.execute(
                 psycopg.sql.SQL("comment on database {} is {}").format(psycopg.sql.Identifier(name), str(case))
             )
-    # One that was filled by an earlier version may lack what has been added since.
+    # A database filled by an earlier version may lack newer migrations.
     apply_schema(postgres.conninfo(name))
     with psycopg.connect(postgres.conninfo(name), autocommit=True) as connection:
         connection.execute(_FORGET_EARLIER)
@@ -75,7 +75,7 @@ def _fill(conninfo: str, case: Case) -> None:
 
 
 def _write_attempts(conninfo: str, observations: pa.Table, case: Case) -> None:
-    """One session of each user at a random moment, in the order of time as an application would have written them."""
+    """Write one session per user at a random moment, ordered by time as an application would have written them."""
     rng = np.random.default_rng(case.seed)
     user = observations["user_id"].combine_chunks().indices.to_numpy()
     item = observations["item_id"].combine_chunks().indices.to_numpy()

@@ -1,4 +1,4 @@
-"""The data sets of `./irt bench engine`, drawn from a seed and written once, in a form that every peer can read."""
+"""The data sets of `./irt bench engine`, drawn from a seed and written once, in formats that every peer can read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from irt_engine import simulate
 
 @dataclass(frozen=True)
 class Case:
-    """`answers` of each of `users` to some of the `items`; with `seed`, every item of each case can be estimated.
+    """Each of `users` gives `answers` to some of the `items`; the seeds are such that every item can be estimated.
 
-    Without `prior` 3PL has none on guessing.
+    `prior`: whether 3PL has a prior on guessing.
     """
 
     name: str
@@ -57,7 +57,7 @@ CASES = {
 
 
 def write(case: Case, folder: Path) -> Path:
-    """The folder with the case's answers: `responses.parquet`, and the same as plain arrays of int32 and int8."""
+    """Returns the folder with the case's answers: `responses.parquet`, and the same as plain int32 and int8 arrays."""
     target = folder / case.name
     if (target / "meta.json").exists():
         return target

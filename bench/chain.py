@@ -30,9 +30,9 @@ _ATTEMPTS = {
 
 
 def measure(stack: Stack, console: Console, case: Case, run_id: str) -> dict[str, Any]:
-    console.print(f"[dim]{case.name}: filling the database where it is not yet[/dim]")
+    console.print(f"[dim]{case.name}: filling the database if it is new[/dim]")
     database = prepare(stack.postgres, case)
-    # Once for the cache, which extraction finds warm as well.
+    # The first copy warms the cache, so that extraction finds it warm as well.
     copies = [_copy(stack, database) for _ in range(4)][1:]
     bank = {"name": "bench", "topics": [TOPIC], "model": case.model}
     night = Night(stack, database, bank, run_id=run_id, end=END)
@@ -46,13 +46,13 @@ def measure(stack: Stack, console: Console, case: Case, run_id: str) -> dict[str
     title = f"[bold]{case.name}[/bold]: {counts['attempts']:,} attempts, {counts['responses']:,} responses; {case}"
     console.print(title)
     console.print(steps_table(steps, rows))
-    told = _figures(steps, copies, service_peak) | {"counts": counts}
-    console.print(_verdict(told))
-    return told
+    figures = _figures(steps, copies, service_peak) | {"counts": counts}
+    console.print(_verdict(figures))
+    return figures
 
 
 def _copy(stack: Stack, database: str) -> tuple[float, float]:
-    """Seconds, and processor seconds of PostgreSQL."""
+    """Wall seconds, and PostgreSQL's processor seconds."""
     use_plugins()
     from irt.sql import literal, statement
 
@@ -65,7 +65,7 @@ def _copy(stack: Stack, database: str) -> tuple[float, float]:
 
 
 def _calibrate(stack: Stack, night: Night) -> tuple[list[Step], int]:
-    """Send, wait as the triggerer does, read the result; and the peak of the service meanwhile."""
+    """Send, wait as the triggerer does, and read the result; also returns the service's peak memory meanwhile."""
     peak = Peak(psutil.Process(stack.supervisor.children["service"][1].pid))
     try:
         sent = night.task("calibrate: send, wait")
@@ -95,18 +95,19 @@ def _figures(steps: list[Step], copies: list[tuple[float, float]], service_peak:
     }
 
 
-def _verdict(told: dict[str, Any]) -> str:
+def _verdict(figures: dict[str, Any]) -> str:
     def word(met: bool) -> str:
         return "met" if met else "missed"
 
     return (
-        f"COPY of the same rows to psql: {told['copy_seconds']:.2f} s (median of 3; PostgreSQL's CPU "
-        f"{told['copy_cpu_seconds']:.2f} s); extraction has "
-        f"{100 * told['copy_rate']:.0f} % of its rate; goal {100 * COPY_GOAL:.0f} %: "
-        f"{word(told['copy_rate'] >= COPY_GOAL)}\n"
-        f"all steps {told['seconds']:.1f} s; goal {SECONDS_GOAL:.0f} s at 10M: {word(told['seconds'] < SECONDS_GOAL)}; "
-        f"beside that {told['overhead']:.1f} s for starting the processes and importing Airflow\n"
-        f"peak of a task {told['peak_bytes'] / 1e6:,.0f} MB; goal {BYTES_GOAL / 1e6:,.0f} MB at 10M: "
-        f"{word(told['peak_bytes'] < BYTES_GOAL)}; peak of the service with its workers "
-        f"{told['service_peak_bytes'] / 1e6:,.0f} MB\n"
+        f"COPY of the same rows to psql: {figures['copy_seconds']:.2f} s (median of 3; PostgreSQL's CPU "
+        f"{figures['copy_cpu_seconds']:.2f} s); extraction reaches "
+        f"{100 * figures['copy_rate']:.0f} % of its rate; goal {100 * COPY_GOAL:.0f} %: "
+        f"{word(figures['copy_rate'] >= COPY_GOAL)}\n"
+        f"all steps {figures['seconds']:.1f} s; goal {SECONDS_GOAL:.0f} s at 10M: "
+        f"{word(figures['seconds'] < SECONDS_GOAL)}; "
+        f"plus {figures['overhead']:.1f} s for starting the processes and importing Airflow\n"
+        f"peak of a task {figures['peak_bytes'] / 1e6:,.0f} MB; goal {BYTES_GOAL / 1e6:,.0f} MB at 10M: "
+        f"{word(figures['peak_bytes'] < BYTES_GOAL)}; peak of the service with its workers "
+        f"{figures['service_peak_bytes'] / 1e6:,.0f} MB\n"
     )

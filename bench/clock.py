@@ -1,4 +1,4 @@
-"""A clock that can be put on and back for one process and those below it, with libfaketime where that is installed."""
+"""Moves the clock of one process and its descendants forward or back, with libfaketime if that is installed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ def clock_library() -> Path | None:
 
 
 class Clock:
-    """The time of day that a process sees; how long something takes is measured by another clock, which never jumps."""
+    """The time of day that a process sees. Durations are measured by the monotonic clock, which never jumps."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.set(0)
 
     def set(self, seconds: float) -> None:
-        """So many seconds from the right time."""
+        """Set the clock to the true time plus `seconds`."""
         draft = self._file.with_suffix(".draft")
         draft.write_text(f"{seconds:+f}\n")
         draft.replace(self._file)

@@ -1,4 +1,4 @@
-"""Bodies that were damaged on their way, drawn from a seed."""
+"""Request bodies damaged at random, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PARQUET = "application/vnd.apache.parquet"
 
 
 def damaged_bodies(columns: Columns, number: int, *, parquet: bool, seed: int) -> Iterator[dict[str, Any]]:
-    """What `httpx` is to post: a form with Parquet where the service reads that, else gzipped JSON.
+    """Arguments for `httpx.post`: a form with Parquet if the service reads that, else gzipped JSON.
 
-    Each is damaged in one way: some bytes are others, a piece is missing, is there twice, or is at another place.
+    Each body is damaged in one way: some bytes are changed, or a piece is missing, repeated or moved.
     """
     rng = np.random.default_rng(seed)
     whole, wrapped = (_parquet(columns), _form) if parquet else (_gzipped(columns), _body)

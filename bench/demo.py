@@ -1,4 +1,4 @@
-"""The demo and the parsing of the DAG file, of this checkout and of another commit, in turn."""
+"""Times the demo and the parsing of the DAG file, in this checkout and in another commit, in turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from local.home import ROOT
 
-# Airflow itself is imported before the clock starts: it is the same in both.
+# Airflow is the same in both, so it is imported before the clock starts.
 _PARSE = """
 import importlib.util, sys, time
 sys.path.insert(0, "plugins")
@@ -37,7 +37,7 @@ print(time.process_time() - began)
 
 @dataclass
 class Side:
-    """One of the two: where it is checked out, and its figures in seconds."""
+    """One of the two commits: where it is checked out, and its figures in seconds."""
 
     name: str
     folder: Path
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _checkout(arguments.against) as folder:
         sides = [Side("this checkout", ROOT), Side(arguments.against, folder)]
         for side in sides:
-            console.print(f"[dim]{side.name}: a first run, which is not counted[/dim]")
+            console.print(f"[dim]{side.name}: first run, not counted[/dim]")
             side.run(["-m", "local", "demo"])
         for number in range(arguments.runs):
             for side in sides:
@@ -83,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _checkout(commit: str) -> Iterator[Path]:
-    """Another commit in a folder of its own, without the packages: both run with those that are installed."""
+    """Check out another commit to a temporary folder; both commits run with the installed packages."""
     with tempfile.TemporaryDirectory(prefix="irt-bench-") as parent:
-        # PostgreSQL's own user passes through.
+        # PostgreSQL's own user must be able to pass through.
         os.chmod(parent, 0o755)
         folder = Path(parent) / "checkout"
         subprocess.run(["git", "clone", "-q", "--no-checkout", str(ROOT), str(folder)], check=True)

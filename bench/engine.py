@@ -1,4 +1,4 @@
-"""The engine against its peers on the same data: seconds of the fit alone, peak memory, and how far apart they end."""
+"""Compares the engine with its peers on the same data: seconds of the fit alone, peak memory, and differences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass
 class Outcome:
-    """What became of one engine on one case; `failure` says why there are no figures."""
+    """One engine's outcome on one case; `failure` says why there are no figures."""
 
     engine: str
     failure: str = ""
@@ -87,7 +87,7 @@ def _chosen(names: str | None, known: dict[str, Any]) -> dict[str, Any] | None:
     chosen = [name.strip() for name in names.split(",")]
     for name in chosen:
         if name not in known:
-            raise SystemExit(f"irt bench: {name!r} is none of {', '.join(known)}")
+            raise SystemExit(f"irt bench: unknown name {name!r}; choose from {', '.join(known)}")
     return {name: known[name] for name in chosen}
 
 
@@ -110,12 +110,12 @@ def _measure(engine: Engine, case: Case, folder: Path, state: Path, limit: float
 
 
 def _watch(process: subprocess.Popen[bytes], limit: float, most_bytes: float) -> tuple[str, int]:
-    """Why it was ended, if it was, and its peak memory."""
+    """Why it was killed (empty if it was not), and its peak memory."""
     watched, peak, deadline = psutil.Process(process.pid), 0, time.monotonic() + limit
     while process.poll() is None:
         try:
             info = watched.memory_info()
-            # The kernel's own peak where it tells one; it misses nothing between two looks.
+            # The kernel's own peak, where available, misses nothing between two polls.
             peak = max(peak, info.rss, high_water(process.pid))
         except psutil.NoSuchProcess:
             break
@@ -126,14 +126,14 @@ def _watch(process: subprocess.Popen[bytes], limit: float, most_bytes: float) ->
         if time.monotonic() > deadline:
             process.kill()
             process.wait()
-            return f"not done after {limit:.0f} s", peak
+            return f"not finished after {limit:.0f} s", peak
         time.sleep(_POLL_SECONDS)
     process.wait()
     return "", peak
 
 
 def _evaluate(outcomes: list[Outcome], folder: Path) -> None:
-    """The marginal log-likelihood at each engine's estimates, all by the same program on the same grid."""
+    """Compute the marginal log-likelihood at each engine's estimates, with the same program on the same grid."""
     done = [outcome for outcome in outcomes if outcome.figures]
     if not done:
         return
@@ -142,7 +142,7 @@ def _evaluate(outcomes: list[Outcome], folder: Path) -> None:
     for outcome in done:
         a, d, c = (np.asarray(outcome.figures[name], float) for name in "adc")
         if not a.size == d.size == c.size == responses.n_items:
-            raise SystemExit(f"irt bench: {outcome.engine} told {a.size} items of {responses.n_items}")
+            raise SystemExit(f"irt bench: {outcome.engine} returned {a.size} of {responses.n_items} items")
         outcome.loglik = _loglik(responses, quadrature, a, d, c)
 
 
@@ -194,13 +194,13 @@ def _phases(results: dict[str, list[Outcome]]) -> Table:
         for outcome in outcomes:
             if outcome.engine == OURS and outcome.figures:
                 medians = [statistics.median(run[phase] for run in outcome.figures["phases"]) for phase in names]
-                told = [f"{seconds:.3f}" for seconds in medians]
-                table.add_row(name, *told, f"{1e9 * medians[0] / CASES[name].size:.0f}")
+                cells = [f"{seconds:.3f}" for seconds in medians]
+                table.add_row(name, *cells, f"{1e9 * medians[0] / CASES[name].size:.0f}")
     return table
 
 
 def _cold_start(state: Path) -> float:
-    """From the start of the process to the result on disk, median of five."""
+    """Seconds from the start of the process to the result on disk, median of five."""
     seconds = []
     with tempfile.TemporaryDirectory() as scratch:
         source, out = state / "data" / "12k" / "responses.parquet", Path(scratch) / "out.json"

@@ -1,4 +1,4 @@
-"""How much memory processes take at most."""
+"""Peak memory of processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 
 
 class Peak:
-    """The highest memory of a process and its children together, looked at ten times a second."""
+    """Peak memory of a process together with its children, sampled ten times a second."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process, self._highest, self._over = process, 0, threading.Event()
@@ -31,7 +31,7 @@ class Peak:
 
 
 def high_water(pid: int | str) -> int:
-    """The kernel's own peak of one process, where it tells one (Linux), or 0."""
+    """The kernel's own peak of one process (Linux), or 0 where there is none."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -41,7 +41,7 @@ def high_water(pid: int | str) -> int:
 
 def resident(process: psutil.Process) -> int:
     try:
-        # Pages that a fork shares count once.
+        # PSS: pages that forks share count once.
         return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss
     except psutil.Error:
         return 0

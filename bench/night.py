@@ -1,4 +1,4 @@
-"""The chain of one bank, task by task, each in a process of its own."""
+"""Runs the chain of one bank, each task in a new process."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from local.stack import Stack
 
 @dataclass(frozen=True)
 class Step:
-    """:ivar cpu_seconds: processor time of the step's process and of PostgreSQL, which on a busy machine tell more.
-    :ivar overhead: seconds of the process outside of the step: its start, imports and end.
+    """:ivar cpu_seconds: processor time of the step's process and of PostgreSQL; on a busy machine better than seconds.
+    :ivar overhead: seconds of the process outside the step: its start, imports and end.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Night:
         self._env |= stack.airflow_env()
         self._env |= {
             DATABASE_CONNECTION: json.dumps(stack.postgres.airflow_connection() | {"schema": database}),
-            # How long a deferred task stays away for the sake of Airflow's own supervisor (see the trigger).
+            # How long a deferred task waits for Airflow's supervisor (see the trigger).
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0",
             # Compiled modules, as an installed Airflow has them.
             "PYTHONPYCACHEPREFIX": str(stack.home.path / "pycache"),
@@ -58,7 +58,7 @@ class Night:
         }
 
     def task(self, step: str, given: Any = None) -> Step:
-        """:raise SystemExit: the task failed; with the last lines of its log."""
+        """:raise SystemExit: the task failed; the message has the last lines of its log."""
         order, result, log = (self._folder / name for name in ("order.json", "result.json", "log"))
         order.write_text(json.dumps({"run": self._run, "input": given}))
         command = [sys.executable, "-m", "bench.task", step, str(order), str(result)]
@@ -68,13 +68,13 @@ class Night:
         whole = time.perf_counter() - began
         if failed:
             raise SystemExit(f"irt bench: {step} failed:\n" + "\n".join(log.read_text().splitlines()[-15:]))
-        told = json.loads(result.read_text())
-        cpu = (told["cpu_seconds"], server_cpu(self._postgres) - server)
-        return Step(step, told["seconds"], cpu, whole - told["seconds"], told["peak_bytes"], told["value"])
+        done = json.loads(result.read_text())
+        cpu = (done["cpu_seconds"], server_cpu(self._postgres) - server)
+        return Step(step, done["seconds"], cpu, whole - done["seconds"], done["peak_bytes"], done["value"])
 
 
 def server_cpu(postgres: psutil.Process) -> float:
-    """Processor seconds of PostgreSQL: of its backends that have ended, and of those that live."""
+    """PostgreSQL's processor seconds, including those of backends that have exited."""
     ended = postgres.cpu_times()
     living = 0.0
     for child in postgres.children():
@@ -85,7 +85,7 @@ def server_cpu(postgres: psutil.Process) -> float:
 
 
 def steps_table(steps: list[Step], rows: dict[str, tuple[int, str]]) -> Table:
-    """:param rows: of some steps, how much they handle, and of what."""
+    """:param rows: for some steps, the number of rows they handle and what these are."""
     table = Table(box=None, pad_edge=False)
     for head in ("step", "seconds", "share", "CPU s", "PostgreSQL's", "peak, MB", "rows per second"):
         table.add_column(head, justify="left" if head == "step" else "right")
@@ -94,10 +94,10 @@ def steps_table(steps: list[Step], rows: dict[str, tuple[int, str]]) -> Table:
         count, what = rows.get(step.name, (0, ""))
         rate = f"{count / step.seconds:,.0f} {what}" if count else ""
         share, peak = f"{100 * step.seconds / whole:.1f} %", f"{step.peak_bytes / 1e6:,.0f}"
-        table.add_row(step.name, f"{step.seconds:.2f}", share, *_told(step.cpu_seconds), peak, rate)
+        table.add_row(step.name, f"{step.seconds:.2f}", share, *_cells(step.cpu_seconds), peak, rate)
     cpu = [sum(each) for each in zip(*(step.cpu_seconds for step in steps), strict=True)]
     table.add_row(
-        "all", f"{whole:.2f}", "100.0 %", *_told(cpu), f"{max(step.peak_bytes for step in steps) / 1e6:,.0f}", ""
+        "all", f"{whole:.2f}", "100.0 %", *_cells(cpu), f"{max(step.peak_bytes for step in steps) / 1e6:,.0f}", ""
     )
     return table
 
@@ -107,5 +107,5 @@ def plain(steps: list[Step]) -> list[dict[str, Any]]:
     return [{name: getattr(step, name) for name in keep} for step in steps]
 
 
-def _told(seconds: Sequence[float]) -> list[str]:
+def _cells(seconds: Sequence[float]) -> list[str]:
     return [f"{each:.2f}" for each in seconds]

@@ -1,7 +1,7 @@
-"""The engines that are measured, and how each is found or installed.
+"""The engines to measure, and how to find or install each.
 
-Peers run on 61 nodes, may use every processor, and stop at the loosest power of ten of their tolerance at which they
-come as close to the maximum as this project's tests ask of its own engine: a log-likelihood within 1e-4 or so.
+Peers run on 61 nodes and may use every processor. Their tolerance is the loosest power of ten at which they come as
+close to the maximum as this project's tests require of its own engine: a log-likelihood within about 1e-4.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _DEBIAN = ("r-base-core", "r-cran-openmx", "r-cran-rpf", "r-cran-jsonlite")
 
 @dataclass(frozen=True)
 class Engine:
-    """`command` runs it on a folder of `cases.write`; `most_cells` users × items fit into its memory, as it makes a
-    dense matrix of `bytes_per_cell`."""
+    """:ivar command: the command that runs it (without the runner's arguments), or None if it is not installed.
+    :ivar bytes_per_cell: memory per cell of the dense users × items matrix that it makes; 0 if it makes none.
+    """
 
     name: str
     command: Callable[[Path], list[str] | None]
@@ -54,7 +55,7 @@ ENGINES = {
         Engine("OpenMx", _r("openmx.R", "OpenMx", "rpf", "jsonlite"), 16.0),
         Engine(
             "PyPI mirt", _pypi("pypi_mirt.py"), 24.0,
-            "a prior on guessing, or slopes that are equal, keep it from using its compiled part",
+            "with a prior on guessing, or equal slopes, it cannot use its compiled code",
         ),
         Engine("girth", _pypi("girth_mml.py"), 32.0, "its estimates are approximate: see the differences"),
         Engine("R mirt", _r("mirt.R", "mirt", "jsonlite"), 80.0),
@@ -63,7 +64,7 @@ ENGINES = {
 
 
 def _environment(state: Path) -> Path:
-    """The virtual environment with the peers from PyPI."""
+    """The virtual environment with the peers from PyPI, made if it is missing or out of date."""
     folder = state / "peers"
     stamp = (HERE / "peers.txt").read_text()
     done = folder / "stamp"
@@ -77,7 +78,7 @@ def _environment(state: Path) -> Path:
 
 
 def install_r() -> None:
-    """Debian's R with OpenMx, where apt-get and root are there and it is missing."""
+    """Install Debian's R with OpenMx if it is missing and we have root and apt-get."""
     rscript = shutil.which("Rscript")
     if rscript and _has_r_packages(rscript, ("OpenMx", "rpf", "jsonlite")):
         return

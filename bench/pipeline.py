@@ -1,4 +1,4 @@
-"""The chain of tasks on a PostgreSQL and a calibration service of its own, which it starts and ends."""
+"""Runs the chain of tasks on a PostgreSQL and a calibration service that it starts and stops itself."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name.strip() for name in arguments.cases.split(",")]
     for name in names:
         if name not in (PUBLICATION, *CASES):
-            raise SystemExit(f"irt bench: {name!r} is none of {', '.join((PUBLICATION, *CASES))}")
-    # The benchmark writes: never to a database that somebody has a connection to.
+            raise SystemExit(f"irt bench: unknown case {name!r}; choose from {', '.join((PUBLICATION, *CASES))}")
+    # The benchmark writes, so it must never use a configured database.
     for connection in (DATABASE_CONNECTION, SERVICE_CONNECTION):
         os.environ.pop(connection, None)
     upserts = arguments.upserts or arguments.abilities
     console = Console(width=max(110, Console().width))
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     with running_stack(_home(), say=lambda text: None) as stack:
         console.print(
             f"{os.cpu_count()} processors, {psutil.virtual_memory().total / 2**30:.0f} GiB, load "
@@ -42,16 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
         Night(stack, DATABASE, publication.BANK, run_id="imports", end=END).task("imports")
         for name in names:
             if name == PUBLICATION:
-                told[name] = publication.measure(stack, console, arguments.abilities, upserts)
+                figures[name] = publication.measure(stack, console, arguments.abilities, upserts)
             else:
-                told[name] = chain.measure(stack, console, CASES[name], run_id=f"bench-{time.time_ns()}")
+                figures[name] = chain.measure(stack, console, CASES[name], run_id=f"bench-{time.time_ns()}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(told, indent=1))
+        arguments.json.write_text(json.dumps(figures, indent=1))
     return 0
 
 
 def _home() -> Home:
-    """State of the benchmark's own, apart from the compiled kernels."""
+    """A state folder for the benchmark alone, except for the compiled kernels."""
     usual = default_home()
     home = Home(usual.path / "bench" / "pipeline")
     for left in (home.staging, home.service):

@@ -1,4 +1,4 @@
-"""Load and publish of a large result against the row-by-row upserts of the job that was there before."""
+"""Compares load and publish of a large result with the old job's row-by-row upserts."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ on conflict (item_id) do update set
 
 
 def measure(stack: Stack, console: Console, abilities: int, upserts: int) -> dict[str, Any]:
-    """Twice, each way: the first publication inserts, the second overwrites.
+    """Publish twice each way: the first publication inserts, the second overwrites.
 
-    :param upserts: rows of abilities that are written one by one; the time is scaled to all. The first of a million
-        took half as long a row as all of them did.
+    :param upserts: abilities that are written row by row; the time is scaled to all of them, which is too low: of a
+        million, the first rows took half as long per row as all of them.
     """
-    told: dict[str, Any] = {"abilities": abilities, "items": ITEMS, "upserts": upserts}
+    figures: dict[str, Any] = {"abilities": abilities, "items": ITEMS, "upserts": upserts}
     with _database(stack) as connection:
         ours = [_ours(stack, connection, abilities, seed) for seed in (1, 2)]
     with _database(stack) as connection:
@@ -59,20 +59,20 @@ def measure(stack: Stack, console: Console, abilities: int, upserts: int) -> dic
             f"{'met' if ratio >= GOAL else 'missed'}. With a commit per row: {committing[n]:.1f} s (scaled), "
             f"× {committing[n] / seconds:.1f}\n"
         )
-        told[name] = {
+        figures[name] = {
             "steps": plain(ours[n]), "row_by_row": theirs[n], "row_by_row_committing": committing[n], "ratio": ratio
         }  # fmt: skip
-    return told
+    return figures
 
 
 @contextmanager
 def _database(stack: Stack) -> Iterator[psycopg.Connection]:
-    """A fresh one, with the schema."""
+    """Yields a connection to a new database with the schema."""
     with psycopg.connect(stack.postgres.conninfo("postgres"), autocommit=True) as server:
         server.execute(f"drop database if exists {DATABASE}")
         server.execute(f"create database {DATABASE}")
         apply_schema(stack.postgres.conninfo(DATABASE))
-        # What other parts have written should not be written back to disk in our time.
+        # Earlier writes must not be flushed to disk while we measure.
         server.execute("checkpoint")
     with psycopg.connect(stack.postgres.conninfo(DATABASE)) as connection:
         yield connection

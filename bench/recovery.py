@@ -1,7 +1,7 @@
-"""Recovery of known parameters: over many drawn data sets, how often a 95 % confidence interval holds the truth.
+"""Recovery of known parameters: how often a 95 % confidence interval covers the true value over many data sets.
 
-It should do so 95 times in 100. Each setting draws its items once; persons and answers, and where a prior is part of
-the model the parameters that it is the prior of, anew for each replication.
+It should be 95 times in 100. Each setting draws its items once. Each replication draws new persons and answers, and
+the parameters that have a prior in the model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOW, _HIGH = 0.93, 0.97
 
 @dataclass(frozen=True)
 class Truth:
-    """Items, (J,) each; `c` is 0 where there is no guessing."""
+    """True item parameters, (J,) each; `c` is 0 without guessing."""
 
     a: np.ndarray
     b: np.ndarray
@@ -35,7 +35,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Setting:
-    """`share` of the items is answered by each of `users` persons, whose abilities are N(`mean`, `sd`^2)."""
+    """Each of `users` persons answers a `share` of the items; their abilities are N(`mean`, `sd`^2)."""
 
     name: str
     model: str
@@ -53,7 +53,7 @@ SETTINGS = (
     Setting("2PL, a fifth of the items each", "2PL", 3000, 100, share=0.2),
     Setting("Rasch", "Rasch", 1000, 30, share=0.5, sd=1.2),
     Setting("1PL", "1PL", 1000, 30, share=0.5),
-    # With 5,000 persons the posterior of c is skewed still: its intervals hold the truth 92.6 times in 100.
+    # With 5,000 persons the posterior of c is still skewed: its intervals cover the true value 92.6 times in 100.
     Setting("3PL, c drawn from its prior", "3PL", 10_000, 40),
     Setting("2PL, 10 anchors fixed", "2PL", 1000, 30, mean=0.4, sd=1.2, linking="fixed", anchors=10),
     Setting("2PL, Stocking-Lord to 10 anchors", "2PL", 1000, 30, mean=0.4, sd=1.2, linking="stocking_lord", anchors=10),
@@ -74,13 +74,13 @@ class Tally:
     def row(self, replications: int) -> list[str]:
         error, se = np.concatenate(self.errors), np.concatenate(self.spreads)
         coverage = (np.abs(error) <= _Z * se).mean()
-        # Intervals of one data set are no independent trials: the spread is that between data sets.
+        # Intervals of one data set are not independent, so take the spread between data sets.
         shares = [(np.abs(e) <= _Z * s).mean() for e, s in zip(self.errors, self.spreads, strict=True)]
-        told = f"{100 * coverage:.1f} ± {100 * np.std(shares) / np.sqrt(replications):.1f}"
+        covered = f"{100 * coverage:.1f} ± {100 * np.std(shares) / np.sqrt(replications):.1f}"
         verdict = "" if _LOW <= coverage <= _HIGH else "outside 93 to 97"
         return [
             f"{error.size:,}", f"{error.mean():+.4f}", f"{np.sqrt((error**2).mean()):.4f}",
-            f"{np.sqrt((se**2).mean()):.4f}", told, verdict,
+            f"{np.sqrt((se**2).mean()):.4f}", covered, verdict,
         ]  # fmt: skip
 
     @property
@@ -90,7 +90,7 @@ class Tally:
 
 
 def run(replications: int, seed: int) -> int:
-    """:return: the exit status: 0 if every kind of parameter is covered in 93 to 97 % of its intervals."""
+    """:return: the exit status: 0 if 93 to 97 % of the intervals of every kind of parameter cover the true value."""
     console, started = Console(width=max(120, Console().width)), time.perf_counter()
     table = Table(box=None, pad_edge=False)
     for name in ("setting", "parameter", "intervals", "bias", "RMSE", "SE", "covered, %", ""):
@@ -145,7 +145,7 @@ def _request(setting: Setting, items: Truth) -> dict[str, Any]:
         {"item_id": _item_id(j), "params": {"a": float(items.a[j]), "b": float(items.b[j])}}
         for j in range(setting.anchors)
     ]
-    # No anchor drifts here, and one that is left out by chance is not what is looked at.
+    # No anchor drifts here, so none may be dropped by chance.
     linking = {"method": setting.linking, "drift_z": 1e6}
     return {"model": setting.model, "anchors": anchors, "linking": linking}
 

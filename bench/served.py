@@ -1,4 +1,4 @@
-"""One of the two calibration services, started as its users start it; it can be killed and started again."""
+"""Runs one of the two calibration services as users start it; it can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _UNDER_WAY = ("queued", "running")
 class Served:
     """A service on a free port of loopback, with a state folder that outlives its process (a context manager).
 
-    :param engine: that of the R service, `openmx` or `mirt`; None is the service in Python.
+    :param engine: the R service's engine, `openmx` or `mirt`; None for the Python service.
     :param keep_seconds: how long results are kept.
-    :ivar client: speaks with it; carries the token.
+    :ivar client: an HTTP client for it that sends the token.
     """
 
     client: httpx.Client
@@ -50,7 +50,7 @@ class Served:
         self.stop()
 
     def start(self) -> Self:
-        """:raise SystemExit: when it does not start."""
+        """:raise SystemExit: it does not start."""
         self._process = self._popen(self.log)
         self.process = psutil.Process(self._process.pid)
         base_url = f"http://127.0.0.1:{self._port()}"
@@ -59,19 +59,19 @@ class Served:
         return self
 
     def refusal(self) -> str:
-        """What a second service says that is started on the same state folder; empty where it is not refused."""
-        told = self.folder / "second.log"
-        second = self._popen(told)
+        """Start a second service on the same state folder; returns its error message, empty if it starts."""
+        log = self.folder / "second.log"
+        second = self._popen(log)
         try:
             second.wait(_START_SECONDS)
         except subprocess.TimeoutExpired:
             second.terminate()
             second.wait(_END_SECONDS)
             return ""
-        return told.read_text(errors="replace").strip().splitlines()[-1]
+        return log.read_text(errors="replace").strip().splitlines()[-1]
 
     def kill(self) -> None:
-        """End it as a power cut would: only this process is told."""
+        """Kill the service without warning; its children are not signalled."""
         self.client.close()
         children = self.process.children(recursive=True)
         self.process.kill()
@@ -88,15 +88,15 @@ class Served:
             child.kill()
 
     def submit(self, request: dict[str, Any], **headers: str) -> str:
-        """The address of the job."""
+        """Submit a job; returns its address."""
         answer = self.client.post("/irt/calibrate", json=request, headers={"Prefer": "respond-async"} | headers)
         answer.raise_for_status()
         return answer.headers["location"]
 
     def ended(self, url: str) -> dict[str, Any]:
-        """The job at its end.
+        """Wait for a job to end and return it.
 
-        :raise SystemExit: when it takes too long.
+        :raise SystemExit: it takes too long.
         """
         deadline = time.monotonic() + _JOB_SECONDS
         while (job := self.client.get(url).raise_for_status().json())["status"] in _UNDER_WAY:
@@ -106,9 +106,9 @@ class Served:
         return job
 
     def result(self, request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-        """What a calibration comes to, and how long its phases took.
+        """Run a calibration; returns its result and the seconds of its phases.
 
-        :raise SystemExit: when it does not succeed.
+        :raise SystemExit: it does not succeed.
         """
         job = self.ended(self.submit(request))
         if job["status"] != "succeeded":

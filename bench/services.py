@@ -1,4 +1,4 @@
-"""The two calibration services on the same answers: seconds from the request to the result, memory, and differences."""
+"""Compares the two calibration services on the same answers: seconds from request to result, memory, differences."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _columns(folder: Path) -> dict[str, list[Any]]:
 
 
 def _r_engines(home: Any) -> list[str]:
-    """Those that are installed."""
+    """The R engines that are installed."""
     expression = "cat(Filter(function(p) nzchar(system.file(package = p)), c('OpenMx', 'mirt')))"
     environment = os.environ | r_service.environment(home)
     command = ["Rscript", "--vanilla", "-e", expression]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return [name.lower() for name in told.stdout.split()]
+    installed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return [name.lower() for name in installed.stdout.split()]
 
 
 def _measure(name: str, engine: str | None, columns: dict[str, list[Any]], case: Case) -> Outcome:

@@ -1,6 +1,6 @@
-"""Whether a service is the same after a long day: many jobs, damaged bodies, kills, a second service, clocks that jump.
+"""Runs a service through a long day: many jobs, damaged bodies, kills, a second service, jumps of the clock.
 
-What grows with the number of jobs, and ought not to, shows as a figure after each stage beside that before all of them.
+The figures after each stage show whether anything grows with the number of jobs that should not.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from irt_engine import simulate
 from local import r_service
 from local.home import default_home
 
-# Long enough for a job's result to be read, short enough for all of them to be gone when a stage is measured.
+# Long enough to read a job's result, short enough that all results are gone when a stage is measured.
 _KEEP_SECONDS = 5
 _WARM_UP = 20
-# The steps of the clock, in seconds: a leap, a day, a correction of the time server, back to where it was.
+# Offsets from the true time, in seconds: a leap second, a day, a time server's correction, an hour, and back.
 _JUMPS = (1, 86_400, -90_000, -0.5, 3_600, 0)
 
 
 @dataclass
 class Stage:
-    """What was tried, what came of it, and which of that should not have."""
+    """What was tried, how often each outcome came, and which outcomes are wrong."""
 
     name: str
     tried: int
@@ -53,7 +53,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of the service and the processes below it; files are those of its state folder."""
+    """Resources used by the service and its descendants; `files` counts those in its state folder."""
 
     megabytes: float
     descriptors: int
@@ -73,23 +73,23 @@ class Footprint:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """:return: 1 when something came out that should not have."""
+    """:return: 1 if any outcome is wrong."""
     console = Console(width=max(130, Console().width))
     wrong = 0
     for name in arguments.services.split(","):
         engine = {"python": None, "r": "openmx"}[name.strip()]
         if engine:
             r_service.install(default_home())
-        table, told = _soak(engine, arguments)
+        table, faults = _soak(engine, arguments)
         console.print(table)
-        for line in told:
+        for line in faults:
             console.print(f"  wrong: {line}", style="red")
-        wrong += len(told)
+        wrong += len(faults)
     return 1 if wrong else 0
 
 
 def _soak(engine: str | None, arguments: argparse.Namespace) -> tuple[Table, list[str]]:
-    title = "the service in Python" if engine is None else f"the R service ({engine})"
+    title = "the Python service" if engine is None else f"the R service ({engine})"
     table, wrong = _table(title), []
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock(Path(folder) / "clock")
@@ -128,7 +128,7 @@ def _jobs(service: Served, number: int, name: str) -> Stage:
 
 
 def _damage(service: Served, number: int) -> Stage:
-    """Each is refused with a reason, or was not hurt where it matters; the service goes on."""
+    """Each body is refused with a reason, or its damage does not matter; the service keeps running."""
     parquet = any("parquet" in kind for kind in service.client.get("/healthz").json()["media_types"])
     stage = Stage("damaged Parquet" if parquet else "damaged gzip", number)
     columns = _request()["observations"]
@@ -147,7 +147,7 @@ def _damage(service: Served, number: int) -> Stage:
 
 
 def _second(service: Served) -> Stage:
-    """Two services on one folder would run each other's jobs."""
+    """A second service must be refused: two on one folder would run each other's jobs."""
     stage = Stage("a second service on the folder", 1)
     refused = service.refusal()
     stage.say("refused" if refused else "not refused", wrong=not refused)
@@ -155,7 +155,7 @@ def _second(service: Served) -> Stage:
 
 
 def _jump(service: Served, clock: Clock, number: int) -> Stage:
-    """A job is under way while the clock is put on or back: it ends as every other."""
+    """Move the clock during a job; the job must end like any other."""
     stage = Stage("jumps of the clock", number if clock_library() else 0)
     if not stage.tried:
         stage.say("not tried: libfaketime is not installed")
@@ -167,7 +167,7 @@ def _jump(service: Served, clock: Clock, number: int) -> Stage:
         try:
             status = service.ended(url)["status"]
         except httpx.HTTPStatusError as error:
-            # A result is kept for a while of the clock: where that jumps by a day, the while is over.
+            # Results expire by the clock: after a jump of a day they are gone.
             status = "gone" if error.response.status_code == 404 else str(error.response.status_code)
         stage.say(status, wrong=status not in ("succeeded", "gone"))
     clock.set(0)
@@ -175,7 +175,7 @@ def _jump(service: Served, clock: Clock, number: int) -> Stage:
 
 
 def _kills(service: Served, number: int) -> Stage:
-    """The service is killed at a random moment of a job, which the next one finishes."""
+    """Kill the service at a random moment during a job; the restarted service must finish it."""
     stage, rng, request = Stage("kills in a job", number), np.random.default_rng(1), _request()
     began = time.perf_counter()
     service.ended(service.submit(request))
@@ -187,14 +187,14 @@ def _kills(service: Served, number: int) -> Stage:
             time.sleep(rng.uniform(0, 1.5 * usual))
         service.kill()
         service.start()
-        # Whoever does not know whether the job was taken in asks again under its key.
+        # A client that does not know whether its job was accepted submits it again under the same key.
         job = service.ended(service.submit(request, **{"Idempotency-Key": key}))
         stage.say(job["status"], wrong=job["status"] != "succeeded")
     return stage
 
 
 def _settle(service: Served) -> None:
-    """Until results that are kept no longer are removed; those of a clock that was put back since stay for longer."""
+    """Wait until expired results are removed; results from before the clock was moved back stay longer."""
     jobs = service.state / "jobs"
     left, since = -1, time.monotonic()
     while left and time.monotonic() - since < 3 * _KEEP_SECONDS:
@@ -209,7 +209,7 @@ def _table(title: str) -> Table:
     table.add_column("stage")
     for head in ("tried", "seconds", "memory, MB", "descriptors", "threads", "processes", "files", "log, kB"):
         table.add_column(head, justify="right")
-    table.add_column("what came of it")
+    table.add_column("outcomes")
     return table
 
 

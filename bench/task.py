@@ -1,6 +1,6 @@
-"""One task of the chain in a process of its own, as Airflow runs it: `python -m bench.task STEP ORDER RESULT`.
+"""Runs one task of the chain in this process, as Airflow does: `python -m bench.task STEP ORDER RESULT`.
 
-The clock starts when everything is imported, which is Airflow's own overhead, and stops when the operator returns.
+The clock starts after all imports (which are Airflow's overhead) and stops when the operator returns.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from irt.run import Run, plan_run
 from irt.staged_result import write_result
 from irt.staging import ANCHORS
 
-# What the operators import when they run.
+# Imported by the operators when they run.
 _USED = ("irt.hooks.postgres", "irt.migrations", "irt.responses", "irt.service", "irt.staged_result")
-# What the scheduled run takes.
+# The settings of a scheduled run.
 _FORM = {name: param.value for name, param in params(["bench"]).items()}
 
 
@@ -72,7 +72,7 @@ def _operator(kind: Any, **more: Any) -> Callable[[Run, Any], Any]:
 
 
 def _send_and_wait(run: Run, _: Any) -> dict[str, Any]:
-    """What the task and then the triggerer do; without a new process between them, in which the job would go on."""
+    """Do the work of the task and then of the triggerer, but without starting a new process in between."""
     began = time.perf_counter()
     try:
         CalibrateOperator(task_id="bench", run=run.to_dict(), in_place=0).execute({})
@@ -94,7 +94,7 @@ def _resume(run: Run, sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stage_result(run: Run, size: dict[str, int]) -> None:
-    """A result of some size, as the task `calibrate` would have staged it, of a run that is in the registry."""
+    """Stage a result of this size, as the task `calibrate` would have, and register its run."""
     from irt.timer import Timer
 
     rng = np.random.default_rng(size["seed"])
@@ -117,7 +117,7 @@ def _stage_result(run: Run, size: dict[str, int]) -> None:
 
 
 def _import_all(run: Run, _: Any) -> None:
-    """What the operators import when they need it, once, so that it is compiled before any clock runs."""
+    """Import everything once, so that it is compiled before any clock starts."""
     import psycopg  # noqa: F401
 
 

@@ -1,32 +1,33 @@
 """
 ### Nightly IRT calibration
 
-Estimates how hard and how discriminating every item is and how able every student is, bank by bank, from the answers
-of the last 60 days; puts the result on the scale of the bank's anchor items; checks it; and publishes only what passes.
+For each bank, estimates the difficulty and discrimination of every item and the ability of every student from the
+answers of the last 60 days; puts the result on the scale of the bank's anchor items; checks it; and publishes only what
+passes.
 
 **When.** 03:00 UTC (12:00 KST), the hour of the CronJob that it replaces, so that consumers see new parameters when
-they expect them; another time by the environment variable `IRT_SCHEDULE` (cron, UTC). There is no catch-up: a missed
-night is covered by the next one, whose window holds the same answers.
+they expect them. The environment variable `IRT_SCHEDULE` (cron, UTC) changes it. There is no catch-up: the next night
+covers a missed one, because its window holds the same answers.
 
 **What happens, per bank of `include/banks.yaml`**
 
-1. `extract_responses`: the answers of the window, one per user and item, from the view `attempt` to staged Parquet.
-   Answers without user, item or correctness are left out and counted. An empty window skips the bank.
-2. `extract_anchors`: what `question.meta` knows of the items with answers: anchors and seeds.
-3. `calibrate`: the calibration service (connection `r_irt`) fits the model and links it. What lasts is waited for
-   deferred. A bank with `runtime: pod` is calibrated by the engine in a Kubernetes pod of its own instead, with the
+1. `extract_responses` writes the answers of the window, one per user and item, from the view `attempt` to staged
+   Parquet. It drops and counts answers without user, item or correctness. An empty window skips the bank.
+2. `extract_anchors` reads the anchors and seeds in `question.meta` of the items with answers.
+3. `calibrate` calls the calibration service (connection `r_irt`), which fits the model and links it. A long calibration
+   defers the task. A bank with `runtime: pod` is calibrated by the engine in its own Kubernetes pod instead, with the
    same result.
-4. `load`: the result into the run tables (`irt.run_item`, `irt.run_ability`), where no consumer reads.
-5. `check`: `include/sql/checks`. A run that fails is kept, marked rejected, and changes nothing that consumers see.
-6. `publish`: `mirt_item_params`, `mirt_ability`, `mirt_fit_meta`, in one transaction.
+4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads.
+5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
+6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
 
-**By hand.** *Trigger* opens a form: banks, model, window, linking, dry run. Any task can be cleared and runs again on
-just its own rows. A failed bank does not stop the others. What is not worth a retry (a refused request, bad data, a
-failed check) fails at once, with the reason as the last line of its log; the rest is retried three times.
+**Manual runs.** *Trigger* opens a form: banks, model, window, linking, dry run. A cleared task runs again and rewrites
+only its own rows. A failed bank does not stop the others. A refused request, bad data or a failed check fails at once,
+with the reason as the last line of the log; other failures are retried three times.
 
 **Settings.** Connections `seedtest_db` (Postgres) and `r_irt` (HTTP; the password is the bearer token); variable
-`irt_staging` (a folder or a bucket: `file://`, `s3://`, `gs://`). For pods: connection `kubernetes_default`, where the
-workers are not in the cluster themselves; variable `irt_pods` (image, namespace, volume; docs/kubernetes.md).
+`irt_staging` (a folder or a bucket: `file://`, `s3://`, `gs://`). For pods: the connection `kubernetes_default`, if the
+workers run outside the cluster, and the variable `irt_pods` (image, namespace, volume; docs/kubernetes.md).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from irt.schedule import DEADLINE, NIGHTLY
 
 BANKS = load_banks()
 FORM = params(BANKS)
-# Its slots limit the calibrations, and so the pods, at once, where it is a pool that counts deferred tasks.
+# A pool that counts deferred tasks limits the number of concurrent calibrations, and so of pods.
 CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
 
 with DAG(
@@ -65,7 +66,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    # From 03:00 that is 06:00 UTC. (Counted from the time when the run was queued, Airflow 3.3.2 could clear no task.)
+    # 06:00 UTC for the run of 03:00. (Counted from the time a run was queued, Airflow 3.3.2 could not clear a task.)
     deadline=DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, DEADLINE, AsyncCallback(deadline_missed)),
     # A run that hangs must not keep the next nights from running.
     dagrun_timeout=timedelta(hours=12),
@@ -78,7 +79,7 @@ with DAG(
 
     @task(execution_timeout=timedelta(minutes=2))
     def plan_runs(dag_run=None, params=None) -> list[dict]:
-        """One run per chosen bank, with everything its tasks need to know; wrong settings end here."""
+        """One run per chosen bank, with everything its tasks need; fails here if settings are wrong."""
         require_known_conf(dag_run.conf, FORM, planned_before=lambda: planned_before(dag_run.run_id))
         staging = require_staging()
         end = window_end(dag_run)
@@ -92,7 +93,7 @@ with DAG(
 
     @task_group
     def bank(run):
-        """One bank's chain; it knows nothing of the other banks."""
+        """One bank's tasks, independent of the other banks."""
         named = {"run": run, "map_index_template": "{{ task.run['bank'] }}"}
         responses = ExtractResponsesOperator(task_id="extract_responses", **named)
         anchors = ExtractAnchorsOperator(task_id="extract_anchors", **named)

@@ -1,14 +1,14 @@
 """
 ### Daily check
 
-The operators' morning check, by the clock: 00:00 UTC is 09:00 KST. It comes 21 hours after the nightly calibration, so
-a night that failed, and was not made up for during the day, is told of here once more.
+The operators' morning check at 00:00 UTC (09:00 KST). It runs 21 hours after the nightly calibration and alerts once
+more about a failed night that nobody repaired during the day.
 
-1. `status`: the answers of `include/sql/status` in the log; `./irt status` shows the same.
-2. `last_calibration`: fails, and alerts, when a bank has no good calibration since the nightly DAG should have run.
-3. `remove_old`: abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of all
-   runs stay, as the history that drift is judged against.
-4. `remove_pods`: pods of calibrations that ended longer ago than `keep_failed_hours` of the variable `irt_pods` (24).
+1. `status` logs the results of `include/sql/status`; `./irt status` shows the same.
+2. `last_calibration` fails, and alerts, if a bank has no good calibration since the nightly DAG should have run.
+3. `remove_old` removes abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of
+   all runs stay, as the history for judging drift.
+4. `remove_pods` removes calibration pods that ended more than `keep_failed_hours` (in the variable `irt_pods`; 24) ago.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from irt.retry import task_defaults
 
 with DAG(
     "irt_daily_check",
-    description="Has every bank a good calibration since the nightly DAG should have run last?",
+    description="Checks that every bank has a good calibration since the nightly DAG should last have run.",
     doc_md=__doc__,
     schedule="0 0 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),

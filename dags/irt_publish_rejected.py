@@ -2,15 +2,15 @@
 ### Publish a rejected run after all
 
 A run that fails its checks is kept and changes nothing. Sometimes the check is wrong and the run is right: a bank was
-renewed on purpose, a holiday took half of the users away. Then a person may publish it, by name and with a reason.
+renewed on purpose, or half of the users were on holiday. Then a person may publish it, with their name and a reason.
 
-1. *Trigger*; `choose` offers the rejected runs under *Required Actions*, unless the form names one.
-2. `approve` shows what failed and waits, up to a day, for an answer under *Required Actions*: approve with a reason, or
-   reject. Without an answer nothing is published.
-3. `publish` does what it does every night; who and why are kept in `irt.run.approval` and in `mirt_fit_meta`.
+1. *Trigger* it; `choose` offers the rejected runs under *Required Actions*, unless the form names one.
+2. `approve` shows what failed and waits up to a day for an answer under *Required Actions*: approve with a reason, or
+   reject. Without an answer, nothing is published.
+3. `publish` works as every night; the name and the reason are kept in `irt.run.approval` and in `mirt_fit_meta`.
 
-What is published is what was shown: a run that is loaded or judged anew meanwhile must be reviewed again. A run whose
-window ends before that of the bank's last publication is not published even so.
+Only what was reviewed is published: if the run is loaded or checked again meanwhile, it must be reviewed again. A run
+whose window ends before that of the bank's last publication is never published.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from irt.retry import task_defaults
 
 with DAG(
     "irt_publish_rejected",
-    description="Publishes a run that failed its checks, when a person approves it.",
+    description="Publishes a run that failed its checks, once a person approves it.",
     doc_md=__doc__,
     schedule=None,
     catchup=False,
@@ -41,7 +41,7 @@ with DAG(
             type=["null", "string"],
             maxLength=300,
             title="Rejected run",
-            description="Leave it empty to choose from a list. Or the run key, <DAG run>/<bank>, as in irt.run.",
+            description="Leave empty to choose from a list, or give the run key, <DAG run>/<bank>, as in irt.run.",
         )
     },
     default_args=task_defaults(),
@@ -51,9 +51,9 @@ with DAG(
     text = {"render_template_as_native_obj": False}
     choose = ChooseRunOperator(
         task_id="choose",
-        subject="Which rejected run shall be published?",
+        subject="Which rejected run should be published?",
         query="status/rejected",
-        none_there="no run is rejected that was not published",
+        none_there="there is no rejected run to publish",
         run_key="{{ params.run_key or '' }}",
         **text,
     )

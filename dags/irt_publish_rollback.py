@@ -1,16 +1,16 @@
 """
 ### Return to an earlier calibration
 
-For the morning when a calibration turns out to be wrong although its checks passed: gives consumers the parameters and
-abilities of an earlier run of the bank again. *Trigger* opens the form; `choose` then offers the bank's publications
-under *Required Actions*, and waits up to a day. Where the form (or a program) names the run, nobody is asked.
+For the morning when a calibration turns out to be wrong although its checks passed: restores what an earlier run of the
+bank published, parameters and abilities. *Trigger* opens the form; `choose` then offers the bank's publications under
+*Required Actions* and waits up to a day. If the form (or a program) names the run, nobody is asked.
 
-- In one transaction; the return is a row of its own in `mirt_fit_meta`, with who, when and why.
-- Consumers get what was published then, whatever a later load of the same run came to. Items that the earlier run did
-  not calibrate get what was published for them before it; what came only later (a new item, a new student) keeps its
-  row. An online update since then rests on what is undone, and is overwritten.
-- The next night publishes as always. If the cause is not found by then, pause `irt_calibration_nightly`.
-- Abilities of old runs are removed after a while (`irt_daily_check`); then *items only* still works.
+- It runs in one transaction and adds a row to `mirt_fit_meta` with who, when and why.
+- Consumers get what was published then, even if the same run was loaded again later. Items that the earlier run did not
+  calibrate get the parameters published before it; rows that came only later (a new item, a new student) stay. Online
+  updates since then are based on the calibration that is undone, so they are overwritten.
+- The next night publishes as always. If the cause has not been found by then, pause `irt_calibration_nightly`.
+- Abilities of old runs are removed after a while (`irt_daily_check`); after that, *items only* still works.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ with DAG(
             type=["null", "string"],
             maxLength=300,
             title="Run to return to",
-            description="Leave it empty to choose from a list. Or the run key, <DAG run>/<bank>, as in irt.run.",
+            description="Leave empty to choose from a list, or give the run key, <DAG run>/<bank>, as in irt.run.",
         ),
         "reason": Param(
             type="string", minLength=10, maxLength=2000, title="Why", description="Kept with the publication."
@@ -52,16 +52,16 @@ with DAG(
             False,
             type="boolean",
             title="Items only",
-            description="Leave the abilities as they are, where those of the run are removed already.",
+            description="Leave the abilities as they are, for a run whose abilities have been removed.",
         ),
     },
 ) as dag:
     # Not rendered as native objects: a key or a reason that looks like a number or a list stays text.
     choose = ChooseRunOperator(
         task_id="choose",
-        subject="To which run of bank {{ params.bank }} shall consumers return?",
+        subject="Which run of bank {{ params.bank }} should consumers return to?",
         query="rollback/choices",
-        none_there="the bank has no publication but the one that consumers read",
+        none_there="the bank has no other publication to return to",
         bank="{{ params.bank }}",
         run_key="{{ params.run_key or '' }}",
     )

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print("\nirt: ended")
+        print("\nirt: stopped")
         return 130 if arguments.command == "demo" else 0
 
 
@@ -58,7 +58,7 @@ def _make_connections(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Each command imports what it needs alone: `status` should not wait for the others' packages.
+    # Each command imports only what it needs: `status` should not wait for the other commands' packages.
     return _COMMANDS[arguments.command](default_home(), arguments)
 
 
@@ -135,7 +135,7 @@ def _warm_up(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _serve_r(home: Home, arguments: argparse.Namespace) -> int:
-    """Become the R service."""
+    """Replace this process with the R service."""
     from local import r_service
 
     token = os.environ.get("IRT_SERVICE_TOKEN", "").strip()

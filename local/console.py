@@ -1,4 +1,4 @@
-"""The terminal, wide enough for the tables: narrower and the figures would be cut."""
+"""A console at least as wide as the tables, so that no figure is cut off."""
 
 from __future__ import annotations
 

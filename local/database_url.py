@@ -1,4 +1,4 @@
-"""A `DATABASE_URL` as the Airflow connection that it stands for, and where that leads."""
+"""Turns a `DATABASE_URL` into an Airflow connection, and tells where that leads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENCODE = "(in a name or password, write @ : / # ? as %40 %3A %2F %23 %3F)"
 
 
 def database_connection(url: str) -> dict[str, Any]:
-    """The Airflow connection that a `DATABASE_URL` stands for.
+    """The Airflow connection for a `DATABASE_URL`.
 
     :param url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+driver://`; with percent-encoded parts, IPv6
         addresses, unix sockets (as host or `?host=`), and libpq's options as query.
@@ -29,7 +29,7 @@ def database_connection(url: str) -> dict[str, Any]:
         raise ConnectionsError(f"{DATABASE_KEY}: expected postgresql://, postgres:// or postgresql+driver://")
     _refuse_ambiguous(rest)
     try:
-        # libpq's own reading: what it takes, psql and psycopg take.
+        # libpq parses it: what it accepts, psql and psycopg accept.
         known = conninfo_to_dict(f"postgresql://{rest}")
     except psycopg.ProgrammingError as error:
         raise ConnectionsError(f"{DATABASE_KEY}: {_harmless(error)}") from None
@@ -38,15 +38,15 @@ def database_connection(url: str) -> dict[str, Any]:
     if not known.get("dbname"):
         raise ConnectionsError(f"{DATABASE_KEY}: no database is named after the host")
     if any(has_control_character(str(value)) for value in known.values()):
-        # %0A at the end is refused too: a password that works today includes it, so taking it off would change it.
-        raise ConnectionsError(f"{DATABASE_KEY}: there is a percent-encoded control character in it")
+        # %0A at the end is refused too: it is part of a password that works today, so stripping it would break that.
+        raise ConnectionsError(f"{DATABASE_KEY}: it contains a percent-encoded control character")
     return _as_connection(known)
 
 
 def leads_to_this_machine(connection: dict[str, Any]) -> bool:
-    """Whether the database is looked for on the machine, or in the pod, of whoever connects."""
+    """Whether the address means the very machine, or pod, that connects."""
     address = (connection.get("extra") or {}).get("hostaddr") or connection.get("host") or ""
-    # libpq takes what begins with / or @, and no host at all, for a unix socket.
+    # For libpq, a host that starts with / or @ is a unix socket, and so is a missing one.
     if address.rstrip(".").lower() in {"", "localhost"} or address.startswith(("/", "@")):
         return True
     try:
@@ -61,7 +61,7 @@ def at_host(connection: dict[str, Any], place: str) -> dict[str, Any]:
     """The connection with another host, and another port if `place` has one.
 
     :param place: `NAME`, `NAME:PORT`, an IPv6 address in brackets.
-    :raise ConnectionsError: another form.
+    :raise ConnectionsError: `place` has another form.
     """
     found = re.fullmatch(
         r"(?:\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?", place
@@ -77,7 +77,7 @@ def at_host(connection: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _refuse_ambiguous(rest: str) -> None:
-    """Refuse what another program would divide in another way, since a part of the password would become the host's."""
+    """Refuse URLs that programs split in different ways: part of the password could end up in the host."""
     before_options, _, options = rest.partition("?")
     login, at, _ = before_options.partition("@")
     if (
@@ -86,7 +86,7 @@ def _refuse_ambiguous(rest: str) -> None:
         or before_options.count("@") > 1
         or (at and ("/" in login or login.count(":") > 1))
     ):
-        raise ConnectionsError(f"{DATABASE_KEY}: a character has to be percent-encoded {_ENCODE}")
+        raise ConnectionsError(f"{DATABASE_KEY}: a character must be percent-encoded {_ENCODE}")
 
 
 def _as_connection(known: dict[str, Any]) -> dict[str, Any]:
@@ -94,14 +94,14 @@ def _as_connection(known: dict[str, Any]) -> dict[str, Any]:
     connection: dict[str, Any] = {"conn_type": "postgres"}
     connection |= {ours: known.pop(theirs) for theirs, ours in names.items() if theirs in known}
     if "port" in connection:
-        # Not quoted: a password with an unencoded colon ends up here.
+        # Do not quote the value: a password with an unencoded colon ends up here.
         if not str(connection["port"]).isdigit():
-            raise ConnectionsError(f"{DATABASE_KEY}: the port is no number {_ENCODE}")
+            raise ConnectionsError(f"{DATABASE_KEY}: the port is not a number {_ENCODE}")
         connection["port"] = int(connection["port"])
     return connection | ({"extra": known} if known else {})
 
 
 def _harmless(error: Exception) -> str:
-    """libpq's complaint without what it quotes, which may be a part of the password."""
+    """libpq's message without the text it quotes, which may be part of the password."""
     words = str(error).split('"')
     return f"{words[0].strip().rstrip(':')} {_ENCODE}"

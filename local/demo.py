@@ -1,4 +1,4 @@
-"""`./irt demo`: the nightly calibration once, through all its tasks, in a real Airflow."""
+"""`./irt demo`: runs the nightly calibration once, through all its tasks, in a real Airflow."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run(
     """Run the demo.
 
     :param service: which calibration service, of `arguments.SERVICES`.
-    :return: the exit code: 0 when every task did well.
-    :raise StackError: when something does not start, or the database holds real answers.
+    :return: the exit code: 0 if the run succeeded.
+    :raise StackError: a part does not start, or the database holds real answers.
     """
     began = time.monotonic()
     if json_file and not json_file.absolute().parent.is_dir():
@@ -58,7 +58,7 @@ def run(
 def load_data(stack: Stack) -> None:
     """Put the demo's banks into the database.
 
-    :raise StackError: when the database holds other rows than the demo's; nothing is changed then.
+    :raise StackError: the database holds rows that are not the demo's; it is left unchanged.
     """
     with stack.database() as connection:
         if foreign := demo_data.foreign_rows(connection):
@@ -74,27 +74,27 @@ def load_data(stack: Stack) -> None:
 
 
 def end_interrupted(api: AirflowApi, say: Callable[[str], None]) -> None:
-    """A demo that was ended in the middle left a run that would go on now, and one run at a time is all there is."""
+    """Fail the run of an interrupted demo; it would resume now, and only one run may be active at a time."""
     for run_id in api.active_runs(DAG_ID):
         if run_id.startswith(_PREFIX):
-            say(f"Run {run_id} was interrupted and is ended")
+            say(f"Run {run_id} was interrupted; marking it as failed")
             api.fail(DAG_ID, run_id)
         else:
-            say(f"Run {run_id} was interrupted and goes on first")
+            say(f"Run {run_id} was interrupted and continues first")
 
 
 def follow(stack: Stack, run_id: str, say: Callable[[str], None], dag_id: str = DAG_ID) -> str:
-    """Show each task when it ends, or is to be tried again, until the run has ended.
+    """Print each task when it ends or is up for retry, until the run has ended.
 
     :return: the state of the run.
-    :raise StackError: when a part has ended.
-    :raise StandstillError: when no task changes its state and nothing works any more.
+    :raise StackError: a part has exited.
+    :raise StandstillError: no task changes its state and nothing is working any more.
     """
     shown: set[tuple[str, int, int]] = set()
     states: list[tuple] = []
 
     def ended() -> str | None:
-        # The state first: what ended before it did is then in the list of tasks.
+        # Ask for the state first: the list of tasks then holds every task that ended before the run did.
         state = stack.api.run_state(dag_id, run_id)
         tasks = sorted(stack.api.tasks(dag_id, run_id), key=lambda t: t["end_date"] or "")
         for task in tasks:
@@ -115,7 +115,7 @@ def follow(stack: Stack, run_id: str, say: Callable[[str], None], dag_id: str = 
 
 
 def show_failures(api: AirflowApi, run_id: str, say: Callable[[str], None]) -> None:
-    """The last log lines of every failed task."""
+    """Print the last log lines of every failed task."""
     for task in api.tasks(DAG_ID, run_id):
         if task["state"] == "failed":
             say(f"\nThe last lines of {task['task_id']} ({task['rendered_map_index'] or task['map_index']}):")

@@ -1,4 +1,4 @@
-"""The demo's two banks, and the way they get into the database: as exam results, like production's."""
+"""The demo's two banks, written to the database as exam results, as in production."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class MathTruth:
-    """What the simulated bank was made with; arrays by item (150) or by user (500), on the reference scale."""
+    """The true values of the simulated bank; arrays per item (150) or per user (500), on the reference scale."""
 
     item_ids: list[str]
     user_ids: list[str]
@@ -66,7 +66,7 @@ class MathTruth:
 
 @lru_cache(maxsize=1)
 def math_truth() -> MathTruth:
-    """Simulate the bank. RandomState, because NumPy promises its stream never to change."""
+    """Simulate the bank. RandomState, because NumPy guarantees that its stream never changes."""
     random = np.random.RandomState(MATH_SEED)
     a = np.round(random.lognormal(0.1, 0.3, MATH_ITEMS), 4)
     b = np.round(random.normal(0.3, 1.1, MATH_ITEMS), 4)
@@ -108,20 +108,20 @@ def exams() -> Iterator[Exam]:
 def load(connection: psycopg.Connection, today: datetime) -> dict[str, int]:
     """Write the two banks. Repeating it writes the same rows again, moved to the 40 days before `today`.
 
-    :return: how many exams and questions there are.
+    :return: the number of exams and of questions.
     """
     rows = [_exam_row(exam, position, today) for position, exam in enumerate(exams())]
-    asked = [(q.id, q.topic, json.dumps(q.meta)) for q in questions()]
+    question_rows = [(q.id, q.topic, json.dumps(q.meta)) for q in questions()]
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute((SQL / "demo" / "clear_exams.sql").read_text())
-        cursor.executemany((SQL / "demo" / "question.sql").read_text(), asked)
+        cursor.executemany((SQL / "demo" / "question.sql").read_text(), question_rows)
         cursor.executemany((SQL / "demo" / "exam_result.sql").read_text(), rows)
     connection.execute("analyze exam_results")
-    return {"exams": len(rows), "questions": len(asked)}
+    return {"exams": len(rows), "questions": len(question_rows)}
 
 
 def foreign_rows(connection: psycopg.Connection) -> dict[str, int]:
-    """How many rows there are that are not the demo's, by table; empty where the demo may do as it likes."""
+    """Number of rows per table that are not the demo's; empty if there are none."""
     found = {}
     for file in sorted((SQL / "demo").glob("foreign_*.sql")):
         table = file.stem.removeprefix("foreign_")

@@ -1,6 +1,6 @@
-"""`./irt env`: the random passwords and keys that docker-compose.yaml reads, in a file that only its owner reads.
+"""`./irt env`: writes random passwords and keys for docker-compose.yaml to a file that only its owner can read.
 
-Needs Python alone: who runs everything in containers installs nothing else.
+Needs only Python: to run everything in containers, nothing else is installed.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _HEAD = """\
 # The passwords and keys of this installation, read by docker-compose.yaml. Made by ./irt env; keep them to yourself.
-# The database keeps what it was made with: a new file needs new volumes (docker compose down --volumes).
-# A password of your own stands in single quotes, with \\' for a single quote in it; any other character is itself.
+# The database keeps the passwords it was created with: a new file needs new volumes (docker compose down --volumes).
+# Put a password of your own in single quotes, and write \\' for a single quote in it; escape nothing else.
 """
 _SETTINGS = """
 # The name of the containers, networks and volumes; the UI's port on this machine.
 COMPOSE_PROJECT_NAME=irt
 IRT_UI_PORT=8080
 
-# Images by digest, so that a tag that was moved changes nothing. For each NAME:TAG of docker-compose.yaml,
-# `docker buildx imagetools inspect NAME:TAG --format '{{.Manifest.Digest}}'` says which it is today.
+# Images by digest, so that a moved tag changes nothing. For each NAME:TAG of docker-compose.yaml,
+# `docker buildx imagetools inspect NAME:TAG --format '{{.Manifest.Digest}}'` prints today's digest.
 # IRT_POSTGRES_IMAGE=postgres:16-bookworm@sha256:…
 # IRT_REDIS_IMAGE=redis:7-bookworm@sha256:…
 # IRT_PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
 # IRT_DEBIAN_IMAGE=debian:bookworm-slim@sha256:…
 
-# Tasks on workers of their own:
+# Tasks on separate workers:
 # COMPOSE_PROFILES=celery
 # IRT_EXECUTOR=CeleryExecutor
 """
 
 
 def text() -> str:
-    """A new content of `.env`. The values are letters, digits, `-`, `_` and `=`: safe in JSON, addresses and shells."""
+    """New content for `.env`. The values are letters, digits, `-`, `_` and `=`: safe in JSON, addresses and shells."""
     made = {
         "IRT_UI_PASSWORD": secrets.token_urlsafe(12),
         "IRT_POSTGRES_PASSWORD": secrets.token_urlsafe(24),
@@ -55,9 +55,9 @@ def text() -> str:
 
 
 def write(file: Path) -> None:
-    """Write it, readable by its owner alone.
+    """Write it, readable only by its owner.
 
-    :raise FileExistsError: there is one; its passwords may be in use.
+    :raise FileExistsError: the file exists; its passwords may be in use.
     """
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text())
@@ -65,12 +65,12 @@ def write(file: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="irt env", description="Write the passwords that docker-compose.yaml reads.")
-    parser.add_argument("--file", type=Path, default=ROOT / ".env", help="where to (default: .env beside the file)")
+    parser.add_argument("--file", type=Path, default=ROOT / ".env", help="file to write (default: the checkout's .env)")
     file = parser.parse_args(argv).file
     try:
         write(file)
     except OSError as error:
-        reason = "it exists and is left as it is" if isinstance(error, FileExistsError) else error.strerror
+        reason = "it already exists; left unchanged" if isinstance(error, FileExistsError) else error.strerror
         print(f"irt: {file}: {reason}", file=sys.stderr)
         return 1
     print(f"irt: wrote {file}; log in to the UI as admin, with its IRT_UI_PASSWORD")

@@ -1,4 +1,4 @@
-"""`./irt forget USER_ID`: a person's abilities are removed from wherever this project keeps them."""
+"""`./irt forget USER_ID`: removes a person's abilities from everywhere this project keeps them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.schema import SQL, database_conninfo, use_plugins
 from local.stack import StackError
 from local.status import reachable_database
 
-# What is removed in the database, and what it is called.
+# Statements that remove rows, and what each removes.
 _TABLES = {
     "published": "published abilities (mirt_ability)",
     "loads": "loads that held an ability (irt.load_ability)",
@@ -24,16 +24,16 @@ _TABLES = {
 }
 _OUT_OF_REACH = (
     "backups and replicas of the database, and its write-ahead log",
-    "the jobs that the calibration service still keeps (its --keep-hours), with the answers that they were sent",
-    "logs of Airflow that are older than this version, and whatever readers of the tables have copied",
+    "jobs that the calibration service still keeps (its --keep-hours), with the answers sent to it",
+    "Airflow's logs from before this version, and copies made by readers of the tables",
 )
 
 
 def run(home: Home, user_id: str) -> int:
-    """Remove, keep a receipt without the id, and say what was found and what is out of reach.
+    """Remove the abilities, keep a receipt without the id, and print what was found and what is out of reach.
 
-    :param user_id: as in `mirt_ability`, or as in `exam_results` where that is no uuid.
-    :raise StackError: it is empty.
+    :param user_id: as in `mirt_ability`, or as in `exam_results` if that is not a uuid.
+    :raise StackError: the id is empty.
     """
     ids = ids_of(user_id)
     with reachable_database(home) as (postgres, _), psycopg.connect(database_conninfo(postgres, owner=True)) as owner:
@@ -41,19 +41,19 @@ def run(home: Home, user_id: str) -> int:
         exams = _statement(owner, "exams", {"user_ids": ids}).fetchone()[0]
     for name, what in _TABLES.items():
         print(f"{found[name]:>6}  {what}")
-    print(f"{found['staged']:>6}  runs whose staged objects held answers or an ability: their folders are removed")
+    print(f"{found['staged']:>6}  runs whose staged objects held answers or an ability (folders removed)")
     print(f"receipt {found['receipt']} in irt.forgotten, without the id")
     if exams:
         print(
-            f"\n{exams} exams of this user are in exam_results; they are not ours to remove, and while they are there"
+            f"\n{exams} exams of this user are in exam_results, which this project does not change: as long as they are"
         )
-        print("the next night estimates an ability from them again")
+        print("there, the next nightly run estimates an ability from them again")
     print("\nOut of reach: " + "; ".join(_OUT_OF_REACH))
     return 0
 
 
 def ids_of(user_id: str) -> list[str]:
-    """The ids under which a user may stand: a uuid as PostgreSQL writes it, else the text and the uuid made of it."""
+    """The ids that may stand for a user: a uuid as PostgreSQL writes it, or the text and the uuid derived from it."""
     text = user_id.strip()
     if not text:
         raise StackError("forget: the user id is empty")
@@ -63,13 +63,13 @@ def ids_of(user_id: str) -> list[str]:
 
 
 def forget(connection: psycopg.Connection, ids: list[str]) -> dict[str, Any]:
-    """The rows in one transaction, then the staged objects, which a later run would make again.
+    """Remove the rows and then the staged objects, from which a later run would bring them back.
 
     :return: how much was removed, by place, and the number of the receipt.
     """
-    asked = {"user_ids": ids}
+    person = {"user_ids": ids}
     with connection.transaction():
-        found = {name: _statement(connection, name, asked).rowcount for name in _TABLES}
+        found = {name: _statement(connection, name, person).rowcount for name in _TABLES}
         found["staged"] = sum(
             _forget_staged(settings, ids) for (settings,) in _statement(connection, "runs").fetchall()
         )
@@ -78,7 +78,7 @@ def forget(connection: psycopg.Connection, ids: list[str]) -> dict[str, Any]:
 
 
 def _forget_staged(settings: dict[str, Any], ids: list[str]) -> bool:
-    """Remove the folder of a run that holds anything of the person."""
+    """Remove a run's staged folder if it holds data of the person; returns whether it did."""
     use_plugins()
     from irt.responses import distinct_ids
     from irt.run import Run

@@ -19,8 +19,8 @@ SERVICE_CONNECTION = "AIRFLOW_CONN_R_IRT"
 
 _A_DAY = 86_400
 
-# Airflow ends, or gives up, what takes longer than this, in seconds. Its own defaults are for servers: on a laptop that
-# does something else beside it, healthy parts were taken for dead, and tasks used up their tries.
+# Airflow's time-outs, in seconds. Its defaults are for servers: on a busy laptop, healthy parts were declared dead and
+# tasks used up their retries.
 _SLOWEST_MACHINE = {
     "core.dagbag_import_timeout": 1200,
     "core.task_success_overtime": 1200,
@@ -74,7 +74,7 @@ class Home:
         return self
 
     def secrets(self) -> dict[str, str]:
-        """The random secrets of this installation, made at the first call, in a file only its owner reads."""
+        """This installation's random secrets, made on the first call and kept in a file only its owner can read."""
         file = self.path / "secrets.json"
         if not file.exists():
             made = {
@@ -97,7 +97,7 @@ def default_home() -> Home:
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Whoever makes something that this checkout needs once; the others wait meanwhile, and then find it made."""
+    """A lock for what this checkout makes only once: the first process makes it, the others wait and find it made."""
     with (default_home().path / f"{name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -111,9 +111,8 @@ def engine_env(home: Home) -> dict[str, str]:
 def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: bool) -> dict[str, str]:
     """Airflow's configuration as environment variables: LocalExecutor for a laptop, no examples, no telemetry.
 
-    :param scheduled: whether this is an Airflow to live in: DAGs run by their schedule, and changed files are noticed.
-        Otherwise DAGs run by hand alone (else last night's run, which Airflow makes up for as soon as the DAG is on,
-        would stand before the one that is asked for), and are parsed once.
+    :param scheduled: DAGs run on their schedule, and changed files are parsed again. Otherwise DAGs run only when
+        triggered (else Airflow would catch up on last night first, as soon as the DAG is on) and are parsed once.
     """
     known = home.secrets()
     address = f"http://127.0.0.1:{port}"
@@ -146,7 +145,7 @@ def airflow_settings(home: Home, *, metadata_uri: str, port: int, scheduled: boo
         "scheduler.scheduler_idle_sleep_time": 0.5,
         "scheduler.use_job_schedule": scheduled,
         "triggerer.job_heartbeat_sec": 2,
-        # How long a finished task's supervisor may linger before it notices; the default of 5 s is most of the demo.
+        # How long a supervisor may take to notice that its task has finished; the default, 5 s, is most of the demo.
         "workers.min_heartbeat_interval": 1,
     }
     config |= _SLOWEST_MACHINE

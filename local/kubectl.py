@@ -1,4 +1,4 @@
-"""What a cluster says, by kubectl and with whatever cluster and login that is set to."""
+"""Reads objects from a cluster with kubectl and its current context."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class KubectlError(RuntimeError):
-    """kubectl is missing, or could not say."""
+    """kubectl is missing or failed."""
 
 
 def get(kinds: str, where: Sequence[str]) -> list[dict[str, Any]]:
     """The objects of these kinds.
 
     :param where: `["-A"]`, or `["-n", NAMESPACE]`.
-    :raise KubectlError: kubectl is missing, refuses (its last line is quoted) or does not answer with a list.
+    :raise KubectlError: kubectl is missing, fails (the message quotes its last line) or does not return a list.
     """
     command = ["kubectl", "get", kinds, *where, "-o", "json", "--request-timeout=60s"]
     try:
@@ -24,9 +24,9 @@ def get(kinds: str, where: Sequence[str]) -> list[dict[str, Any]]:
     except (FileNotFoundError, PermissionError):
         raise KubectlError("kubectl is not installed, or not in PATH") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+        said = done.stderr.strip().splitlines() or [f"it exited with status {done.returncode}"]
         raise KubectlError(f"kubectl: {said[-1]}")
     try:
         return json.loads(done.stdout)["items"]
     except (ValueError, KeyError, TypeError):
-        raise KubectlError("kubectl: the answer is no list of objects in JSON") from None
+        raise KubectlError("kubectl: the output is not a JSON list of objects") from None

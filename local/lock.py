@@ -1,7 +1,7 @@
-"""`./irt lock` makes the locks again: `requirements.txt` for development and tests, and one with hashes for each image.
+"""`./irt lock` regenerates the locks: `requirements.txt` for development and tests, and one with hashes per image.
 
-An image installs with `--require-hashes`: a package whose file is another than the one that was locked is refused. The
-images' locks take their versions from `requirements.txt`, so that what is tested is what is deployed.
+An image installs with `--require-hashes`, so pip refuses a package file other than the locked one. The images' locks
+take their versions from `requirements.txt`, so that what is tested is what is deployed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.txt"
-# Where the parts of requirements.in begin that Airflow's image does without.
+# In requirements.in, Airflow's image needs nothing from this line on.
 _REST = "\n# the engine"
 
 
 @dataclass(frozen=True)
 class ImageLock:
-    """:ivar file: below the root of the repository.
-    :ivar sources: files that say what is needed, and options.
-    :ivar more: needed besides, one requirement a line.
+    """:ivar file: path from the root of the repository.
+    :ivar sources: files with requirements, and options.
+    :ivar more: further requirements, one per line.
     """
 
     file: str
@@ -44,7 +44,7 @@ def main(upgrade: Sequence[str]) -> int:
     """:param upgrade: options of `uv pip compile`, such as `--upgrade-package NAME`."""
     _compile("--python-version", "3.10", "requirements.in", *upgrade, "-o", LOCK)
     for lock in image_locks():
-        # The images' Python, on any processor. No annotations: with the hashes nobody reads it.
+        # The images' Python, on any processor. No annotations: nobody reads a file full of hashes.
         options = ("--python-version", "3.11", "--generate-hashes", "--no-annotate", "-c", LOCK)
         _compile(*options, *lock.sources, "-", "-o", lock.file, stdin=lock.more)
     return 0

@@ -1,4 +1,4 @@
-"""What tells the old calibration's pods from others."""
+"""Tells the old calibration's pods from others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 Object = dict[str, Any]
 
-# What it was called, in newer and older clusters. The first runs daily, whatever its name says.
+# Its names in newer and older clusters. The first runs daily, despite its name.
 NAMES = ("calibrate-irt-weekly", "mirt-calibrate", "calibrate-irt-nightly")
 VARIABLES = frozenset(
     {"MIRT_LOOKBACK_DAYS", "MIRT_MODEL", "MIRT_MAX_OBS", "MIRT_TOPIC_ID", "R_IRT_BASE_URL", "R_IRT_TIMEOUT_SECS"}
@@ -19,11 +19,10 @@ _PROGRAM = re.compile(r"mirt[-_]calibrate|calibrate[-_]irt|" + "|".join(sorted(V
 
 
 def signs(name: str, pod: Object) -> list[str]:
-    """Why a pod of this spec, in a CronJob or Job of this name, is taken for the old calibration; nothing if it is not.
+    """Why a CronJob or Job with this name and pod spec is taken for the old calibration; empty if it is not.
 
-    The name is enough, and so is a variable, a word in the image or command, or both Secrets at once. One of the
-    Secrets alone is not enough: other jobs read the same database. Variables that come as a whole ConfigMap (envFrom)
-    are not seen.
+    The name is enough, and so is a variable, a word in the image or command, or both Secrets together. One Secret is
+    not enough: other jobs read the same database. Variables from a whole ConfigMap (envFrom) are not seen.
     """
     containers = (pod.get("initContainers") or []) + (pod.get("containers") or [])
     variables = sorted(VARIABLES & {entry["name"] for each in containers for entry in each.get("env") or []})
@@ -34,7 +33,7 @@ def signs(name: str, pod: Object) -> list[str]:
     if secrets and (found or len(secrets) == len(SECRETS)):
         found.append(f"Secrets {', '.join(secrets)}")
     if found and len(found) == 1 and found[0].startswith("name "):
-        found.append("nothing but the name, so look at it first: it may be another job")
+        found.append("only the name matches, so check it first: it may be another job")
     return found
 
 

@@ -1,6 +1,6 @@
-"""`./irt old-jobs`: the CronJobs that still calibrate the old way. Changes nothing; needs kubectl and Python alone.
+"""`./irt old-jobs`: lists CronJobs that still calibrate the old way. Changes nothing; needs only kubectl and Python.
 
-Two calibrations in one night write the same tables, so before the DAG is turned on each of them must be suspended.
+Two calibrations in one night write the same tables, so suspend all of these before you turn the DAG on.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from local.old_job_signs import signs
 Object = dict[str, Any]
 
 CLEAR, LEFT, FAILED = 0, 1, 2
+_CLUSTER_ZONE = "the cluster's time zone, usually UTC"
 
 
 @dataclass
 class OldJob:
-    """A CronJob, or a Job that runs, and why it is taken for one of the old."""
+    """A CronJob or a running Job, and why it is taken for the old calibration."""
 
     object: Object
     signs: list[str]
@@ -48,9 +49,9 @@ class OldJob:
 
 
 def find(objects: list[Object], ignored: Sequence[str] = ()) -> list[OldJob]:
-    """The old job's CronJobs, suspended or not, and then their Jobs that have not ended.
+    """The old calibration's CronJobs, suspended or not, then its Jobs that have not ended.
 
-    :param ignored: `namespace/name` of CronJobs and Jobs that are others; the Jobs of such a CronJob are too.
+    :param ignored: `namespace/name` of CronJobs and Jobs to leave out; a CronJob's own Jobs are left out with it.
     """
     objects = [each for each in objects if not {_place(each), *_makers(each)} & set(ignored)]
     cronjobs = [
@@ -69,12 +70,12 @@ def find(objects: list[Object], ignored: Sequence[str] = ()) -> list[OldJob]:
 
 
 def show(found: list[OldJob]) -> str:
-    """A paragraph for each."""
+    """One paragraph per job."""
     return "\n\n".join(_cronjob(job) if job.kind == "CronJob" else _job(job) for job in found)
 
 
 def run(namespace: str | None, ignored: Sequence[str]) -> int:
-    """0 if none is left that will run or runs, 1 if one is, 2 if kubectl could not say."""
+    """Exit status: 0 if no old job is running or will run, 1 if one is or will, 2 if kubectl failed."""
     where, scope = (["-n", namespace], f"namespace {namespace}") if namespace else (["-A"], "any namespace")
     try:
         found = find(get("cronjobs,jobs", where), ignored)
@@ -96,7 +97,7 @@ def _place(each: Object) -> str:
 
 
 def _makers(each: Object) -> list[str]:
-    """The CronJob that made a Job, by schedule or by `kubectl create job --from`."""
+    """The CronJob that created a Job, on schedule or by `kubectl create job --from`."""
     namespace = each["metadata"].get("namespace", "default")
     owners = each["metadata"].get("ownerReferences") or []
     return [f"{namespace}/{owner['name']}" for owner in owners if owner["kind"] == "CronJob"]
@@ -116,7 +117,7 @@ def _cronjob(job: OldJob) -> str:
     spec, status = job.object["spec"], job.object.get("status") or {}
     lines = [
         f"CronJob {job.place}: {'suspended' if job.suspended else 'NOT suspended'}",
-        f"  schedule  {spec['schedule']} ({spec.get('timeZone') or 'time zone of the cluster, UTC as a rule'})",
+        f"  schedule  {spec['schedule']} ({spec.get('timeZone') or _CLUSTER_ZONE})",
         f"  last run  {status.get('lastScheduleTime') or 'never'}"
         f"; last success {status.get('lastSuccessfulTime') or 'unknown'}",
         f"  listed    {'; '.join(job.signs)}",

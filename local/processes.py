@@ -1,9 +1,9 @@
 """Child processes that end with us, however we end.
 
-Three nets, because one is never enough: a normal stop signals every child and waits; the supervisor is a
-"child subreaper" (Linux), so what a child leaves behind comes to us and is ended too; and each child asks the kernel
-for its stop signal when its parent dies, so that a `kill -9` of the supervisor leaves nothing running either. (Linux
-means by that the thread which started the child: start children from the main thread.)
+Three safety nets: a normal stop signals every child and waits; the supervisor is a "child subreaper" (Linux), so it
+inherits and ends what a child leaves behind; and each child asks the kernel for its stop signal when its parent dies,
+so that even `kill -9` of the supervisor leaves nothing running. (To Linux, the parent is the thread that started the
+child: start children from the main thread.)
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from local.waiting import StandstillError, log_size, processor_seconds, processo
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-# A child that was asked to stop is asked again after the first, since a Python program can lose a signal (as Airflow's
-# scheduler does at times, in the middle of a garbage collection). It is killed when it has done next to nothing for as
-# long as the second (Airflow's triggerer waits ten seconds for a child that has ended already; what idles beside it
-# uses a hundredth of a core), or has used as much processor time as the third; in seconds.
+# In seconds. A child is asked to stop again every `_ASK_AGAIN`, because a Python program can lose a signal (Airflow's
+# scheduler sometimes does, during a garbage collection). It is killed after `_STOP_STILL` of doing next to nothing
+# (Airflow's triggerer waits ten seconds for a child that has already exited), or once it has used `_STOP_PROCESSOR` of
+# processor time.
 _ASK_AGAIN, _STOP_STILL, _STOP_PROCESSOR = 10.0, 2.0, 10.0
-# Less processor time than this is no sign of work in that while, in seconds.
+# Less processor time than this, in seconds, is not work: an idle child uses a hundredth of a core.
 _STOP_TRICKLE = 0.2
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -44,9 +44,9 @@ def _prctl(option: int, value: int) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, and how it is asked to stop.
+    """What to run, and how to stop it.
 
-    :ivar needed: whether others need it for their own end: it is stopped after those that are needed less.
+    :ivar needed: order of stopping: commands with a higher number stop later, because others need them to stop.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Supervisor:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.children: dict[str, tuple[Command, subprocess.Popen]] = {}
-        # What ran before is not ours to end.
+        # Children that were running before are not ours to end.
         self._others = {child.pid for child in psutil.Process().children(recursive=True)}
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Supervisor:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        # A polite `kill`, or a closed terminal, ends the same way as Ctrl-C.
+        # A plain `kill` or a closed terminal stops us the same way as Ctrl-C.
         self._handlers = {name: signal.signal(name, _interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
         return self
 
@@ -91,7 +91,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which stops in order.
+                # In a new session, so that Ctrl-C reaches only the supervisor, which stops the children in order.
                 start_new_session=True,
                 preexec_fn=lambda: _prepare_child(command),
             )
@@ -113,7 +113,7 @@ class Supervisor:
         _wait_for_end([child])
 
     def stop(self) -> None:
-        """End the children, those that the others need after these, then whatever they left behind."""
+        """Stop the children in the order of `needed`, then whatever they left behind."""
         for needed in sorted({command.needed for command, _ in self.children.values()}):
             ending = [(command, child) for command, child in self.children.values() if command.needed == needed]
             _ask_to_stop(ending)
@@ -131,7 +131,7 @@ class Supervisor:
         return psutil.Process(self.children[name][1].pid)
 
     def work(self, *names: str) -> tuple[int, ...]:
-        """What changes while these children, and all below them, do something: processor seconds, length of logs."""
+        """Signs of work of these children and their descendants: processor seconds and the sizes of their logs."""
         alive = [self.process(name) for name in names if name in self.children and self.alive(name)]
         return processor_seconds(alive), *(log_size(self.log_of(name)) for name in names)
 
@@ -176,7 +176,7 @@ def _ask_to_stop(ending: list[tuple[Command, subprocess.Popen]]) -> None:
 
 
 def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None] = lambda: None) -> None:
-    """Until they have ended, or are not going to."""
+    """Wait until they have exited, or show no sign of doing so."""
 
     def work() -> float:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -198,7 +198,7 @@ def _wait_for_end(children: list[subprocess.Popen], ask_again: Callable[[], None
             asked = time.monotonic()
             ask_again()
             if work() - before > _STOP_PROCESSOR:
-                raise StandstillError("they go on as if they had not been asked")
+                raise StandstillError("they keep running although they were asked to stop")
 
     with contextlib.suppress(StandstillError):
         wait_until(

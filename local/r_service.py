@@ -1,4 +1,4 @@
-"""The R service on this machine: its packages, its own package, and how it is started."""
+"""The R service on this machine: installs its packages and its own R package, and builds the command to start it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from local.home import ROOT, Home, alone
 from local.processes import Command
 
 PACKAGE = ROOT / "services" / "r-irt-plumber"
-# What it needs of the distribution's packages; the first are enough to serve, the others test it.
+# The distribution's packages that it needs: these to serve, those of `_TEST` to be tested.
 _SERVE = (
     "haproxy", "r-base-core", "r-cran-callr", "r-cran-filelock", "r-cran-httpuv", "r-cran-jsonlite", "r-cran-later",
     "r-cran-matrix", "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx", "r-cran-promises",
     "r-cran-ps", "r-cran-rpf",
-    # The plain BLAS that R comes with makes standard errors ten times as slow.
+    # With R's built-in BLAS, standard errors take ten times as long.
     "libopenblas0-pthread",
 )  # fmt: skip
-# OpenMx loads a package that calls dpkg-architecture and does not depend on it.
+# OpenMx loads a package that calls dpkg-architecture without depending on it.
 _PROGRAMS = {"dpkg-dev": "dpkg-architecture", "haproxy": "haproxy"}
-# Debian has haproxy where only root's PATH leads.
+# Debian installs haproxy outside an ordinary user's PATH.
 _PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 _TEST = ("r-cran-lintr", "r-cran-testthat")
 _R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
 
 
 class RMissing(RuntimeError):
-    """R or a package of it is missing and could not be installed; the message says what to do."""
+    """R or one of its packages is missing and could not be installed; the message says what to do."""
 
 
 def library(home: Home) -> Path:
@@ -44,16 +44,16 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = print) -> None:
-    """Install R, the packages and this project's own, as far as they are missing.
+    """Install R, its packages and this project's R package, where missing.
 
-    :raise RMissing: without root or apt-get something is missing.
+    :raise RMissing: something is missing and cannot be installed, for example without root or apt-get.
     """
     wanted = tuple(dict.fromkeys((*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))))
     with alone("r"):
         if missing := _missing(wanted):
             _apt_install(wanted, missing, say)
             if missing := _missing(wanted):
-                raise RMissing(f"the R service needs {', '.join(missing)}, and apt-get did not bring them")
+                raise RMissing(f"the R service needs {', '.join(missing)}, which apt-get did not install")
         _install_own(home)
 
 
@@ -71,7 +71,7 @@ def _install_own(home: Home) -> None:
 
 
 def command(home: Home, *, host: str, port: int, state: Path, port_file: Path | None, token: str) -> Command:
-    """How the service is started; the token is in the environment alone."""
+    """The command that starts the service; the token is only in its environment."""
     file = "NULL" if port_file is None else f"'{port_file}'"
     expression = f"irtplumber::serve('{host}', {port}L, '{state}', {file})"
     settings = environment(home) | {"IRT_SERVICE_TOKEN": token}
@@ -79,18 +79,18 @@ def command(home: Home, *, host: str, port: int, state: Path, port_file: Path | 
 
 
 def _missing(packages: tuple[str, ...]) -> list[str]:
-    """Those of the distribution's packages whose R package or program is not there, wherever it may have come from."""
+    """The distribution's packages whose R package or program is missing; one from another source counts as present."""
     rscript = shutil.which("Rscript")
     if rscript is None:
         return list(packages)
     names = {package: _r_name(package) for package in packages if package.startswith("r-")}
-    told = subprocess.run(
+    installed = subprocess.run(
         [rscript, "--vanilla", "-e", "cat(rownames(installed.packages()), sep = '\\n')"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    there = set(told.split())
+    present = set(installed.split())
     programs = [package for package, program in _PROGRAMS.items() if shutil.which(program, path=_PROGRAM_PATH) is None]
-    return [*programs, *(package for package, name in names.items() if name not in there)]
+    return [*programs, *(package for package, name in names.items() if name not in present)]
 
 
 def _r_name(package: str) -> str:
@@ -112,7 +112,7 @@ def _apt_install(packages: tuple[str, ...], missing: list[str], say: Callable[[s
 
 
 def _stamp() -> str:
-    """What tells that the package has changed."""
+    """A digest that changes whenever our R package does."""
     digest = hashlib.sha256()
     files = [PACKAGE / "DESCRIPTION", PACKAGE / "NAMESPACE"]
     files += [*sorted((PACKAGE / "R").glob("*.R")), *sorted((PACKAGE / "inst").iterdir())]

@@ -1,4 +1,4 @@
-"""`./irt check-readers`: do consumers that know no banks read the default bank's abilities and linking constants?"""
+"""`./irt check-readers`: do consumers that ignore `version` read the default bank's abilities and linking constants?"""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ def _time(at: datetime) -> str:
 
 
 def show(home: Home) -> int:
-    """List users whose newest ability is another bank's, and the newest fit where that is one.
+    """List users whose newest ability is another bank's, and the newest fit if it is another bank's.
 
-    :return: 1 where there are any, else 0.
+    :return: 1 if there are any, else 0.
     """
     use_plugins()
     from irt.banks import load_banks
 
     bank = load_banks().default
     with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo, row_factory=dict_row) as connection:
-        asked = {"default_version": bank.version}
-        rows = connection.execute((SQL / "status" / "readers.sql").read_text(), asked).fetchall()
-        fit = connection.execute((SQL / "status" / "newest_fit.sql").read_text(), asked).fetchone()
+        parameters = {"default_version": bank.version}
+        rows = connection.execute((SQL / "status" / "readers.sql").read_text(), parameters).fetchall()
+        fit = connection.execute((SQL / "status" / "newest_fit.sql").read_text(), parameters).fetchone()
     if fit:
-        print(f"mirt_fit_meta: the newest row, {fit['run_id']}, is of version {fit['version']}, not {bank.version}")
+        print(f"mirt_fit_meta: the newest row, {fit['run_id']}, has version {fit['version']}, not {bank.version}")
     for row in rows[:_MOST_SHOWN]:
         print(
-            f"user {row['user_id']}: the newest ability is of version {row['version']} ({_time(row['fitted_at'])}), "
-            f"that of {bank.version} is older ({_time(row['default_fitted_at'])})"
+            f"user {row['user_id']}: the newest ability has version {row['version']} ({_time(row['fitted_at'])}), "
+            f"the one of {bank.version} is older ({_time(row['default_fitted_at'])})"
         )
     if len(rows) > _MOST_SHOWN:
         print(f"and {len(rows) - _MOST_SHOWN} more")
     if rows:
-        print(f"{len(rows)} users: readers that know no banks do not get bank {bank.name}'s ability")
+        print(f"{len(rows)} users: readers that ignore the version do not get bank {bank.name}'s ability")
         return 1
     if fit:
         return 1
-    print(f"every user who has an ability of bank {bank.name} (version {bank.version}) reads it as the newest")
+    print(f"bank {bank.name}'s ability (version {bank.version}) is the newest of every user who has one")
     return 0

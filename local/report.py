@@ -1,4 +1,4 @@
-"""What the demo shows at its end: a line per bank, LSAT7 against the published result, recovery of the known truth."""
+"""The demo's final report: one line per bank, LSAT7 against the published result, recovery of the known truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 def summary(connection: psycopg.Connection, dag_run_id: str) -> dict[str, Any]:
-    """The figures of one DAG run, for people and for machines."""
+    """The figures of one DAG run, for the report and for `--json`."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = (SQL / "status" / "run_summary.sql").read_text()
         banks = cursor.execute(query, {"dag_run_id": dag_run_id}).fetchall()
@@ -94,10 +94,10 @@ def show(figures: dict[str, Any], console: Console | None = None) -> None:
         _show_lsat7(figures["lsat7"], console)
     if "math" in figures:
         _show_recovery(figures["math"], console)
-    console.print(f"State of the run: {figures['state']}, after {figures['seconds']} s in all.\n")
+    console.print(f"State of the run: {figures['state']}; {figures['seconds']} s in total.\n")
     if figures["state"] == "success":
-        console.print("Next: ./irt up opens Airflow's UI on the same data, ./irt status answers the morning's")
-        console.print("questions, ./irt psql opens the database. Your own banks: include/banks.yaml.")
+        console.print("Next: ./irt up runs Airflow's UI on the same data, ./irt status is the morning check,")
+        console.print("./irt psql opens the database. Your own banks go into include/banks.yaml.")
 
 
 def _cell(bank: dict[str, Any], name: str, form: str) -> str:

@@ -1,7 +1,7 @@
-"""Airflow's scheduler, whose tasks find loaded what they need.
+"""Starts Airflow's scheduler with the packages that tasks need already imported.
 
-On one machine LocalExecutor runs every task in a fork of a fork of the scheduler, so what the scheduler has imported is
-there in each of them. Only packages are: the project's own modules are imported by each task, and may be edited.
+LocalExecutor runs every task in a fork of a fork of the scheduler, so each task starts with what the scheduler has
+imported. Only packages are preloaded: each task imports the project's own modules itself, so they may be edited.
 """
 
 from __future__ import annotations

@@ -11,19 +11,16 @@ from local.postgres import EmbeddedPostgres
 
 SQL = ROOT / "include" / "sql"
 
-# Where the owner of the tables is another login than the DAGs'.
+# Used if the tables' owner is not the DAGs' login.
 OWNER_CONNECTION = "AIRFLOW_CONN_SEEDTEST_OWNER"
 
 
 def apply_schema(conninfo: str) -> list[str]:
-    """Apply the migrations that are missing.
-
-    :return: their names.
-    """
+    """Apply the missing migrations; returns their names."""
     use_plugins()
     from irt.migrations import migrate
 
-    # Whoever calls says what was applied, in one line; yoyo has one for each statement.
+    # The caller reports what was applied in one line; yoyo would log one per statement.
     logging.getLogger("yoyo").setLevel(logging.WARNING)
     return migrate(conninfo)
 
@@ -36,9 +33,9 @@ def missing_migrations(conninfo: str) -> list[str]:
 
 
 def database_conninfo(postgres: EmbeddedPostgres, *, owner: bool = False) -> str:
-    """libpq's string for the project database: that of the connection `seedtest_db`, or the embedded one.
+    """libpq's string for the project database: of the connection `seedtest_db`, or of the embedded server.
 
-    :param owner: for changes of the schema: the connection `seedtest_owner` where there is one.
+    :param owner: for schema changes: use the connection `seedtest_owner` if it is set.
     """
     if owner and os.environ.get(OWNER_CONNECTION):
         return _conninfo_of("seedtest_owner")
@@ -53,7 +50,7 @@ def _conninfo_of(connection: str) -> str:
 
 
 def use_plugins() -> None:
-    """What Airflow does with the folder of plugins."""
+    """Put the plugins folder on `sys.path`, as Airflow does."""
     folder = str(ROOT / "plugins")
     if folder not in sys.path:
         sys.path.insert(0, folder)

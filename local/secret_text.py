@@ -1,4 +1,4 @@
-"""What a secret value must be before it becomes part of a connection."""
+"""Checks on a secret value before it becomes part of a connection."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import unicodedata
 
 
 class ConnectionsError(RuntimeError):
-    """What was given cannot be used; the message never quotes it."""
+    """The input cannot be used; the message never quotes a secret."""
 
 
 def clean(key: str, value: str) -> str:
-    """The value without blanks and line ends around it, which `echo` and editors leave in Secrets.
+    """The value without the blanks and line ends around it that `echo` and editors leave in Secrets.
 
-    Airflow masks a password in logs as it is, not as JSON or repr() write it: with a line end or another control
-    character in it, it would appear there in clear.
+    Airflow masks a password in logs only in its plain form, not as JSON or repr() write it: one with a line end or
+    another control character would appear in clear text.
 
-    :param key: the name under which the value was given; the error says it.
-    :raise ConnectionsError: there is a control character inside.
+    :param key: the value's name, for the error message.
+    :raise ConnectionsError: it contains a control character.
     """
     value = value.strip()
     if has_control_character(value):
-        raise ConnectionsError(f"{key}: there is a control character in it, such as a line end or a tab")
+        raise ConnectionsError(f"{key}: it contains a control character, such as a line end or a tab")
     return value
 
 
 def has_control_character(value: str) -> bool:
-    """Whether there is a control character, or one of Unicode's own line ends."""
+    """Whether the value contains a control character or one of Unicode's line separators."""
     return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value)

@@ -28,14 +28,14 @@ from local.schema import SQL, database_conninfo, missing_migrations
 from local.waiting import wait_until
 
 DAG_ID = "irt_calibration_nightly"
-# Airflow's parts in the order of their start, and how each but the first is called where it says that it runs.
+# Airflow's parts in the order they start, each with its job type in Airflow's database (the API server has none).
 _COMPONENTS = {
     "api-server": "",
     "scheduler": "SchedulerJob",
     "dag-processor": "DagProcessorJob",
     "triggerer": "TriggererJob",
 }
-# How many earlier starts keep their logs.
+# Number of earlier starts whose logs are kept.
 _KEPT_LOGS = 3
 
 
@@ -75,11 +75,11 @@ class Stack:
         start_postgres(self.supervisor, self.postgres, self.say)
         cluster.bring_up_to_date(self.supervisor, self.postgres, self.home, self.say)
         if self.external_database and (missing := missing_migrations(self.conninfo())):
-            # Said now, and not by the first task of a run.
+            # Report it now rather than in a run's first task.
             self.say(f"The database lacks {', '.join(missing)}: run ./irt migrate")
 
     def launch_service(self, kind: str = "engine") -> None:
-        """The calibration service on loopback, unless the connection `r_irt` names another.
+        """Start the calibration service on loopback, unless the connection `r_irt` names another one.
 
         :param kind: one of `arguments.SERVICES`.
         """
@@ -130,16 +130,16 @@ class Stack:
         return env
 
     def start_airflow(self, port: int | None = None, *, scheduled: bool = False) -> AirflowApi:
-        """All of Airflow; returns when it has parsed the DAG."""
+        """Start all of Airflow; returns once the DAG is parsed."""
         self.launch_airflow(port, scheduled=scheduled)
         return self.wait_for_airflow()
 
     def launch_airflow(self, port: int | None = None, *, scheduled: bool = False) -> None:
-        """Start as many of Airflow's parts as there are cores: each takes one for seconds, the API server longest."""
-        # This installation is ours alone: whatever an earlier start left as running was killed with it.
+        """Start as many of Airflow's parts as there are cores: each needs one for seconds, the API server longest."""
+        # Only we use this installation: what is still marked as running was killed with an earlier start.
         self.bury(*filter(None, _COMPONENTS.values()))
         self.bury_tasks()
-        # A person looks for the UI where it always is; others must not meet another stack of this machine there.
+        # A person expects the UI at its usual port; the demo takes a free one, so that two stacks do not collide.
         self.port = port or free_port(8080 if scheduled else 0)
         self.api = AirflowApi(f"http://127.0.0.1:{self.port}", self.home.secrets()["admin_password"])
         self._env = self.airflow_env(scheduled)
@@ -167,7 +167,7 @@ class Stack:
         own = [sys.executable, "-m", "local.scheduler"]
         arguments = own if component == "scheduler" else [str(Path(sys.executable).with_name("airflow")), component]
         if component == "api-server":
-            # It keeps nothing of its own, and asked to stop it takes its interpreter apart for seconds.
+            # It has no state to lose, and a clean shutdown would take seconds.
             command = Command(component, arguments, env=env, needed=1, stop_signal="SIGKILL")
         else:
             command = Command(component, arguments, env=env)
@@ -187,11 +187,11 @@ class Stack:
         return self.api
 
     def bury(self, *job_types: str) -> None:
-        """Tell Airflow that these parts of it are dead; otherwise it waits until their heartbeats are long overdue."""
+        """Mark these parts of Airflow as dead; otherwise it waits until their heartbeats are long overdue."""
         self._tell_airflow("end_jobs", {"job_types": list(job_types)})
 
     def bury_tasks(self, *task_instances: str) -> None:
-        """Tell Airflow that the processes of these tasks are dead; by default of all that run."""
+        """Mark the processes of these tasks as dead, by default of all running tasks."""
         self._tell_airflow("age_heartbeats", {"task_instances": list(task_instances) or None})
 
     def _tell_airflow(self, statement: str, parameters: dict[str, Any]) -> None:
@@ -199,7 +199,7 @@ class Stack:
             connection.execute((SQL / "local" / f"{statement}.sql").read_text(), parameters)
 
     def _wait(self, ready: Callable[[], Any], what: Callable[[], str], parts: list[str]) -> None:
-        """Wait for parts that start, as long as they do anything; `parts` may shrink meanwhile."""
+        """Wait for parts to start, as long as they make progress; `parts` may shrink meanwhile."""
 
         def described() -> str:
             return f"{what()}; its log: {', '.join(map(self.log_of, parts))}"
@@ -209,12 +209,12 @@ class Stack:
         )  # fmt: skip
 
     def log_of(self, part: str) -> str:
-        """Where to look, as short as it can be said."""
+        """The path of a part's log, relative to the current folder where possible."""
         log = self.supervisor.log_of(part)
         return str(log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log)
 
     def work(self) -> tuple[int, int]:
-        """Changes while tasks or calibrations run: their processor seconds, without those of an idle Airflow."""
+        """Signs of work of tasks and calibrations: their processor seconds, without those of an idle Airflow."""
         parts = [self._service_part] if self._service_part else []
         tasks = self.supervisor.process("scheduler").children() if "scheduler" in self.supervisor.children else []
         return self.supervisor.work(*parts)[0], processor_seconds(tasks)
@@ -226,7 +226,7 @@ class Stack:
         return parsed_at is not None and parsed_at > self.launched_at
 
     def check(self) -> None:
-        """:raise StackError: when a part has ended, with the last lines of its log."""
+        """:raise StackError: a part has exited; the message has the last lines of its log."""
         name = self.supervisor.fallen()
         if name:
             raise StackError(
@@ -238,15 +238,15 @@ _NO_PROXY = {"http": "", "https": ""}
 
 
 def start_postgres(supervisor: Supervisor, postgres: EmbeddedPostgres, say: Callable[[str], None]) -> None:
-    """The embedded cluster with the two databases: the project's and Airflow's metadata."""
+    """Start the embedded cluster with its two databases: the project's and Airflow's metadata."""
     if postgres.running:
-        raise StackError("this installation's PostgreSQL runs already; is another ./irt up or demo running?")
+        raise StackError("this installation's PostgreSQL is already running; is another ./irt up or demo running?")
     cluster.prepare(postgres, say)
     cluster.start(supervisor, postgres, say)
 
 
 def engine_service(home: Home, *, host: str, port: int, state: Path, port_file: Path, token: str) -> Command:
-    """How the engine's service is started; the token is in the environment alone."""
+    """The command that starts the engine's service; the token is only in its environment."""
     arguments = [sys.executable, "-m", "irt_engine.cli", "serve", "--host", host, "--port", str(port)]
     arguments += ["--port-file", str(port_file), "--state-dir", str(state)]
     return Command("service", arguments, env=engine_env(home) | {"IRT_ENGINE_TOKEN": token})
@@ -269,13 +269,13 @@ def free_port(preferred: int = 0) -> int:
 
 @contextmanager
 def only_one(home: Home) -> Iterator[None]:
-    """:raise StackError: when another process runs on this state folder."""
+    """:raise StackError: another process is using this state folder."""
     with (home.path / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
-            raise StackError(f"another ./irt ({lock.read().strip()}) is running here; end it first") from None
+            raise StackError(f"another ./irt ({lock.read().strip()}) is running here; stop it first") from None
         lock.truncate(0)
         lock.write(f"{' '.join(sys.argv[1:])}, process {os.getpid()}")
         lock.flush()
@@ -284,7 +284,7 @@ def only_one(home: Home) -> Iterator[None]:
 
 @contextmanager
 def running_stack(home: Home, say: Callable[[str], None] = print, service: str = "engine") -> Iterator[Stack]:
-    """PostgreSQL and the calibration service; Airflow is started by the caller. All ends with the block.
+    """Run PostgreSQL and the calibration service for the block; the caller starts Airflow, which ends with it too.
 
     :param service: which one, of `arguments.SERVICES`.
     """
@@ -304,7 +304,7 @@ def running_stack(home: Home, say: Callable[[str], None] = print, service: str =
 
 
 def keep_logs(logs: Path) -> None:
-    """Make room for the logs of a new start; those of the last ones stay, the newest in `before-1`."""
+    """Make room for the logs of a new start; keep those of the last ones, the newest in `before-1`."""
     shutil.rmtree(logs / f"before-{_KEPT_LOGS}", ignore_errors=True)
     for age in range(_KEPT_LOGS - 1, 0, -1):
         if (older := logs / f"before-{age}").exists():

@@ -1,4 +1,4 @@
-"""`./irt status` and `./irt psql`: a look at the project database, running or not."""
+"""`./irt status` and `./irt psql`: look into the project database, whether its server is running or not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TITLES = {
 
 @contextmanager
 def reachable_database(home: Home) -> Iterator[tuple[EmbeddedPostgres, str]]:
-    """The project database's libpq string; the embedded server is started for the length of the block if it rests."""
+    """Yields the project database's libpq string; starts the embedded server for the block if it is not running."""
     postgres = EmbeddedPostgres(home.postgres)
     if os.environ.get(DATABASE_CONNECTION) or postgres.running:
         yield postgres, database_conninfo(postgres)
@@ -51,11 +51,11 @@ def reachable_database(home: Home) -> Iterator[tuple[EmbeddedPostgres, str]]:
 def show(home: Home) -> int:
     """Print the morning check.
 
-    :raise StackError: when nothing was ever run on this database.
+    :raise StackError: no calibration has run on this database yet.
     """
     with reachable_database(home) as (_, conninfo), psycopg.connect(conninfo) as connection:
         if connection.execute("select to_regclass('irt.run')").fetchone()[0] is None:
-            raise StackError("no calibration was ever run on this database; try ./irt demo")
+            raise StackError("no calibration has run on this database yet; try ./irt demo")
         with connection.cursor(row_factory=dict_row) as cursor:
             banks = cursor.execute((SQL / "status" / "overview.sql").read_text()).fetchall()
             failed = cursor.execute((SQL / "status" / "failed_checks.sql").read_text()).fetchall()
@@ -82,11 +82,11 @@ def migrate(home: Home) -> int:
 
 
 def psql(home: Home, arguments: list[str]) -> int:
-    """Open psql; the connection goes by the environment, because a command line is seen by the whole machine."""
+    """Open psql; passes the connection in the environment, because anyone on the machine can read a command line."""
     with reachable_database(home) as (postgres, conninfo):
         known = psycopg.conninfo.conninfo_to_dict(conninfo)
         env = {variable: str(known[key]) for key, variable in _LIBPQ.items() if known.get(key)}
-        # Ctrl-C in psql cancels its query, and is no business of ours.
+        # Ctrl-C cancels a query in psql and must not stop us.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return subprocess.call(

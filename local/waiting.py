@@ -1,7 +1,7 @@
-"""Waiting for what takes as long as it takes.
+"""Waiting for progress rather than for seconds.
 
-A slow or busy machine makes everything late, and nothing wrong. So nothing here ends a wait because of the clock alone:
-it ends when what is waited for is there, when a part that it needs has died, or when nobody has worked on it for long.
+On a slow or busy machine everything is late, but nothing is wrong. So no wait ends because of the clock alone: it ends
+when the awaited thing is there, when a part that it needs has died, or when nothing has made progress for a long time.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import psutil
 
 T = TypeVar("T")
 
-# Without any sign of work for this long, in seconds, nothing more is to be expected.
+# A wait is given up after this long without any sign of work, in seconds.
 STILL = 600.0
-# What lasts longer than this is said, in seconds; each further time after twice as long.
+# When to print the first notice, in seconds; each further one comes after twice as long.
 _FIRST_NOTICE = 10.0
-# Between two looks for signs of work, which take processor time themselves, in seconds.
+# Time between two checks for signs of work, in seconds; the checks take processor time themselves.
 _BETWEEN_SIGNS = 5.0
 
 
 class StandstillError(RuntimeError):
-    """What is waited for has not come, and nobody works on it any more."""
+    """The awaited thing is not there, and nothing is working on it any more."""
 
 
 def wait_until(
@@ -39,16 +39,16 @@ def wait_until(
     pause: float = 0.2,
     still: float = STILL,
 ) -> T:
-    """Call `ready` until it answers something true, and return that.
+    """Call `ready` until it returns something true, and return that.
 
-    :param what: what is waited for, or what of it is still missing; for the notices and the error.
-    :param work: anything that changes while somebody works on it: states, the length of a log, processor time. By
-        default the processor time of all processes below this one.
-    :param check: may raise to give up early, because a part has died, say.
-    :param say: called with what is waited for, and since when, while that lasts.
-    :param pause: between two looks, in seconds.
-    :param still: how long `work` may stay as it is, in seconds.
-    :raise StandstillError: `work` did not change for so long.
+    :param what: names the awaited thing, or what of it is still missing, in the notices and the error.
+    :param work: returns anything that changes while work goes on: states, the size of a log, processor time. Default:
+        the processor time of all processes below this one.
+    :param check: may raise to give up early, for example because a part has died.
+    :param say: called during a long wait with what is awaited, and since when.
+    :param pause: time between two calls of `ready`, in seconds.
+    :param still: how long `work` may stay unchanged, in seconds.
+    :raise StandstillError: `work` did not change for longer than `still`.
     """
     work = work or descendants_work
     began = moved = looked = time.monotonic()
@@ -70,7 +70,7 @@ def wait_until(
 
 
 def processor_seconds(processes: Iterable[psutil.Process]) -> int:
-    """Whole seconds of processor time that processes and all below them have used; less is no sign of work."""
+    """Whole seconds of processor time used by processes and their descendants; less does not count as work."""
     return int(processor_time(processes))
 
 
@@ -80,7 +80,7 @@ def processor_time(processes: Iterable[psutil.Process]) -> float:
         with contextlib.suppress(psutil.Error):
             for member in [process, *process.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
-                    # What its ended children have used counts as well.
+                    # Includes the time of its children that have exited.
                     used += sum(member.cpu_times()[:4])
     return used
 

@@ -1,11 +1,11 @@
-# What the runners in R share.
+# Shared by the R runners.
 arguments <- commandArgs(trailingOnly = TRUE)
 folder <- arguments[1]
 times <- as.integer(arguments[2])
 out <- arguments[3]
 meta <- jsonlite::fromJSON(file.path(folder, "meta.json"))
 
-# Answers as an integer matrix (users, items), NA where there is none.
+# Answers as an integer matrix (users, items), NA for no answer.
 dense <- function() {
   integers <- function(name) {
     path <- file.path(folder, name)
@@ -18,7 +18,7 @@ dense <- function() {
   matrix
 }
 
-# Seconds of each fit, and the last one; a fit that takes long is not repeated.
+# Seconds of each fit, and the last fit; a slow fit is not repeated.
 repeated <- function(fit) {
   seconds <- numeric()
   while (length(seconds) < times && sum(seconds) < 10) {

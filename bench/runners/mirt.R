@@ -1,4 +1,4 @@
-# R mirt (Chalmers 2012), where it is installed.
+# R mirt (Chalmers 2012), if installed.
 suppressMessages(library(mirt))
 source(file.path(dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE))), "common.R"))
 
@@ -7,7 +7,7 @@ k <- ncol(answers)
 colnames(answers) <- paste0("i", seq_len(k))
 model <- 1
 if (meta$model == "3PL" && meta$prior) {
-  # The normal prior on logit c that is this project's default.
+  # This project's default: a normal prior on logit c.
   model <- mirt.model(sprintf("F = 1-%d\nPRIOR = (1-%d, g, norm, -1.39, 0.5)", k, k))
 }
 invisible(mirtCluster(omp_threads = parallel::detectCores()))

@@ -11,7 +11,7 @@ k <- ncol(answers)
 names(answers) <- paste0("i", seq_len(k))
 answers[] <- lapply(answers, function(x) mxFactor(x, levels = c(0, 1)))
 
-# The normal prior on logit c that is this project's default.
+# This project's default: a normal prior on logit c.
 prior_mean <- -1.39
 prior_sd <- 0.5
 guesses <- meta$model == "3PL"

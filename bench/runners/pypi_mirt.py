@@ -15,7 +15,7 @@ _MEAN, _SD = -1.39, 0.5
 
 
 def log_density(c: np.ndarray) -> np.ndarray:
-    """The normal prior on logit c that is this project's default; of c = 0 it is minus infinity."""
+    """This project's default, a normal prior on logit c; minus infinity at c = 0."""
     c = np.clip(c, 1e-9, 1 - 1e-9)
     return -0.5 * ((np.log(c / (1 - c)) - _MEAN) / _SD) ** 2
 
@@ -27,13 +27,13 @@ def slope(c: np.ndarray) -> np.ndarray:
 
 folder, repeat, out, model, prior = arguments()
 answers = dense(folder, missing=-1)
-# Its 1PL fixes the slope *and* the variance; one free slope is the model that is meant.
+# Its 1PL fixes the slope *and* the variance; we want one free common slope.
 kind = {"model": "2PL" if model == "Rasch" else model}
 if model == "Rasch":
     kind["constraints"] = [("discrimination", list(range(answers.shape[1])))]
 if model == "3PL" and prior:
     kind["priors"] = {"guessing": CustomPrior(log_density, lambda *_: None, grad_log_pdf_fn=slope)}
-    # Both take the part that is not compiled; this one is the faster.
+    # With a prior neither method runs compiled code; this one is faster.
     kind["accelerate"] = "squarem"
 seconds, fit = repeated(
     lambda: mirt.fit_mirt(

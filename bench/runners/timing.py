@@ -1,4 +1,4 @@
-"""What the runners in Python share; it needs nothing but NumPy."""
+"""Shared by the Python runners; needs only NumPy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-# A fit that takes longer is not repeated.
+# Fits are repeated until they have taken this long in total, in seconds.
 _LONG = 10.0
 
 
 def repeated(fit: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
-    """Seconds of each fit, and the last one's outcome."""
+    """Seconds of each fit, and the last result."""
     seconds: list[float] = []
     while len(seconds) < repeat and sum(seconds) < _LONG:
         started = time.perf_counter()
@@ -26,7 +26,7 @@ def repeated(fit: Callable[[], Any], repeat: int) -> tuple[list[float], Any]:
 
 
 def dense(folder: Path, missing: int, dtype: type = np.int32) -> np.ndarray:
-    """Answers as a matrix (users, items), `missing` where there is none."""
+    """Answers as a matrix (users, items); `missing` marks no answer."""
     meta = json.loads((folder / "meta.json").read_text())
     matrix = np.full((meta["n_users"], meta["n_items"]), missing, dtype)
     user, item = (np.fromfile(folder / f"{name}.i32", np.int32) for name in ("user_id", "item_id"))
@@ -35,7 +35,7 @@ def dense(folder: Path, missing: int, dtype: type = np.int32) -> np.ndarray:
 
 
 def arguments() -> tuple[Path, int, Path, str, bool]:
-    """Folder, repeats, where the figures go, the model, and whether guessing has its prior."""
+    """The folder, the number of repeats, the output file, the model, and whether guessing has a prior."""
     folder, repeat, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     meta = json.loads((folder / "meta.json").read_text())
     return folder, repeat, out, meta["model"], meta["prior"]

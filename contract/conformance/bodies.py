@@ -1,4 +1,4 @@
-"""Bodies of requests, and waiting for what they set off."""
+"""Request bodies, and waiting for the jobs that they start."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 Columns = dict[str, list[Any]]
 T = TypeVar("T")
 
-# A service that has shown nothing new for this long, in seconds, stands still, and the wait for it ends.
+# A service that makes no progress for this long, in seconds, hangs, and we stop waiting.
 STILL = 600.0
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
-# How many people gave each pattern of answers, from 00000 to 11111, item 1 first.
+# Number of people per pattern of answers, from 00000 to 11111, item 1 first.
 _LSAT7_COUNTS = [
     *(12, 19, 1, 7, 3, 19, 3, 17, 10, 5, 3, 7, 7, 23, 8, 28),
     *(7, 39, 11, 34, 14, 51, 15, 90, 6, 25, 7, 35, 18, 136, 32, 308),
@@ -41,13 +41,13 @@ def lsat7() -> Columns:
 
 
 def repeated(columns: Columns, times: int) -> Columns:
-    """The same answers of `times` as many people."""
+    """The same answers, given by `times` as many people."""
     users = [f"{user}-{copy}" for copy in range(times) for user in columns["user_id"]]
     return {"user_id": users, "item_id": columns["item_id"] * times, "is_correct": columns["is_correct"] * times}
 
 
 def long_request() -> dict[str, Any]:
-    """A request whose calibration takes long enough to be caught in the middle: seconds on any machine."""
+    """A request whose calibration runs long enough to be observed or interrupted: seconds on any machine."""
     rng = np.random.default_rng(7)
     users, items = 8000, 40
     theta, b = rng.normal(size=(users, 1)), rng.normal(size=items)
@@ -59,7 +59,7 @@ def long_request() -> dict[str, Any]:
             "is_correct": correct.ravel().astype(int).tolist(),
         },
         "model": "3PL",
-        # No estimation comes to rest as still as that.
+        # No estimation ever reaches this tolerance.
         "options": {"tolerance": 1e-300, "max_iterations": 10_000_000, "quadrature_points": 2001},
     }
 
@@ -89,10 +89,10 @@ def gzipped(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_for(look: Callable[[], T], until: Callable[[T], Any] = bool) -> T:
-    """What `look` sees as soon as `until` is true of it, however long that takes.
+    """Call `look` until `until` is true of its value, however long that takes; returns the value.
 
-    A slow machine is no failure: as long as what is seen changes, somebody works on it. So look at all that shows
-    progress, such as a whole job, and pick out in `until` what is waited for.
+    A slow machine is not a failure: we wait as long as the value changes. So `look` should return everything that shows
+    progress, such as a whole job, and `until` pick out what is awaited.
     """
     before, moved = None, time.monotonic()
     while not until(seen := look()):
@@ -104,7 +104,7 @@ def wait_for(look: Callable[[], T], until: Callable[[T], Any] = bool) -> T:
 
 
 def wait_for_job(client: httpx.Client, url: str, *statuses: str) -> dict[str, Any]:
-    """The job, once its status is one of these; that it has ended otherwise is seen at once."""
+    """Wait until the job's status is one of these, and return the job; fails at once if it ends with another status."""
 
     def arrived(job: dict[str, Any]) -> bool:
         assert job["status"] in statuses or job["status"] not in _ENDED, job

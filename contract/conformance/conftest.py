@@ -41,13 +41,13 @@ def client(base_url: str, token: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def health(client: httpx.Client) -> dict[str, Any]:
-    """What the service says of itself."""
+    """The service's answer to `/healthz`."""
     return client.get("/healthz").json()
 
 
 @pytest.fixture(scope="session")
 def parquet(health: dict[str, Any]) -> None:
-    """For tests of bodies that a service need not read."""
+    """For tests that need Parquet, which is optional for a service."""
     if not any("parquet" in kind for kind in health["media_types"]):
         pytest.skip(f"{health['service']} does not read Parquet, and says so in /healthz")
 
@@ -69,5 +69,5 @@ def long_request() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def plain(client, contract) -> dict:
-    """The answer to the deployed client's plainest body."""
+    """The response to the deployed client's simplest body."""
     return deployed.calibrated(client, contract, deployed.calibrations()["plain"])

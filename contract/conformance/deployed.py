@@ -1,4 +1,4 @@
-"""Bodies in the forms that the deployed client sends, and what its parser reads of an answer."""
+"""Bodies as the deployed client sends them, and what its parser reads from a response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ANSWERS = _PATTERNS.split()
 
 
 def observations(responded_at: str | None = TIME) -> list[Row]:
-    """600 answers, one of each user to each item, as that client writes them."""
+    """600 answers, one per user and item, as that client writes them."""
     return [
         {"user_id": user, "item_id": item, "is_correct": answer == "1", "responded_at": responded_at}
         for user, answers in zip(USERS, _ANSWERS, strict=True)
@@ -63,7 +63,7 @@ def calibrations() -> dict[str, dict[str, Any]]:
     }
 
 
-# Two patterns of answers, each of 40 users: slopes without bound, so that nothing can be calibrated.
+# Two patterns of answers with 40 users each: the slopes have no bound, so nothing can be calibrated.
 TWO_PATTERNS = {"responses": [[1, 0, 1, 0], [0, 1, None, 1]] * 40, "model": "2PL"}
 
 ONE_USER: dict[str, Any] = {
@@ -77,7 +77,7 @@ MATRIX_TO_SCORE: dict[str, Any] = {
 
 
 def parsed(answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
-    """Parameters by item and (theta, se) by user, read as that client's parser does; it stores `model_spec` whole."""
+    """Parameters by item and (theta, se) by user, as that client's parser reads them; it stores all of `model_spec`."""
     meta = answer["fit_meta"]
     assert meta["run_id"] is None or isinstance(meta["run_id"], str)
     assert isinstance(meta["model_spec"], dict)
@@ -87,7 +87,7 @@ def parsed(answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[floa
 
 
 def calibrated(client, contract, body, **options) -> dict:
-    """The answer to a body, with `options` where they are given."""
+    """The response to a body, with these `options` if any."""
     response = client.post("/irt/calibrate", json={**body, "options": options} if options else body)
     assert response.status_code == 200, response.text
     contract.check("Calibration", response.json())
@@ -99,5 +99,5 @@ def spec_of(answer: dict) -> dict:
 
 
 def refused(client, contract, path, body) -> str:
-    """The sentence that refuses a body."""
+    """The `detail` of the refusal of a body."""
     return contract.problem(client.post(path, json=body), 422, "invalid-request")["detail"]

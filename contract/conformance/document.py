@@ -1,4 +1,4 @@
-"""`contract/openapi.yaml`, to hold answers against."""
+"""`contract/openapi.yaml`, to validate responses against."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Contract:
         self._registry = Registry().with_resource("urn:contract", resource)
 
     def check(self, schema: str, value: Any) -> None:
-        """:raise jsonschema.ValidationError: when the value is not as the named schema says."""
+        """:raise jsonschema.ValidationError: the value does not match the named schema."""
         reference = {"$ref": f"urn:contract#/components/schemas/{schema}"}
         jsonschema.Draft202012Validator(reference, registry=self._registry).validate(value)
 
     def problem(self, response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-        """The problem in a response, after a look at all that every problem must be."""
+        """Check what every problem must have, and return the problem in the response."""
         assert response.status_code == status, response.text
         assert response.headers["content-type"] == "application/problem+json"
         body = response.json()

@@ -1,4 +1,4 @@
-"""How long a service says nothing while it has something to do."""
+"""Measures how long a busy service does not answer its health check."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import httpx
 
 from contract.conformance.bodies import STILL
 
-# Between two questions: others want the processors too.
+# Time between two requests, in seconds, so that they do not take the processor from the service.
 _PAUSE_SECONDS = 0.02
 
 
 def longest_silence(client: httpx.Client, submission: httpx.Request) -> float:
-    """Ask for the health again and again while a submission is sent and looked through; its job is then removed.
+    """Poll `/healthz` while a submission is sent and checked; its job is then cancelled.
 
-    :return: the longest time without an answer, as a share of the time that the submission took. On a slow machine both
-        are longer. A service that looks a body through before it answers anybody else is silent nearly all that time.
+    :return: the longest time without an answer, as a share of the time that the submission took; on a slow machine both
+        are longer. For a service that checks a whole body before it answers anything else, the share is nearly 1.
     """
     with httpx.Client(base_url=client.base_url, timeout=STILL, trust_env=False) as other, ThreadPoolExecutor(1) as pool:
         answered = [time.perf_counter()]

@@ -1,4 +1,4 @@
-"""Data that cannot be calibrated as they are: the rest is calibrated, and what was left out is listed."""
+"""Data that cannot all be calibrated: the service lists what it excluded and calibrates the rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def calibrated(client, contract, columns, **request) -> dict:
 
 @pytest.fixture(scope="session")
 def clean(client, contract) -> Callable[[str], dict]:
-    """The calibration by a model of data with nothing awkward about them, done once."""
+    """The calibration of clean data by a model, run once per model."""
     return cache(lambda model: calibrated(client, contract, lsat7(), model=model))
 
 
@@ -65,7 +65,7 @@ def test_person_without_usable_answers(client, contract):
 
 
 def test_estimate_that_runs_away(client, contract):
-    """One of two right: any slope that is steeper fits better."""
+    """One of two answers is right: a steeper slope always fits better."""
     result = calibrated(client, contract, with_rows(("u0001", "x", 1), ("u0999", "x", 0)))
     assert [row["item_id"] for row in result["excluded"]["items"]] == ["x"]
     assert len(result["item_params"]) == 5
@@ -77,7 +77,7 @@ def test_nothing_to_calibrate(client, contract):
     assert "item" in problem["detail"]
 
 
-def test_not_converged_is_said(client, contract):
+def test_not_converged_is_reported(client, contract):
     metrics = calibrated(client, contract, lsat7(), options={"max_iterations": 1})["fit_meta"]["metrics"]
     assert metrics["converged"] is False
 
@@ -91,7 +91,7 @@ def test_ids_of_any_string(client, contract):
 
 
 def test_drifted_anchor_is_left_out(client, contract):
-    """One of the five items has become two logits harder than it is in the bank."""
+    """One of the five items is two logits harder than in the bank."""
     slopes, intercepts = [0.988, 1.081, 1.706, 0.765, 0.736], [1.856, 0.808, 1.804, 0.486, 1.855]
     anchors = [
         {"item_id": f"q{i}", "params": {"a": a, "b": -d / a - (2.0 if i == 3 else 0.0)}}

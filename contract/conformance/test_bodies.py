@@ -1,4 +1,4 @@
-"""Bodies that are refused: too large, of an unknown kind, or not what they say they are."""
+"""Bodies that are refused: too large, of an unknown media type, or not what their headers say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contract.conformance.bodies import STILL, multipart
 JSON = {"Content-Type": "application/json"}
 ONE_ROW = {"observations": [{"user_id": "u", "item_id": "q", "is_correct": True}]}
 TABLE = pa.table({"user_id": ["u"], "item_id": ["q"], "is_correct": [True]})
-# Beyond these sizes a test would rather burden the machine than show anything.
+# Larger tests would load the machine and show nothing more.
 _MOST_BYTES, _MOST_ROWS = 64 * 2**20, 1_000_000
 
 
@@ -33,7 +33,7 @@ def byte_limit(health) -> int:
 
 
 def test_announced_length_beyond_the_limit(client, contract, health):
-    """Refused by its header alone: nothing of the body is sent, and nothing else would end the wait for it."""
+    """Refused by its header: the body is never sent, so the service must not wait for it."""
     connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)
     with contextlib.closing(connection):
         connection.putrequest("POST", "/irt/calibrate")
@@ -82,8 +82,8 @@ def test_too_many_rows(client, contract, health):
 def test_unknown_kinds_of_body(client, contract, headers):
     response = post(client, content=json.dumps(ONE_ROW).encode(), headers=headers)
     contract.problem(response, 415, "unsupported-media-type")
-    told = response.headers
-    assert "gzip" in told.get("accept-encoding", "") or "application/json" in told["accept-post"]
+    headers = response.headers
+    assert "gzip" in headers.get("accept-encoding", "") or "application/json" in headers["accept-post"]
 
 
 def test_kind_of_body_is_refused_before_the_key(client, contract):

@@ -1,4 +1,4 @@
-"""Calibration and scoring over HTTP: the published figures, whatever form the request takes."""
+"""Calibration and scoring over HTTP: the published figures, for every form of request."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_linking(client, contract, lsat7, method):
 
 @pytest.mark.parametrize("method", ["stocking_lord", "fixed", "none"])
 def test_linking_constants_are_flat_and_every_anchor_has_its_row(client, contract, lsat7, method):
-    """A reader makes a table of two columns of the constants; the anchors stand beside them."""
+    """A reader turns the constants into a table of two columns, so the anchors are listed separately."""
     anchors = [
         {"item_id": f"q{index}", "params": {"a": slope, "b": -intercept / slope}}
         for index, (slope, intercept) in enumerate(zip(SLOPES[:4], INTERCEPTS[:4], strict=True), start=1)
@@ -157,7 +157,7 @@ def test_prior_and_kinds_of_scores(client, contract):
     response = client.post("/irt/score", json=request)
     assert response.status_code == 200, response.text
     contract.check("Scores", response.json())
-    # An item that says nothing leaves the prior as it is.
+    # An item without information leaves the prior unchanged.
     [ability] = response.json()["abilities"]
     assert (ability["theta"], ability["se"], ability["map"]) == pytest.approx((0.5, 1.2, 0.5), abs=1e-6)
     assert {"wle", "se_wle", "se_map"} <= set(ability)
@@ -168,7 +168,7 @@ def test_scoring_as_a_job(client, contract, lsat7):
     request = {"observations": lsat7, "items": items, "options": {"scores": ["EAP"]}}
     response = client.post("/irt/score", headers={"Prefer": "respond-async"}, json=request)
     if response.status_code == 200:
-        # A service may pass over `Prefer` here.
+        # A service may ignore `Prefer` here.
         contract.check("Scores", response.json())
         return
     assert response.status_code == 202, response.text

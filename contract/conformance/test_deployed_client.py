@@ -1,4 +1,4 @@
-"""The deployed client, body for body: each is answered with what its parser reads, or told what to change."""
+"""The deployed client's bodies: each gets a response that its parser can read, or an error that says what to change."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_matrix_beside_observations_is_refused(client, contract):
 
 
 class TestAnchors:
-    """Anchors as that client has them, without `linking`."""
+    """Anchors as that client sends them, without `linking`."""
 
     PAIR = (anchor("1001", a=1.0, b=0.3), anchor("1002", a=1.0, b=0.1))
 
@@ -165,7 +165,7 @@ class TestScoring:
         return response.json()
 
     def as_observations(self, *answers) -> dict:
-        """The contract's own form of answers of the user "1"."""
+        """Answers of user "1" in the contract's own form."""
         items = [
             {"item_id": "1001", "params": {"a": 1.0, "b": 0.0}},
             {"item_id": "1002", "params": {"a": 1.0, "b": 0.5}},

@@ -1,4 +1,4 @@
-"""The contract itself: well-formed, true to its own examples, and about the routes that there are."""
+"""The contract itself: it is well-formed, its examples are valid, and its routes exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def operations(document):
 
 
 def examples(document):
-    """(schema name, example) of every body."""
+    """Yields (schema name, example) for every body."""
     for _, _, operation in operations(document):
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
         for content in (media for body in bodies for media in body.get("content", {}).values()):

@@ -1,4 +1,4 @@
-"""Requests with something wrong in them: 422 that names the field, at submission, in both forms."""
+"""Requests with a mistake: 422 that names the field, at submission, with and without `Prefer`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The health check, also while the service works."""
+"""The health check, also while the service is busy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_health_says_what_the_service_can_do(client, contract):
 
 
 def test_health_answers_at_once_while_a_calibration_runs(client, long_request, lsat7):
-    """A larger body comes in and is checked besides, three times: once the silence may be the machine's."""
+    """Meanwhile a larger body is sent and checked, three times, because the machine itself may stall once."""
     running = client.post("/irt/calibrate", headers=ASYNC, json=long_request).headers["location"]
     wait_for_job(client, running, "running")
     request = client.build_request("POST", "/irt/calibrate", json={"observations": repeated(lsat7, 60)}, headers=ASYNC)

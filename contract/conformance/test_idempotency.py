@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a submission that is repeated is one submission."""
+"""`Idempotency-Key`: a repeated submission does not make a second job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from contract.conformance.bodies import gzipped, multipart, wait_for_job
 
 ASYNC = {"Prefer": "respond-async"}
-# A service may remember the keys of the last time it was tested.
+# A service may still have the keys of an earlier test run.
 _RUN = uuid.uuid4().hex
 
 

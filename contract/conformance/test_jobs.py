@@ -53,7 +53,7 @@ def test_cancellation(client, contract, long_request):
 def test_unknown_jobs(client, contract, job_id):
     for method, suffix in (("GET", ""), ("DELETE", ""), ("GET", "/result")):
         response = client.request(method, f"/irt/jobs/{job_id}{suffix}")
-        # A client resolves some of these itself, to paths that there are not.
+        # The client resolves some of these itself, to paths that do not exist.
         assert response.status_code in (404, 405)
         contract.problem(response, response.status_code, response.json()["type"].rpartition(":")[2])
 

@@ -1,4 +1,4 @@
-"""The reference cases: what a service calibrates and scores equals R mirt's results, at the stated tolerances."""
+"""The reference cases: a service's calibrations and scores equal R mirt's, within the stated tolerances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Calibrate = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def calibrated(client: httpx.Client, health: dict[str, Any]) -> Calibrate:
-    """Calibrates a case; a request that several tests look at is sent once."""
+    """Calibrates a case; a request that several tests share is sent once."""
 
     @cache
     def result(case: str, request: str) -> str:
@@ -78,7 +78,7 @@ def test_abilities_after_calibration(calibrated, case, model, file):
 
 @pytest.mark.parametrize("case", ["i_scoring_2pl", "i_scoring_3pl"])
 def test_scores_with_given_parameters(client, case):
-    """WLE is Warm's (1989), which mirt's is for the 2PL alone."""
+    """WLE is Warm's (1989); mirt's equals it only for the 2PL."""
     request = {
         "observations": cases.columns(case), "items": cases.scored_items(case),
         "options": {"scores": ["EAP", "MAP", "WLE"]},

@@ -1,4 +1,4 @@
-"""Several answers of a user to an item: refused, or the first or the last counts."""
+"""Several answers of a user to an item: they are refused, or the first or the last counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contract.conformance import deployed
 from contract.conformance.bodies import multipart
 from contract.conformance.deployed import calibrated, parsed, refused, spec_of
 
-# Of another day than they say in UTC: as texts they would sort the other way round.
+# In UTC these are on another day: sorted as texts, their order would be reversed.
 EARLY, LATE = "2026-11-20T08:00:00.5+09:00", "2026-11-20 00:30:00-05:00"
 
 
@@ -23,7 +23,7 @@ class TestRepeats:
         return {"observations": rows, "model": "2PL"}
 
     def replaced(self, rows) -> dict:
-        """The body in which these answers stand in the place of the first ones."""
+        """The body with these answers in place of the first ones."""
         return self.body([*rows, *self.ROWS[len(rows) :]])
 
     @pytest.mark.parametrize("observations", ["rows", "columns", "parquet"])
@@ -59,7 +59,7 @@ class TestRepeats:
 
     @pytest.mark.parametrize("form", ["rows", "columns", "parquet"])
     def test_times_go_before_positions(self, client, contract, request, plain, form):
-        """Appended, but 30 of them earlier than the answers they repeat, and 30 later."""
+        """60 appended answers: 30 are earlier than the answers they repeat, 30 are later."""
         more = [{**row, "responded_at": EARLY if n < 30 else LATE} for n, row in enumerate(self.FLIPPED[:60])]
         wanted = {
             "first": calibrated(client, contract, self.replaced(self.FLIPPED[:30])),

@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Authentication: which requests are let in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contract.conformance.bodies import STILL
 
 
 def request(client: httpx.Client, method: str, path: str, headers: list[tuple[str, str | bytes]]) -> httpx.Response:
-    """Sends paths and headers just as they are, which httpx does not."""
+    """Send path and headers unchanged, which httpx does not."""
     connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)
     with contextlib.closing(connection):
         connection.putrequest(method, path)

@@ -101,7 +101,7 @@ def test_the_demos_banks_and_foreign_rows(migrated, monkeypatch, capsys):
         assert owner.execute("select count(*) from attempt").fetchone() == (17_345,)
         owner.execute("update exam_results set session_id = 'real' where id = (select min(id) from exam_results)")
     compose.demo_data()
-    assert capsys.readouterr().out.startswith("left alone")
+    assert capsys.readouterr().out.startswith("skipped")
 
 
 def test_airflow_gets_into_its_database_by_the_address_of_the_compose_file(migrated, composed, monkeypatch):

@@ -71,7 +71,7 @@ def test_up_ends_without_leaving_a_process(tmp_path, own_airflow, sent):
     )
     try:
         for line in process.stdout:
-            if "Ctrl-C ends everything" in line:
+            if "Ctrl-C stops everything" in line:
                 break
         family = _family(process.pid)
         names = [_command(p).replace("_", "-") for p in family]

@@ -179,5 +179,5 @@ def test_status_and_psql_while_it_runs(stack, first_run, capfd):
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack):
-    with pytest.raises(StackError, match="is running here; end it first"), running_stack(stack.home):
+    with pytest.raises(StackError, match="is running here; stop it first"), running_stack(stack.home):
         pass

@@ -1,4 +1,4 @@
-"""`./irt audit`: a weakness that a newer version ends is told of, and a source that cannot be asked is no good news."""
+"""`./irt audit`: fails on a vulnerability that a newer version fixes, and does not pass when PyPI does not answer."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def audited(tmp_path: Path, capsys):
 
 
 def test_nothing_known(audited):
-    assert audited([SOUND]) == (0, "packages looked up: 1; known weaknesses: 0\n")
+    assert audited([SOUND]) == (0, "packages looked up: 1; known vulnerabilities: 0\n")
 
 
 def test_a_fix_that_the_lock_can_take(audited):
     status, told = audited([SOUND, weak("1.1", "2.1")], allowed=("c==2.1",))
     assert status == 1
-    assert "c 1.0: PYSEC-1; ended by 2.1, which the lock can take" in told
+    assert "c 1.0: PYSEC-1; fixed in 2.1, which the lock can take" in told
 
 
 @pytest.mark.parametrize(
-    ("fixes", "reason"), [([], "no fix yet"), (["9.0"], "ended by 9.0, which requirements.in does not allow")]
+    ("fixes", "reason"), [([], "no fix yet"), (["9.0"], "fixed in 9.0, which requirements.in does not allow")]
 )
-def test_a_weakness_that_nothing_can_be_done_about_is_told_and_fails_nothing(audited, fixes, reason):
+def test_a_vulnerability_without_a_usable_fix_is_listed_and_does_not_fail(audited, fixes, reason):
     status, told = audited([SOUND, weak(*fixes)])
     assert status == 0
     assert f"c 1.0: PYSEC-1; {reason}" in told
@@ -64,14 +64,14 @@ def test_a_weakness_that_nothing_can_be_done_about_is_told_and_fails_nothing(aud
 def test_a_source_that_cannot_be_asked(audited, said):
     status, told = audited(said)
     assert status == 2
-    assert "nothing is known of the packages: " in told
+    assert "no package was checked: " in told
     assert "looked up" not in told
 
 
 def test_a_package_that_the_source_does_not_know(audited):
     status, told = audited([SOUND, SKIPPED])
     assert status == 2
-    assert "told nothing of b" in told and "looked up: 1;" in told
+    assert "no advisories on b" in told and "looked up: 1;" in told
 
 
 def wheel(folder: Path, name: str, version: str, *needs: str) -> None:

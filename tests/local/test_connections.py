@@ -66,20 +66,20 @@ def test_every_form_of_a_database_url(url, expected, monkeypatch):
         ("mysql://u:s3cret@db/x", "expected postgresql://"),
         ("postgresql://u:s3cret@db", "no database is named"),
         ("postgresql://u:s3cret@db1,db2/x", "several hosts"),
-        ("postgresql://u:s3cret@db:many/x", "the port is no number"),
-        ("postgresql://u:s3cret#@db:s3cret/x", "has to be percent-encoded"),
+        ("postgresql://u:s3cret@db:many/x", "the port is not a number"),
+        ("postgresql://u:s3cret#@db:s3cret/x", "must be percent-encoded"),
         ("postgresql://u:s3cret%zz@db/x", "%40"),
         ("postgresql://u:s3cret@db/x?prepared_statement_cache_size=0", "invalid URI query parameter"),
         # Each of them libpq takes, some with a part of the password as host, port or database.
-        ("postgresql://s3cretuser:7531@s3cret@s3crethost/x", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:7531/s3cret@s3crethost/x", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:7531:s3cret@s3crethost/x", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:7531#s3cret@s3crethost/x", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:7531?s3cret@s3crethost/x", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:s3cret@s3crethost/x?password=s@s3cret", "has to be percent-encoded"),
-        ("postgresql://s3cretuser:s3cret\nX@s3crethost/x", "DATABASE_URL: there is a control character"),
-        ("postgresql://s3cretuser:s3cret%0A@s3crethost/x", "DATABASE_URL: there is a percent-encoded control"),
-        ("postgresql://s3cretuser:s3%09cret@s3crethost/x", "DATABASE_URL: there is a percent-encoded control"),
+        ("postgresql://s3cretuser:7531@s3cret@s3crethost/x", "must be percent-encoded"),
+        ("postgresql://s3cretuser:7531/s3cret@s3crethost/x", "must be percent-encoded"),
+        ("postgresql://s3cretuser:7531:s3cret@s3crethost/x", "must be percent-encoded"),
+        ("postgresql://s3cretuser:7531#s3cret@s3crethost/x", "must be percent-encoded"),
+        ("postgresql://s3cretuser:7531?s3cret@s3crethost/x", "must be percent-encoded"),
+        ("postgresql://s3cretuser:s3cret@s3crethost/x?password=s@s3cret", "must be percent-encoded"),
+        ("postgresql://s3cretuser:s3cret\nX@s3crethost/x", "DATABASE_URL: it contains a control character"),
+        ("postgresql://s3cretuser:s3cret%0A@s3crethost/x", "DATABASE_URL: it contains a percent-encoded control"),
+        ("postgresql://s3cretuser:s3%09cret@s3crethost/x", "DATABASE_URL: it contains a percent-encoded control"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_quoting_it(url, message):
@@ -90,13 +90,13 @@ def test_a_url_that_cannot_be_used_is_refused_without_quoting_it(url, message):
 
 @pytest.mark.parametrize("token", ["", " \n", "two words"])
 def test_a_token_that_is_none(token):
-    with pytest.raises(ConnectionsError, match="token: it is empty or has a space"):
+    with pytest.raises(ConnectionsError, match="token: it is empty or contains a space"):
         service_connection("http://r-irt:80", token)
 
 
 @pytest.mark.parametrize("token", ["s3c\nret", "s3c\r\nret", "s3c\tret", "s3c\x00ret", "s3c\x1b[1mret", "s3c\u2028ret"])
 def test_a_token_with_a_control_character_is_refused_by_its_name(token):
-    with pytest.raises(ConnectionsError, match="token: there is a control character") as error:
+    with pytest.raises(ConnectionsError, match="token: it contains a control character") as error:
         service_connection("http://r-irt:80", token)
     assert "s3c" not in str(error.value)
 
@@ -215,7 +215,7 @@ def test_the_command_shows_no_secret_and_writes_for_its_owner_alone(tmp_path):
     told = subprocess.run(["bash", "-c", show], capture_output=True, text=True, check=True).stdout
     assert json.loads(told)["password"] == PASSWORD
     code, shown = run(tmp_path, "from-secrets", "--stdin", given=given)
-    assert (code, "is there already" in shown) == (1, True)
+    assert (code, "already exists" in shown) == (1, True)
 
 
 def test_a_manifest(tmp_path):
@@ -256,9 +256,10 @@ def test_a_secret_that_lacks_what_airflow_reads_is_said(form):
 
 def test_the_manifest_has_the_name_and_the_keys_that_the_deployment_reads():
     manifest = yaml.safe_load(connections.as_manifest(from_secrets(SECRETS, "http://r-irt:80")))
-    read = yaml.safe_load((DEPLOY / "airflow" / "values.yaml").read_text())["secret"]
-    assert {entry["secretName"] for entry in read} == {manifest["metadata"]["name"]}
-    keys = {entry["secretKey"] for entry in read}
+    values = yaml.safe_load((DEPLOY / "airflow" / "values.yaml").read_text())
+    read = [entry["valueFrom"]["secretKeyRef"] for entry in values["workers"]["kubernetes"]["env"]]
+    assert {entry["name"] for entry in read} == {manifest["metadata"]["name"]}
+    keys = {entry["key"] for entry in read}
     assert keys == set(KEYS) == set(manifest["stringData"]) - {"connections.json"}
 
     overlays = DEPLOY / "overlays"

@@ -120,9 +120,9 @@ def test_what_is_said_of_one(ask):
 )
 def test_a_name_with_a_strangers_image_is_listed_and_doubted(ask, name):
     code, said, _ = ask(cronjob(name, STRANGER, last=None))
-    assert (code, "nothing but the name, so look at it first" in said) == (1, True)
-    assert "last run  never; last success unknown" in said and "time zone of the cluster" in said
-    assert ask(cronjob("x", OLD))[1].count("nothing but the name") == 0
+    assert (code, "only the name matches, so check it first" in said) == (1, True)
+    assert "last run  never; last success unknown" in said and "the cluster's time zone" in said
+    assert ask(cronjob("x", OLD))[1].count("only the name") == 0
 
 
 def test_suspended(ask):
@@ -211,13 +211,13 @@ def test_kubectl_refuses(ask):
     refusal = 'Error from server (Forbidden): cronjobs.batch is forbidden: User "x" cannot list resource "cronjobs"'
     code, said, error = ask(script=f"echo 'W1126 a warning' >&2; echo '{refusal}' >&2; cat {{0}}/answer; exit 1")
     assert (code, said, error) == (2, "", f"irt: kubectl: {refusal}\n")
-    assert ask(script="exit 3")[2] == "irt: kubectl: it ended with status 3\n"
+    assert ask(script="exit 3")[2] == "irt: kubectl: it exited with status 3\n"
 
 
 @pytest.mark.parametrize("answer", ["", "not JSON", "{{}}", "[]"])
 def test_kubectl_answers_with_something_else(ask, answer):
     code, said, error = ask(script=f"printf '%s' '{answer}'")
-    assert (code, said, error) == (2, "", "irt: kubectl: the answer is no list of objects in JSON\n")
+    assert (code, said, error) == (2, "", "irt: kubectl: the output is not a JSON list of objects\n")
 
 
 def test_kubectl_is_missing(tmp_path, monkeypatch):

@@ -170,13 +170,13 @@ def test_the_command_that_checks_readers(two_nights, monkeypatch, home, capsys, 
     two_banks.write_text("banks: [{name: math, topics: [math], publish_as: v1}, {name: physics, topics: [physics]}]")
     monkeypatch.setattr("irt.banks.load_banks.__defaults__", (two_banks,))
     assert readers.show(home) == 0
-    assert "every user who has an ability of bank math (version v1) reads it as the newest" in capsys.readouterr().out
+    assert "bank math's ability (version v1) is the newest of every user who has one" in capsys.readouterr().out
     two_nights.execute("update mirt_ability set fitted_at = now() where version = 'physics' and user_id <> 'u3'")
     assert readers.show(home) == 1
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 4
-    assert said[0].startswith("user u0: the newest ability is of version physics (")
-    assert said[-1] == "3 users: readers that know no banks do not get bank math's ability"
+    assert said[0].startswith("user u0: the newest ability has version physics (")
+    assert said[-1] == "3 users: readers that ignore the version do not get bank math's ability"
     two_nights.execute("delete from mirt_ability where version = 'physics'")
     two_nights.execute("update mirt_fit_meta set fitted_at = now() where model_spec ->> 'bank' = 'physics'")
     assert readers.show(home) == 1

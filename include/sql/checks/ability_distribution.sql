@@ -16,6 +16,6 @@ select
         round(stddev_samp(theta)::numeric, 3), %(min_theta_sd)s::text, %(max_theta_sd)s::text, count(*)
     ) as finding
 from irt.load_ability
--- A NaN would make every figure NaN, and numeric cannot hold an infinity in older versions: judge the finite ones
--- here; standard_errors.sql and the table's loader refuse the others.
+-- Only finite values: a NaN would make every figure NaN, and numeric holds no infinity in older versions.
+-- standard_errors.sql and the loader reject the others.
 where load_id = %(load_id)s and theta > '-infinity'::float8 and theta < 'infinity'::float8

@@ -1,4 +1,4 @@
--- Purpose: the screening for drift has left most anchors in the linking; where it has not, the scale rests on few.
+-- Purpose: the screening for drift kept most anchors in the linking; otherwise the scale rests on few.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, min_anchor_share.
 with linking as (
@@ -12,7 +12,7 @@ with linking as (
 )
 
 select
-    -- NULL where the service does not state how many anchors it used.
+    -- NULL if the service does not state how many anchors it used.
     case when method <> 'none' and stated and used is null then null
         else method = 'none' or coalesce(used >= %(min_anchor_share)s::float8 * sent, false) end as passed,
     used::float8 / nullif(sent, 0) as figure,

@@ -1,5 +1,5 @@
--- Purpose: few answers of the window are taken by no bank: without a topic, of a topic or an exam that no bank names.
---          Counted once a night, by the default bank.
+-- Purpose: few answers of the window belong to no bank: they have no topic, or no bank names their topic or exam.
+--          Counted once per night, by the default bank.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, max_passed_over_share.
 with counted as (

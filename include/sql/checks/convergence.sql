@@ -2,7 +2,7 @@
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 select
-    -- NULL where the service states neither.
+    -- NULL if the service states neither.
     case when coalesce(result -> 'metrics' ->> 'converged', result -> 'metrics' ->> 'loglik') is not null
         then coalesce(
             (result -> 'metrics' ->> 'converged')::boolean

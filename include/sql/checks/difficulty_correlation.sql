@@ -1,4 +1,4 @@
--- Purpose: the difficulties order the items as the last published calibration did.
+-- Purpose: the difficulties rank the items as the last published calibration did.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), min_b_correlation.
 with compared as (
@@ -9,7 +9,7 @@ with compared as (
 )
 
 select
-    -- Of a handful of items a correlation says nothing; items that all are alike have none.
+    -- A correlation of a few items means nothing, and equal difficulties have none.
     count(*) < 10 or coalesce(corr(b_now, b_before), 1) >= %(min_b_correlation)s::float8 as passed,
     corr(b_now, b_before) as figure,
     format('>= %%s', %(min_b_correlation)s::text) as threshold,

@@ -1,5 +1,5 @@
 -- Purpose: few items have moved far (|change of b| > 0.5) since the last published calibration.
--- Grain:   one row: passed, figure, threshold, finding (names the item that moved most).
+-- Grain:   one row: passed, figure, threshold, finding (names the item that moved the most).
 -- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_moved_share.
 with compared as (
     select now.item_id, now.b - before.b as change

@@ -1,4 +1,4 @@
--- Purpose: the scale has not shifted: the mean difficulty of the items in common is that of the last publication.
+-- Purpose: the scale has not shifted: the common items have the same mean difficulty as in the last publication.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_b_shift.
 select

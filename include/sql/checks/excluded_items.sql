@@ -1,4 +1,4 @@
--- Purpose: the service had to exclude no more than the bank's share of items.
+-- Purpose: the service excluded at most the share of items that the bank allows.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, max_excluded_share.
 with counted as (

@@ -1,4 +1,4 @@
--- Purpose: the newest answer is young, or the flow of answers into the database has stopped.
+-- Purpose: the newest answer is recent; otherwise answers no longer arrive in the database.
 -- Grain:   one row: passed, figure (days), threshold, finding.
 -- Parameters: load_id, max_data_age_days.
 with age as (

@@ -1,5 +1,5 @@
--- Purpose: no item of this run is one that another bank of today's banks.yaml publishes: an item has one row in
---          mirt_item_params. An item belongs to the bank whose last publication holds it.
+-- Purpose: no item of this run is published by another bank of today's banks.yaml, because an item has one row in
+--          mirt_item_params. An item belongs to the bank whose last publication contains it.
 -- Grain:   one row: passed, figure, threshold, finding (names the first items and their banks).
 -- Parameters: load_id, bank, banks (JSON array: the names in banks.yaml).
 with taken as (

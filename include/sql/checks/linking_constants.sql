@@ -1,5 +1,5 @@
--- Purpose: a bank that is to be linked is on the scale of its anchors: a positive finite slope, a finite intercept, and
---          enough anchors used. With linking method none there is nothing to judge.
+-- Purpose: a linked bank is on the scale of its anchors: a positive finite slope, a finite intercept, and enough
+--          anchors used. With linking method none there is nothing to judge.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, min_anchors.
 with linking as (
@@ -17,7 +17,7 @@ select
         and (constants ->> 'slope')::float8 < 'infinity'::float8
         and abs((constants ->> 'intercept')::float8) < 'infinity'::float8
         and (constants ->> 'n_anchors_used')::int >= %(min_anchors)s::int,
-        -- NULL where the service states the constants, and not by how many anchors.
+        -- NULL if the service states the constants but not the number of anchors.
         case when constants ->> 'slope' is null or constants ->> 'n_anchors_used' is not null then false end
     ) as passed,
     (constants ->> 'n_anchors_used')::float8 as figure,

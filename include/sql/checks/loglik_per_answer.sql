@@ -1,5 +1,5 @@
--- Purpose: the model fits the answers about as well as the last published calibration did; a jump means other data
---          (shuffled ids, keys in the wrong order) or another model.
+-- Purpose: the model fits the answers about as well as in the last published calibration; a jump means other data
+--          (shuffled ids, answer keys in the wrong order) or another model.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_loglik_change.
 with fit as (

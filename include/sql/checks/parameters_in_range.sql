@@ -4,7 +4,7 @@
 with judged as (
     select
         item_id, a, b, c,
-        -- NaN compares as greater than any number, so the upper limits catch it; NULL is caught by coalesce.
+        -- NaN compares greater than any number, so the upper limits catch it; coalesce catches NULL.
         coalesce(
             a >= %(min_a)s::float8 and a <= %(max_a)s::float8
             and b >= -%(max_abs_b)s::float8 and b <= %(max_abs_b)s::float8

@@ -1,4 +1,4 @@
--- Purpose: the run tables hold as many items and abilities as the service's result says, and at least one of each.
+-- Purpose: the run tables have as many items and abilities as the service's result says, and at least one of each.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 select

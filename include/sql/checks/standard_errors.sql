@@ -1,5 +1,5 @@
--- Purpose: every standard error is a positive finite number. None is expected for a held anchor, for the slope of a
---          Rasch item, and for a parameter that the model does not have.
+-- Purpose: every standard error is a positive finite number. A fixed anchor, the slope of a Rasch item, and a parameter
+--          that the model does not have need none.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 with judged as (
@@ -15,7 +15,7 @@ with judged as (
     where load_id = %(load_id)s
 ),
 
--- Counted once: where PostgreSQL has no statistics yet it would count anew for every item.
+-- Materialized: without statistics PostgreSQL would count again for every item.
 abilities as materialized (
     select count(*) as n, count(*) filter (where coalesce(se > 0 and se < 'infinity'::float8, false)) as good
     from irt.load_ability
@@ -23,7 +23,7 @@ abilities as materialized (
 )
 
 select
-    -- NULL where the service states none of the items.
+    -- NULL if the service states none for the items.
     case when count(judged.se) > 0 or count(*) filter (where judged.good) = count(*)
         then count(*) filter (where not judged.good) = 0 and min(abilities.good) = min(abilities.n) end as passed,
     (count(*) filter (where not judged.good) + min(abilities.n) - min(abilities.good))::float8 as figure,

@@ -1,4 +1,4 @@
--- Purpose: most users of the last published calibration have an ability in this one too; a gap in the data would lose
+-- Purpose: most users of the last published calibration have an ability in this one too; a gap in the data would drop
 --          many at once.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, previous_load_id and previous_run_key (NULL: nothing is published yet), max_lost_share.
@@ -6,7 +6,7 @@ with before as materialized (
     select user_id from irt.load_ability where load_id = %(previous_load_id)s::bigint
 ),
 
--- Not a join: on a run that was loaded a moment ago PostgreSQL has no statistics, and would compare all with all.
+-- Not a join: PostgreSQL has no statistics on a run that was just loaded, and would compare every pair.
 lost as (
     select user_id from before
     except

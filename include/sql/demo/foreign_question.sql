@@ -1,4 +1,4 @@
--- Purpose: does the database hold questions that are not the demo's?
+-- Purpose: count questions that are not the demo's.
 -- Grain:   one row.
 -- Parameters: none.
 select count(*) from question where not coalesce(meta -> 'tags' @> '"demo"', false)

@@ -1,6 +1,6 @@
--- Purpose: what question.meta knows of the items that the answers name: anchors (tagged "anchor"; they define the
---          reference scale) and seeds (not tagged; starting values).
--- Grain:   one question of these items that is tagged as an anchor, or has meta.irt.
+-- Purpose: the anchors and seeds in question.meta among the answered items: anchors (tagged "anchor") define the
+--          reference scale, seeds (not tagged) are starting values.
+-- Grain:   one of these questions that is tagged as an anchor or has meta.irt.
 -- Parameters: items (JSON array of ids).
 select
     q.id::text as item_id,

@@ -1,5 +1,5 @@
--- Purpose: the bank's answers in the window, read from the exams themselves: what attempts.sql reads from the view, with
---          ids of any text and without a cast that one bad exam could break. What cannot be read becomes NULL.
+-- Purpose: the bank's answers in the window, as attempts.sql reads them from the view, but from the exams themselves:
+--          ids may be any text, and no cast can fail on a bad exam. Unreadable values become NULL.
 -- Grain:   one element of result_json -> 'questions'.
 -- Parameters: as attempts.sql.
 select
@@ -20,7 +20,7 @@ cross join lateral jsonb_array_elements(
 cross join lateral (
     select coalesce(irt.time_or_null(element.body ->> 'answered_at'), e.updated_at, e.created_at) as at
 ) as answered
--- An answer is not newer than the exam that it stands in, so that an index on updated_at can be used.
+-- An answer is never newer than its exam, so an index on updated_at can be used.
 where coalesce(e.updated_at, e.created_at) >= %(window_start)s::timestamptz
     and answered.at >= %(window_start)s::timestamptz
     and answered.at < %(window_end)s::timestamptz

@@ -1,6 +1,6 @@
--- Purpose: what the columns of attempt are, to be compared with what the extraction reads: another type would end it in
---          the middle, or be read as something else (a text 'false' is not NULL, a time without zone is any moment).
--- Grain:   one column: its name and its type, without length; of a domain, the type below.
+-- Purpose: the column types of attempt, to compare with those that the extraction needs: another type would make it
+--          fail halfway, or be misread (a text 'false' is not NULL, a time without zone is ambiguous).
+-- Grain:   one column: its name and its type, without length; for a domain, the base type.
 with recursive typed as (
     select attname, atttypid
     from pg_attribute

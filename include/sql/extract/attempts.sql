@@ -1,9 +1,9 @@
--- Purpose: the bank's answers in the window, usable or not. One of a user to an item is kept by who reads them: sorted
---          here they would come several times slower, and be read from the view twice to be counted.
+-- Purpose: the bank's answers in the window, usable or not. The reader keeps one per user and item: sorting here would
+--          be several times slower, and counting would need a second read of the view.
 -- Grain:   one attempt.
--- Parameters: window_start, window_end (ISO 8601; the window is [start, end)); topics, exam_ids (lists; an empty one is
---          no filter). They are written into the text, quoted: COPY takes no parameters, and with the values before it
---          PostgreSQL plans for the window as it is.
+-- Parameters: window_start, window_end (ISO 8601; the window is [start, end)); topics, exam_ids (lists; an empty one
+--          does not filter). They are quoted into the text, because COPY takes no parameters, and so that PostgreSQL
+--          plans for the actual window.
 select a.student_id, a.item_id, a.correct, a.completed_at, a.id
 from attempt as a
 where a.completed_at >= %(window_start)s::timestamptz
@@ -13,7 +13,7 @@ where a.completed_at >= %(window_start)s::timestamptz
         %(exam_ids)s::int[] = '{}'
         or (
             a.session_id in (select e.session_id from exam_results as e where e.exam_id = any(%(exam_ids)s::int[]))
-            -- A session is all that an answer has of its exam: where it is another exam's too, nobody knows whose it is.
+            -- An answer knows only its session, not its exam: skip sessions that another exam shares.
             and not exists (
                 select 1
                 from exam_results as other

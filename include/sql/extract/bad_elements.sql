@@ -1,7 +1,7 @@
--- Purpose: what a view `attempt` that casts without looking cannot read: values of exam_results that are no whole number
---          or no truth value where one is expected. Asked once the view has failed; it reads every exam, as the view does,
+-- Purpose: values of exam_results that a view `attempt` with unchecked casts cannot read: not an integer, or not a
+--          boolean, where one is expected. Runs only after the view has failed; like the view, it reads every exam,
 --          whatever the window.
--- Grain:   one value: exam, place of the answer in it, field, value. The first 20.
+-- Grain:   one value: exam, position of the answer in it, field, value. The first 20.
 -- Parameters: none.
 select e.id::text as exam, e.session_id, element.position, field.name, left(field.value, 60) as value
 from exam_results as e

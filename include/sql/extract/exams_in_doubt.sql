@@ -1,5 +1,5 @@
--- Purpose: exams of the bank whose answers cannot be told from others': they have no session, or share it with an exam
---          that is not the bank's. attempts.sql leaves them out.
+-- Purpose: exams of the bank whose answers cannot be identified: they have no session, or share it with an exam that is
+--          not the bank's. attempts.sql skips them.
 -- Grain:   one number.
 -- Parameters: exam_ids (integers); window_start, window_end.
 select count(*)

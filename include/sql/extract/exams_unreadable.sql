@@ -1,6 +1,6 @@
--- Purpose: exams of the window that hold no list of answers; answers.sql finds none in them.
+-- Purpose: exams of the window without a list of answers; answers.sql finds no answers in them.
 -- Grain:   one number.
--- Parameters: exam_ids (a list; an empty one is no filter), window_start, window_end.
+-- Parameters: exam_ids (a list; an empty one does not filter), window_start, window_end.
 select count(*)
 from exam_results as e
 where jsonb_typeof(e.result_json -> 'questions') is distinct from 'array'

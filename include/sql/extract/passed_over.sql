@@ -1,7 +1,7 @@
--- Purpose: answers of the window that no bank takes: without a topic, without an exam's id, or of topics and exams that no
---          bank names. From the exams themselves, so that it does not matter which banks read the view.
--- Grain:   one row: answers; those without topic, without an exam's id, and that no bank takes.
--- Parameters: window_start, window_end, banks (JSON array: {topics, exams} of each bank; both empty take everything).
+-- Purpose: answers of the window that belong to no bank: without a topic, without an exam id, or with a topic and exam
+--          that no bank names. Counted from the exams themselves, so it does not matter which banks read the view.
+-- Grain:   one row: number of answers, without a topic, without an exam id, and of no bank.
+-- Parameters: window_start, window_end, banks (JSON array: {topics, exams} per bank; a bank with both empty takes all).
 with taken as (
     select
         array(select jsonb_array_elements_text(bank -> 'topics')) as topics,

@@ -1,4 +1,4 @@
--- Purpose: remove a person from the users that a calibration left out, which mirt_fit_meta names.
+-- Purpose: remove a person from mirt_fit_meta's lists of users that a calibration excluded.
 -- Grain:   one row that names the person.
 -- Parameters: user_ids.
 update mirt_fit_meta

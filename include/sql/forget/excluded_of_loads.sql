@@ -1,4 +1,4 @@
--- Purpose: remove a person from the users that a calibration left out, which irt.load names.
+-- Purpose: remove a person from irt.load's lists of users that a calibration excluded.
 -- Grain:   one row that names the person.
 -- Parameters: user_ids.
 update irt.load

@@ -1,5 +1,5 @@
--- Purpose: remove a person's abilities from all loads, and note there that they are gone.
--- Grain:   one load that had some.
+-- Purpose: remove a person's abilities from all loads, and count them in the load as forgotten.
+-- Grain:   one load that had any.
 -- Parameters: user_ids.
 with gone as (
     delete from irt.load_ability where user_id = any(%(user_ids)s) returning load_id

@@ -1,6 +1,6 @@
--- Purpose: a new load of a run, with what the service says of its result, and with the run as it is now. The run stays
---          locked until the transaction ends.
--- Grain:   no row, or the identity of the load: the run is in the registry.
+-- Purpose: begin a load of a run: record the service's summary of the result and the run's current settings. The run
+--          stays locked until the transaction ends.
+-- Grain:   the id of the load; no row if the run is not in the registry.
 -- Parameters: run_key, result (JSON: model_spec, metrics, excluded, n_items, n_abilities, n_anchors_sent, seconds).
 with run as (
     update irt.run

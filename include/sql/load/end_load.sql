@@ -1,4 +1,4 @@
--- Purpose: the load is the run's last one now.
+-- Purpose: make this load the run's last one.
 -- Grain:   one run key.
 -- Parameters: run_key, load_id, timings (JSON: seconds by step).
 update irt.run

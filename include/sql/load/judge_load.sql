@@ -1,5 +1,5 @@
--- Purpose: the verdict on a load, and on its run where nothing was loaded since.
--- Grain:   no row (the load is gone: another one took its place), or whether it is the run's last one.
+-- Purpose: record the verdict on a load, and on its run if nothing was loaded since.
+-- Grain:   whether the load is the run's last one; no row if another load has replaced it.
 -- Parameters: load_id, run_key, state, timings (JSON: seconds by step).
 with run as (
     update irt.run

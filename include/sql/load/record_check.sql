@@ -1,4 +1,4 @@
--- Purpose: keep the verdict of one check.
+-- Purpose: record the verdict of one check.
 -- Grain:   one check of one load.
 -- Parameters: load_id, check_name, severity, passed, figure, threshold, finding.
 insert into irt.load_check (load_id, check_name, severity, passed, figure, threshold, finding)

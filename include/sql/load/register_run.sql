@@ -1,4 +1,4 @@
--- Purpose: put a run into the registry, or begin it again (a retry, a cleared task).
+-- Purpose: add a run to the registry, or restart it (a retry, a cleared task).
 -- Grain:   one run key.
 -- Parameters: run_key, dag_run_id, bank, state, window_start, window_end, settings (JSON),
 --          counts (JSON), timings (JSON: seconds by step).

@@ -1,4 +1,4 @@
--- Purpose: earlier loads of the run that were never published are not needed any more; their rows go with them.
+-- Purpose: remove earlier loads of the run that were never published, and their rows.
 -- Grain:   one load.
 -- Parameters: run_key, load_id (the one that stays).
 delete from irt.load as load

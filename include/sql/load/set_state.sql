@@ -1,4 +1,4 @@
--- Purpose: move a run to another state, and note how long the step took that led there.
+-- Purpose: move a run to another state, and record how long that step took.
 -- Grain:   one run key.
 -- Parameters: run_key, state, timings (JSON: seconds by step).
 update irt.run

@@ -1,4 +1,4 @@
--- Purpose: loads whose abilities and staged objects are no longer needed: older than the days to keep, and of a run that
+-- Purpose: loads whose abilities and staged objects are no longer needed: older than keep_days, and of a run that
 --          consumers do not read now.
 -- Grain:   one load.
 -- Parameters: as_of, keep_days.
@@ -13,7 +13,7 @@ where load.window_end < %(as_of)s::timestamptz - make_interval(days => %(keep_da
     )
     and (
         exists (select from irt.load_ability as p where p.load_id = load.load_id)
-        -- Staged objects are not known here; those of runs that ended their time within the last weeks are looked for.
+        -- The database does not know the staged objects; look for those of runs that expired within the last 30 days.
         or load.window_end >= %(as_of)s::timestamptz - make_interval(days => %(keep_days)s::int + 30)
     )
 order by load.load_id

@@ -1,6 +1,7 @@
--- Purpose: a publication, with the time that its rows carry as fitted_at: the clock's, and later than all before. Where it
---          is not of the default bank, a time a moment later is for the rows of that bank, which stay the newest.
--- Grain:   one publication: its identity, that time, and the later one.
+-- Purpose: begin a publication and choose the fitted_at of its rows: the current time, later than in all earlier
+--          publications. If another bank than the default one is published, the default bank's rows get a time one
+--          millisecond later, so that they stay the newest.
+-- Grain:   one publication: its id, its time, and the later time.
 -- Parameters: load_id, bank, version, kind, returns_to, run_id, covers_until, is_default.
 with clock as (
     select greatest(

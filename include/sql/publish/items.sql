@@ -1,7 +1,7 @@
--- Purpose: publish item parameters: of every item those of the first of the loads that holds it. Items that none of them
---          holds keep their row, and so do those of other banks (see items_of_other_banks) and of online updates.
+-- Purpose: publish item parameters, each item's from the first of these loads that contains it. Items in none of them
+--          keep their row, and so do items of other banks (see items_of_other_banks) and of online updates.
 -- Grain:   one item.
--- Parameters: loads (identities, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
+-- Parameters: loads (ids, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)
 select distinct on (i.item_id)
     i.item_id,
@@ -19,7 +19,7 @@ where not exists (
     inner join irt.load_item as theirs on theirs.load_id = other.load_id and theirs.item_id = i.item_id
     where other.bank <> %(bank)s and other.bank in (select jsonb_array_elements_text(%(banks)s::jsonb))
 )
--- In a fixed order, so that nobody who updates several rows as well waits for us while we wait for them.
+-- In a fixed order, to avoid deadlocks with others that update several rows.
 order by i.item_id, chosen.place
 on conflict (item_id) do update set
     model = excluded.model,

@@ -1,4 +1,4 @@
--- Purpose: what other banks published after a publication of the default bank, and stamped its rows by.
+-- Purpose: publications of other banks after one of the default bank, and the stamps that they gave its rows.
 -- Grain:   one publication, in order.
 -- Parameters: publication_id.
 select load_id, published_at, default_stamped_at

@@ -1,5 +1,5 @@
--- Purpose: the last load of a run, its state and since when, and whether it was published before. The run is held until
---          the transaction ends, so that nobody loads it anew meanwhile.
+-- Purpose: the last load of a run, its state and since when, and whether it was published before. Locks the run until
+--          the transaction ends, so that nobody can load it again meanwhile.
 -- Grain:   no row, or one.
 -- Parameters: run_key.
 select

@@ -1,5 +1,5 @@
--- Purpose: write the parameters back into question.meta.irt, where later runs read seeds. Anchors are left as they are:
---          their values define the reference scale.
+-- Purpose: write the parameters back into question.meta.irt, where later runs read seeds. Anchors stay unchanged,
+--          because their values define the reference scale.
 -- Grain:   one question.
 -- Parameters: load_id, version.
 update question as q
@@ -11,7 +11,7 @@ set
     updated_at = now()
 from irt.load_item as i
 where i.load_id = %(load_id)s
-    -- A meta that is no object (a list, a number) is somebody's slip; there is no place in it to write to.
+    -- A meta that is not an object (a list, a number) is a mistake and has no place for the parameters.
     and jsonb_typeof(coalesce(q.meta, '{}')) = 'object'
     and q.id::text = i.item_id
     and not coalesce(q.meta -> 'tags' @> '"anchor"', false)

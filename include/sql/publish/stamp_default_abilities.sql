@@ -1,5 +1,6 @@
--- Purpose: who asks for a user's newest ability and does not look at the version reads the default bank's, whichever bank
---          was published last. Rows of online updates get a time that no publication has, so that they are known later.
+-- Purpose: keep the default bank's abilities the newest, for readers that ignore the version, whichever bank was
+--          published last. Rows of online updates get a time that no publication has, so that they can still be
+--          recognised.
 -- Grain:   one user of this load whose row of the default bank is not newer than the publication.
 -- Parameters: load_id, default_version, default_window_end (of its last publication), published_at, default_stamped_at,
 --          stamps (of publications since then).
@@ -12,7 +13,7 @@ where r.load_id = %(load_id)s
     and p.user_id = r.user_id
     and p.version = %(default_version)s
     and p.fitted_at <= %(published_at)s
-    -- Ours, or an online update's; what the job before left under this version is of no bank.
+    -- Ours, or an online update's; rows that the old job left under this version belong to no bank.
     and (
         p.fitted_at > %(default_window_end)s::timestamptz
         or exists (

@@ -1,5 +1,5 @@
--- Purpose: what the rows that we published since the end of a window were stamped with; a newer row with another time is
---          an online update's.
+-- Purpose: the stamps of the rows that we published since the end of a window; a newer row with another time comes from
+--          an online update.
 -- Grain:   one list of times.
 -- Parameters: since.
 select coalesce(array_agg(stamp), '{}')

@@ -1,6 +1,6 @@
--- Purpose: how the run stands to what consumers read of its bank.
--- Grain:   no row (nothing is published), or the bank's last publication: is it of this load; may this run follow it?
---          One that was published and followed by another may not, nor one whose window ends before.
+-- Purpose: compare the run with what consumers read of its bank.
+-- Grain:   no row (nothing is published), or the bank's last publication: is it this load, and may this run follow it?
+--          A run may not follow if another run was published after it, or if its window ends earlier.
 -- Parameters: run_key, load_id, bank, window_end.
 select
     p.publication_id, p.run_id, p.kind, p.published_at, p.default_stamped_at,

@@ -1,6 +1,6 @@
--- Purpose: did the bank's run before this one come to nothing? Then this publication is a recovery. A dry run was not
---          meant to be published: it neither failed nor mended anything, and the run before it is asked.
--- Grain:   no row, or the run before, if it was not published.
+-- Purpose: find out whether this publication is a recovery, that is, whether the bank's previous run was not published.
+--          A dry run neither failed nor recovered anything, so the run before it counts.
+-- Grain:   no row, or the previous run, if it was not published.
 -- Parameters: run_key, bank, window_end.
 select before.run_key, before.state
 from (

@@ -1,5 +1,5 @@
--- Purpose: the runs of a bank that a person may return to: what was published, but for what consumers read now.
--- Grain:   one run, as it was published last; the newest first. The last 15.
+-- Purpose: the runs of a bank that a person may return to: all published ones except the one that consumers read now.
+-- Grain:   one run, as last published; the newest first. The last 15.
 -- Parameters: bank.
 select load.run_key, p.published_at, load.window_end, load.result ->> 'n_items' as items,
     load.result ->> 'n_abilities' as users

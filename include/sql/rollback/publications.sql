@@ -1,4 +1,4 @@
--- Purpose: everything that was published of a bank.
+-- Purpose: all publications of a bank.
 -- Grain:   one publication, in order.
 -- Parameters: bank.
 select

@@ -1,5 +1,5 @@
--- Purpose: in the registry, the run returned to is the published one, and those published after it are superseded; what
---          a later load of theirs came to stays as it is.
+-- Purpose: in the registry, mark the run returned to as published and runs published after it as superseded; the states
+--          of their later loads stay unchanged.
 -- Grain:   one run of the bank.
 -- Parameters: bank, load_id, returns_to.
 update irt.run as run

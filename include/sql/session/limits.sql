@@ -1,5 +1,4 @@
--- Purpose: nothing in this transaction waits for a lock, takes for a statement, or is left standing by its client, for
---          longer than that.
+-- Purpose: limit how long this transaction may wait for a lock, run one statement, or sit idle.
 -- Grain:   one row, ignored.
 -- Parameters: lock, statement, idle (milliseconds, as text).
 select

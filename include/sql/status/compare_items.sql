@@ -1,6 +1,7 @@
 -- Purpose: how far apart two calibrations of a bank are, in their items.
 -- Grain:   one parameter (a, b, c).
--- Parameters: first, second (run keys; "published" is what consumers read), bank (of what is published; a run's own).
+-- Parameters: first, second (run keys; "published" is what consumers read), bank (version of the published rows, or
+--          NULL).
 with sides as (
     select 1 as side, item_id, a, b, c from irt.run_item where run_key = %(first)s
     union all
@@ -11,7 +12,7 @@ with sides as (
         (params ->> 'a')::float8, (params ->> 'b')::float8, (params ->> 'c')::float8
     from mirt_item_params
     cross join (values (1, %(first)s::text), (2, %(second)s::text)) as asked (side, run_key)
-    -- The old job's version is no bank's: without one, every row of items that the other side has.
+    -- The old job's version belongs to no bank; NULL takes the rows of all versions.
     where asked.run_key = 'published' and (%(bank)s::text is null or version = %(bank)s::text)
 ),
 

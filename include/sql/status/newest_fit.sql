@@ -1,5 +1,5 @@
--- Purpose: whose linking constants a reader finds that takes the newest row.
--- Grain:   no row, or the newest of mirt_fit_meta, where the default bank has been published and it is not of that bank.
+-- Purpose: check that readers of the newest row of mirt_fit_meta get the default bank's linking constants.
+-- Grain:   no row, or the newest row, if the default bank has been published and this row is another bank's.
 -- Parameters: default_version.
 select f.run_id, f.model_spec ->> 'version' as version
 from mirt_fit_meta as f

@@ -1,5 +1,6 @@
--- Purpose: the operators' morning questions: what was calibrated last, how much of it in the last day, on what scale.
--- Grain:   one bank that was ever run.
+-- Purpose: the operators' morning check: the last calibration, how many rows it published in the last day, on what
+--          scale.
+-- Grain:   one bank that has ever been run.
 -- Parameters: none.
 select
     run.bank,

@@ -1,5 +1,5 @@
--- Purpose: the rejected runs that a person may publish after all.
--- Grain:   one run whose last load was rejected and is not published; the newest first. The last 15.
+-- Purpose: the rejected runs that a person may still publish.
+-- Grain:   one run whose last load was rejected and not published; the newest first. The last 15.
 -- Parameters: none.
 select run.run_key, load.judged_at, load.window_end, load.result ->> 'n_items' as items,
     load.result ->> 'n_abilities' as users

@@ -1,4 +1,4 @@
--- Purpose: the figures of one DAG run, bank by bank.
+-- Purpose: the figures of one DAG run, per bank.
 -- Grain:   one bank of the run.
 -- Parameters: dag_run_id.
 select

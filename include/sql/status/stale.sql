@@ -1,6 +1,6 @@
--- Purpose: which banks have no good calibration since one is expected.
--- Grain:   one bank whose last publication (a return to an earlier one counts as of the run returned to) is older, or
---          that has none.
+-- Purpose: banks without a good calibration since the time when one was due.
+-- Grain:   one bank whose last publication is older (a return to an earlier run has the age of that run), or that has
+--          none.
 -- Parameters: banks (JSON array of names), as_of, since.
 select
     wanted.bank,

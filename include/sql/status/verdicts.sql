@@ -1,4 +1,4 @@
--- Purpose: what the checks said of the last load of one run, the worst first.
+-- Purpose: the verdicts of the checks on the last load of one run, the worst first.
 -- Grain:   one check of the run.
 -- Parameters: run_key.
 select
