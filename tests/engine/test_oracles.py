@@ -150,19 +150,28 @@ def test_the_log_likelihood_never_falls(model):
     assert [iteration for iteration, *_ in told] == sorted(iteration for iteration, *_ in told)
 
 
-def test_converged_says_that_the_gradient_is_small_as_well():
-    """Of many persons a short step can still leave a slope of many standard errors: here only mean and SD are free."""
-    rng, b = np.random.default_rng(5), np.linspace(-1.5, 1.5, 6)
-    right = rng.random((50_000, 6)) < 1 / (1 + np.exp(-3.0 * (rng.normal(size=(50_000, 1)) - b)))
-    user, item = np.divmod(np.arange(right.size), 6)
-    responses = Responses.from_columns(user, item, right.ravel())
-    held = {str(j): Anchor(str(j), 3.0, b[j] + 0.5) for j in range(6)}
-    # Each tolerance stops somewhere else; without the gradient two of them would stop with 1.5 times the slope allowed.
-    for tolerance in np.geomspace(1e-3, 1e-5, 11):
-        fit = fit_bank(responses, Settings(), everyone(responses), held, float(tolerance), None).fit
+def assert_stops_where_both_are_small(responses: Responses, held: dict[str, Anchor], tolerances: np.ndarray) -> None:
+    for tolerance in tolerances.tolist():
+        fit = fit_bank(responses, Settings(), everyone(responses), held, tolerance, None).fit
         assert fit.converged
         assert fit.max_change <= tolerance
         assert fit.max_gradient <= 100 * tolerance
+
+
+def test_converged_says_of_few_persons_that_the_next_step_is_short():
+    """Their likelihood is so flat that a small slope leaves a long step."""
+    assert_stops_where_both_are_small(draw(300, 8, seed=4), {}, np.geomspace(1e-2, 1e-5, 7))
+
+
+def test_converged_says_of_many_persons_that_the_gradient_is_small():
+    """A short step leaves a slope of many standard errors. Only mean and SD are free here, of which most is known."""
+    rng, b = np.random.default_rng(5), np.linspace(-1.5, 1.5, 6)
+    right = rng.random((50_000, 6)) < 1 / (1 + np.exp(-3.0 * (rng.normal(size=(50_000, 1)) - b)))
+    user, item = np.divmod(np.arange(right.size), 6)
+    held = {str(j): Anchor(str(j), 3.0, b[j] + 0.5) for j in range(6)}
+    # An iteration gains 1.5 decades: some of these stop it where the step is short enough and the gradient is not.
+    responses = Responses.from_columns(user, item, right.ravel())
+    assert_stops_where_both_are_small(responses, held, np.geomspace(2e-3, 4e-5, 9))
 
 
 # 0.74 IQR of five differences is 1.48, of the four without the last 1.11 (Huynh & Meyer 2010).
