@@ -1,6 +1,6 @@
-"""Prints the address of Redis for `AIRFLOW__CELERY__BROKER_URL_CMD`: in an address a password must be percent-encoded.
+"""Prints the address of Redis for `AIRFLOW__CELERY__BROKER_URL_CMD`, with the password percent-encoded.
 
-Reads `IRT_REDIS_PASSWORD`. Airflow runs this when it reads the setting, so that `docker compose exec` has it too.
+Reads `IRT_REDIS_PASSWORD`. Airflow runs this when it reads the setting, so it also works in `docker compose exec`.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""What the image starts: puts passwords where Airflow reads them, then runs the command.
+"""The image's entrypoint: puts passwords where Airflow reads them, then runs the command.
 
-A password may hold quotes, backslashes, `$`, `%` or `#`: it comes in a variable of its own, and is put into JSON here.
+A password may contain quotes, backslashes, `$`, `%` or `#`, so it comes in its own variable and is added to JSON here.
 
 - `IRT_PASSWORD_X` is the password of the connection `AIRFLOW_CONN_X`, which is JSON without one.
-- `IRT_UI_PASSWORD` is that of `admin` for Airflow's simple auth manager, which reads a file alone; only this container
-  sees it.
+- `IRT_UI_PASSWORD` is the password of `admin` for Airflow's simple auth manager, which reads it only from a file; only
+  this container sees that file.
 """
 
 import json

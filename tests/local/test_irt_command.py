@@ -78,7 +78,7 @@ def test_a_second_call_says_that_it_waits_for_the_first(fresh):
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = subprocess.Popen([fresh / "irt", "setup"], stdout=subprocess.PIPE, text=True)
         try:
-            assert second.stdout.readline() == "irt: waiting for another ./irt, which installs\n"
+            assert second.stdout.readline() == "irt: waiting for another ./irt that is installing\n"
         finally:
             second.kill()
             second.wait()
