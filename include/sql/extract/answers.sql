@@ -1,5 +1,5 @@
--- Purpose: the bank's answers in the window, read from the exams themselves: what attempts.sql reads from the view, with
---          ids of any text and without a cast that one bad exam could break. What cannot be read becomes NULL.
+-- Purpose: the bank's answers in the window, read from the exams themselves: what attempts.sql reads from the view,
+--          with ids of any text and without a cast that one bad exam could break. What cannot be read becomes NULL.
 -- Grain:   one element of result_json -> 'questions'.
 -- Parameters: as attempts.sql.
 select

@@ -13,7 +13,7 @@ where a.completed_at >= %(window_start)s::timestamptz
         %(exam_ids)s::int[] = '{}'
         or (
             a.session_id in (select e.session_id from exam_results as e where e.exam_id = any(%(exam_ids)s::int[]))
-            -- A session is all that an answer has of its exam: where it is another exam's too, nobody knows whose it is.
+            -- A session is all that an answer has of its exam: where another exam has it too, nobody knows whose it is.
             and not exists (
                 select 1
                 from exam_results as other

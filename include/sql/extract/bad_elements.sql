@@ -1,6 +1,6 @@
--- Purpose: what a view `attempt` that casts without looking cannot read: values of exam_results that are no whole number
---          or no truth value where one is expected. Asked once the view has failed; it reads every exam, as the view does,
---          whatever the window.
+-- Purpose: what a view `attempt` that casts without looking cannot read: values of exam_results that are no whole
+--          number or no truth value where one is expected. Asked once the view has failed; it reads every exam, as the
+--          view does, whatever the window.
 -- Grain:   one value: exam, place of the answer in it, field, value. The first 20.
 -- Parameters: none.
 select e.id::text as exam, e.session_id, element.position, field.name, left(field.value, 60) as value
@@ -11,7 +11,10 @@ cross join lateral jsonb_array_elements(
 cross join lateral (
     values
     ('question_id', element.body ->> 'question_id', '^\s*([-+]?\d{1,18})?\s*$'),
-    ('is_correct', element.body ->> 'is_correct', '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$'),
+    (
+        'is_correct', element.body ->> 'is_correct',
+        '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$'
+    ),
     ('correct', element.body ->> 'correct', '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$')
 ) as field (name, value, looks_like)
 where field.value !~* field.looks_like

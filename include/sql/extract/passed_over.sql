@@ -1,5 +1,5 @@
--- Purpose: answers of the window that no bank takes: without a topic, without an exam's id, or of topics and exams that no
---          bank names. From the exams themselves, so that it does not matter which banks read the view.
+-- Purpose: answers of the window that no bank takes: without a topic, without an exam's id, or of topics and exams that
+--          no bank names. From the exams themselves, so that it does not matter which banks read the view.
 -- Grain:   one row: answers; those without topic, without an exam's id, and that no bank takes.
 -- Parameters: window_start, window_end, banks (JSON array: {topics, exams} of each bank; both empty take everything).
 with taken as (

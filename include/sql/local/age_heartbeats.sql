@@ -1,7 +1,7 @@
--- Purpose: tasks whose processes are known to be dead count as dead at once. (Airflow's own database, of an installation
---          on one machine.)
+-- Purpose: tasks whose processes are known to be dead count as dead at once. (Airflow's own database, of an
+--          installation on one machine.)
 -- Grain:   one row of task_instance per task of a run.
 -- Parameters: task_instances (text[]): their ids; null: of all that run.
 update task_instance set last_heartbeat_at = 'epoch'
 where state in ('running', 'restarting')
-  and (%(task_instances)s::text[] is null or id::text = any(%(task_instances)s))
+    and (%(task_instances)s::text[] is null or id::text = any(%(task_instances)s))

@@ -1,5 +1,5 @@
--- Purpose: loads whose abilities and staged objects are no longer needed: older than the days to keep, and of a run that
---          consumers do not read now.
+-- Purpose: loads whose abilities and staged objects are no longer needed: older than the days to keep, and of a run
+--          that consumers do not read now.
 -- Grain:   one load.
 -- Parameters: as_of, keep_days.
 select load.load_id, load.settings

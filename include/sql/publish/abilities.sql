@@ -1,6 +1,6 @@
--- Purpose: publish a load's abilities under the bank's version. A row of that version that is newer than the run's window
---          and was not stamped by us comes of an online update, which knows more than the run: it stays, where that is
---          wanted. Merged, which for a million rows takes half the time of "on conflict".
+-- Purpose: publish a load's abilities under the bank's version. A row of that version that is newer than the run's
+--          window and was not stamped by us comes of an online update, which knows more than the run: it stays, where
+--          that is wanted. Merged, which for a million rows takes half the time of "on conflict".
 -- Grain:   one user of the bank.
 -- Parameters: load_id, version, model, published_at, window_end, stamps (of publications since then), keep_newer.
 merge into mirt_ability as p

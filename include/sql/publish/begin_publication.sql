@@ -1,5 +1,5 @@
--- Purpose: a publication, with the time that its rows carry as fitted_at: the clock's, and later than all before. Where it
---          is not of the default bank, a time a moment later is for the rows of that bank, which stay the newest.
+-- Purpose: a publication, with the time that its rows carry as fitted_at: the clock's, and later than all before. Where
+--          it is not of the default bank, a time a moment later is for the rows of that bank, which stay the newest.
 -- Grain:   one publication: its identity, that time, and the later one.
 -- Parameters: load_id, bank, version, kind, returns_to, run_id, covers_until, is_default.
 with clock as (

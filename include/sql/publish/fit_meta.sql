@@ -1,4 +1,5 @@
--- Purpose: publish how the calibration was made and how it went. A return to an earlier publication has a row of its own.
+-- Purpose: publish how the calibration was made and how it went. A return to an earlier publication has a row of its
+--          own.
 -- Grain:   one run key.
 -- Parameters: publication_id, rollback (JSON: by, reason, from; or NULL).
 insert into mirt_fit_meta (run_id, model_spec, metrics, fitted_at)

@@ -1,5 +1,5 @@
--- Purpose: publish item parameters: of every item those of the first of the loads that holds it. Items that none of them
---          holds keep their row, and so do those of other banks (see items_of_other_banks) and of online updates.
+-- Purpose: publish item parameters: of every item those of the first of the loads that holds it. Items that none of
+--          them holds keep their row, and so do those of other banks (see items_of_other_banks) and of online updates.
 -- Grain:   one item.
 -- Parameters: loads (identities, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)

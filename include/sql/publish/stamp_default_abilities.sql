@@ -1,5 +1,6 @@
--- Purpose: who asks for a user's newest ability and does not look at the version reads the default bank's, whichever bank
---          was published last. Rows of online updates get a time that no publication has, so that they are known later.
+-- Purpose: who asks for a user's newest ability and does not look at the version reads the default bank's, whichever
+--          bank was published last. Rows of online updates get a time that no publication has, so that they are known
+--          later.
 -- Grain:   one user of this load whose row of the default bank is not newer than the publication.
 -- Parameters: load_id, default_version, default_window_end (of its last publication), published_at, default_stamped_at,
 --          stamps (of publications since then).

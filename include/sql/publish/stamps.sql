@@ -1,5 +1,5 @@
--- Purpose: what the rows that we published since the end of a window were stamped with; a newer row with another time is
---          an online update's.
+-- Purpose: what the rows that we published since the end of a window were stamped with; a newer row with another time
+--          is an online update's.
 -- Grain:   one list of times.
 -- Parameters: since.
 select coalesce(array_agg(stamp), '{}')

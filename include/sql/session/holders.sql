@@ -1,5 +1,5 @@
--- Purpose: who holds locks that writers of these tables wait for, the longest first. Of other logins' sessions PostgreSQL
---          shows a login no more than this.
+-- Purpose: who holds locks that writers of these tables wait for, the longest first. Of other logins' sessions
+--          PostgreSQL shows a login no more than this.
 -- Grain:   one session. The first 5.
 -- Parameters: none.
 select

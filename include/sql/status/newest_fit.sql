@@ -1,5 +1,6 @@
 -- Purpose: whose linking constants a reader finds that takes the newest row.
--- Grain:   no row, or the newest of mirt_fit_meta, where the default bank has been published and it is not of that bank.
+-- Grain:   no row, or the newest of mirt_fit_meta, where the default bank has been published and it is not of that
+--          bank.
 -- Parameters: default_version.
 select f.run_id, f.model_spec ->> 'version' as version
 from mirt_fit_meta as f

@@ -1,5 +1,5 @@
--- Purpose: users whose newest ability, as a reader finds it that does not look at the version, is not the default bank's
---          although they have one of that bank.
+-- Purpose: users whose newest ability, as a reader finds it that does not look at the version, is not the default
+--          bank's although they have one of that bank.
 -- Grain:   one user.
 -- Parameters: default_version.
 select newest.user_id, newest.version, newest.fitted_at, own.fitted_at as default_fitted_at
