@@ -36,8 +36,8 @@ def _params(a: str | None, b: str | None, c: str | None, *, model: str) -> tuple
         if text is None and name == "c":
             continue
         try:
-            value = float(text)
-        except (TypeError, ValueError):
+            value = float(text or "")
+        except ValueError:
             return {}, f"{name} is {text!r}, not a number"
         if not math.isfinite(value) or (name == "a" and value <= 0) or (name == "c" and not 0 <= value < 1):
             return {}, f"{name} is {text!r}, out of range"

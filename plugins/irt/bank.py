@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -178,7 +178,7 @@ class Bank(StrictSettings):
         return self.publish_as or self.name
 
     @property
-    def filter(self) -> dict[str, list]:
+    def filter(self) -> dict[str, list[Any]]:
         """Which answers it takes; without topics and exams, all."""
         return {"topics": self.topics, "exams": self.exams}
 

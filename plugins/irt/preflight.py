@@ -78,7 +78,7 @@ def require_staging() -> str:
     :raise BadDataError: it is missing, no absolute address, of a scheme that is not installed, or not writable.
     :raise TransientError: the bucket did not answer.
     """
-    address = Variable.get(STAGING, default=None)
+    address: str | None = Variable.get(STAGING, default=None)
     if not address or not address.strip():
         raise BadDataError(f"variable {STAGING}: it is not set; it names a folder or a bucket, as file:///srv/irt")
     _require_absolute(address)

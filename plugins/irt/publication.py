@@ -134,7 +134,7 @@ def lineage(publications: list[Published], publication_id: int) -> list[int]:
     :param publications: the bank's, in order.
     """
     before: dict[int, int | None] = {}
-    by_id = {}
+    by_id: dict[int, Published] = {}
     for each in publications:
         before[each.publication_id] = next(reversed(by_id), None)
         by_id[each.publication_id] = each
@@ -159,13 +159,14 @@ def _stamp_default(cursor: Any, known: dict[str, Any]) -> int:
     run_id, window_end = _row(cursor, "default_bank", known) or (None, None)
     known = known | {"default_run_id": run_id, "default_window_end": window_end}
     known["stamps"] = _stamps_since(cursor, window_end) if window_end else []
-    stamped = cursor.execute(statement("publish/stamp_default_abilities"), known).rowcount
+    stamped: int = cursor.execute(statement("publish/stamp_default_abilities"), known).rowcount
     cursor.execute(statement("publish/stamp_default_fit"), known)
     return stamped
 
 
 def _stamps_since(cursor: Any, since: Any) -> list[datetime]:
-    return _row(cursor, "stamps", {"since": since})[0]
+    stamps: list[datetime] = _row(cursor, "stamps", {"since": since})[0]
+    return stamps
 
 
 def _row(cursor: Any, name: str, parameters: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 from urllib.parse import quote
 
 import pyarrow.parquet as pq
@@ -89,7 +89,7 @@ def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStorage
 
 
 def write_body(
-    responses: ObjectStoragePath, settings: dict[str, Any], accepts: Accepts, scratch: BinaryIO
+    responses: ObjectStoragePath, settings: dict[str, Any], accepts: Accepts, scratch: IO[bytes]
 ) -> tuple[Any, dict[str, str]]:
     """Make the request's body.
 

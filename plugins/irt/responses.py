@@ -153,4 +153,5 @@ def _by_age(attempts: pa.Table, pair: np.ndarray, rows: np.ndarray, direction: s
     """Rows of repeated pairs, sorted by pair and within it by age."""
     repeated = attempts.select(["completed_at", "id"]).take(rows).append_column("pair", [pair])
     sort_keys = [("pair", "ascending"), ("completed_at", direction), ("id", direction)]
-    return rows[pc.sort_indices(repeated, sort_keys)]
+    sorted_rows: np.ndarray = rows[pc.sort_indices(repeated, sort_keys)]
+    return sorted_rows

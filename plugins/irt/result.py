@@ -122,7 +122,7 @@ def _ability(row: Any, position: int) -> dict[str, Any]:
 
 def _model_spec(meta: dict[str, Any]) -> dict[str, Any]:
     """The specification, with the numbers that the checks read."""
-    spec = _field(meta, "model_spec", dict, "fit_meta.")
+    spec: dict[str, Any] = _field(meta, "model_spec", dict, "fit_meta.")
     if spec.get("linking_constants") is not None:
         where = "fit_meta.model_spec.linking_constants."
         linking = _field(spec, "linking_constants", dict, "fit_meta.model_spec.")
@@ -133,7 +133,7 @@ def _model_spec(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(meta: dict[str, Any]) -> dict[str, Any]:
-    metrics = _field(meta, "metrics", dict, "fit_meta.")
+    metrics: dict[str, Any] = _field(meta, "metrics", dict, "fit_meta.")
     if not isinstance(metrics.get("converged", False), bool):
         raise BadDataError(f"fit_meta.metrics.converged: {metrics['converged']!r} is not true or false")
     _number(metrics, "loglik", "fit_meta.metrics.", optional=True)
@@ -154,7 +154,7 @@ def _excluded(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _count(mapping: dict[str, Any], name: str, where: str, default: int | None = None) -> int | None:
     if mapping.get(name) is None:
         return default
-    value = _field(mapping, name, int, where)
+    value: int = _field(mapping, name, int, where)
     if not 0 <= value < 2**63:
         raise BadDataError(f"{where}{name}: {value} is not a count")
     return value

@@ -21,7 +21,7 @@ from irt.strict import mistakes_of
 
 
 @cache
-def _reader() -> TypeAdapter:
+def _reader() -> TypeAdapter[Run]:
     return TypeAdapter(Run)
 
 
@@ -61,7 +61,7 @@ class Run:
     source: str = "view"
     legacy_service: bool = False
     # What every bank takes, by which answers that none takes are counted; empty: another run counts them.
-    all_filters: list[dict[str, list]] = field(default_factory=list)
+    all_filters: list[dict[str, list[Any]]] = field(default_factory=list)
 
     @property
     def place(self) -> Place:
@@ -116,7 +116,7 @@ def window_end(dag_run: Any) -> datetime:
 
     :raise BadDataError: the interval ends after `run_after`; published, it would stand before every coming night.
     """
-    end = dag_run.data_interval_end or dag_run.run_after
+    end: datetime = dag_run.data_interval_end or dag_run.run_after
     if end > dag_run.run_after:
         raise BadDataError(
             f"data interval end: {end.isoformat()} is later than run_after {dag_run.run_after.isoformat()}"

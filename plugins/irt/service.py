@@ -57,10 +57,10 @@ class ServiceCalibration:
         if response.status_code == 200:
             complete = self._completion(accepts.contract)
             return stage_result(run, response.content, self._task.log, began=began, complete=complete)
-        self._job = self._hook("GET").endpoint_of(_location(response), response.url)
-        self._task.log.info("R IRT service runs the calibration as job %s", self._job)
-        known = {"job": self._job, "contract": accepts.contract, "began": began}
-        if event := self._wait_in_place():
+        job = self._job = self._hook("GET").endpoint_of(_location(response), response.url)
+        self._task.log.info("R IRT service runs the calibration as job %s", job)
+        known: dict[str, Any] = {"job": job, "contract": accepts.contract, "began": began}
+        if event := self._wait_in_place(job):
             return self.resume(event, **known)
         self._defer(known)
         raise AssertionError("defer() does not return")
@@ -99,14 +99,14 @@ class ServiceCalibration:
             self._hook("DELETE").call(self._job, timeout=20)
             self._task.log.info("calibration job %s cancelled because its task was", self._job)
 
-    def _wait_in_place(self) -> dict[str, str] | None:
+    def _wait_in_place(self, job: str) -> dict[str, str] | None:
         """The event that the job ended with, if it did so soon; whatever is not plain is left to the trigger."""
         until, pause = time.monotonic() + self._in_place, _FIRST_PAUSE
         while time.monotonic() < until:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             try:
-                answer = self._hook("GET").call(self._job)
+                answer = self._hook("GET").call(job)
             except (TransientError, RequestRefusedError):
                 return None
             event, _ = judge(answer.status_code, answer.text)
@@ -119,7 +119,7 @@ class ServiceCalibration:
         from irt.triggers.calibration import CalibrationJobTrigger
 
         self._task.defer(
-            trigger=CalibrationJobTrigger(self._http_conn_id, self._job, self._poll_interval),
+            trigger=CalibrationJobTrigger(self._http_conn_id, known["job"], self._poll_interval),
             method_name=self._resume,
             kwargs=known,
             timeout=self._longest,
@@ -159,7 +159,7 @@ class ServiceCalibration:
 
 
 def _location(response: Any) -> str:
-    location = response.headers.get("Location")
+    location: str | None = response.headers.get("Location")
     if response.status_code != 202 or not location:
         raise BadDataError(f"the calibration service answered {response.status_code} without a Location to poll")
     return location

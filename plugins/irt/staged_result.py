@@ -72,7 +72,8 @@ def read_result(run: Run) -> CalibrationResult:
     # Of a run that was staged before these had a place of their own, they are in `fit`.
     if run.staged(SECONDS).exists():
         fit["seconds"] = read_json(run.staged(SECONDS))
-    return CalibrationResult(*tables, fit)
+    items, abilities = tables
+    return CalibrationResult(items, abilities, fit)
 
 
 def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:

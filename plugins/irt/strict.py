@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 
 class StrictSettings(BaseModel):
@@ -17,7 +16,7 @@ def mistakes_of(error: ValidationError) -> list[str]:
     return [_mistake(detail) for detail in error.errors(include_url=False)]
 
 
-def _mistake(detail: dict[str, Any]) -> str:
+def _mistake(detail: ErrorDetails) -> str:
     field = ".".join(str(part) for part in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing" or not field:

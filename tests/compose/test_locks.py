@@ -25,7 +25,7 @@ def locked(file: str) -> dict[str, set[str]]:
 def test_every_package_is_pinned_and_has_hashes(file):
     text = re.sub(r"\\\n", " ", (ROOT / file).read_text())
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert len(lines) > 15
+    assert len(lines) > 10
     for line in lines:
         assert re.match(r"[a-z0-9-]+==\d\S*( ; [^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+$", line), line
 
@@ -34,7 +34,7 @@ def test_every_package_is_pinned_and_has_hashes(file):
 def test_versions_are_those_that_are_tested(file):
     tested = locked(LOCK)
     both = {name: versions for name, versions in locked(file).items() if name in tested}
-    assert len(both) > 15
+    assert len(both) > 10
     assert not {name: versions for name, versions in both.items() if versions - tested[name]}
 
 

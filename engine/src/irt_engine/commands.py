@@ -59,8 +59,8 @@ def _latent_of(arguments: argparse.Namespace) -> tuple[float, float]:
         line = spec["linking_constants"] or {"slope": 1.0, "intercept": 0.0}
         mean = line["slope"] * spec["latent"]["mean"] + line["intercept"]
         sd = line["slope"] * spec["latent"]["sd"]
-    given = (arguments.latent_mean, arguments.latent_sd)
-    return tuple(value if other is None else other for value, other in zip((mean, sd), given, strict=True))
+    given_mean, given_sd = arguments.latent_mean, arguments.latent_sd
+    return (mean if given_mean is None else given_mean), (sd if given_sd is None else given_sd)
 
 
 def simulate_file(arguments: argparse.Namespace) -> int:

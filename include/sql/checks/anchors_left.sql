@@ -5,7 +5,7 @@ with linking as (
     select
         coalesce((result ->> 'n_anchors_sent')::int, 0) as sent,
         (result -> 'model_spec' -> 'linking_constants' ->> 'n_anchors_used')::int as used,
-        jsonb_typeof(result -> 'model_spec' -> 'linking_constants') is not distinct from 'object' as stated,
+        coalesce(jsonb_typeof(result -> 'model_spec' -> 'linking_constants') = 'object', false) as stated,
         coalesce(settings -> 'linking' ->> 'method', '') as method
     from irt.load
     where load_id = %(load_id)s

@@ -6,7 +6,7 @@ with judged as (
     select
         item_id,
         coalesce(se_a, se_b, se_c) as se,
-        anchor is not distinct from 'fixed' or (
+        coalesce(anchor = 'fixed', false) or (
             coalesce(se_b > 0 and se_b < 'infinity'::float8, false)
             and (model = 'Rasch' or coalesce(se_a > 0 and se_a < 'infinity'::float8, false))
             and (c is null or coalesce(se_c > 0 and se_c < 'infinity'::float8, false))

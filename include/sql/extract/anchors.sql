@@ -5,7 +5,7 @@
 select
     q.id::text as item_id,
     coalesce(q.meta -> 'tags' @> '"anchor"', false) as is_anchor,
-    jsonb_typeof(q.meta -> 'irt') is not distinct from 'object' as has_params,
+    coalesce(jsonb_typeof(q.meta -> 'irt') = 'object', false) as has_params,
     q.meta -> 'irt' ->> 'a' as a,
     q.meta -> 'irt' ->> 'b' as b,
     q.meta -> 'irt' ->> 'c' as c

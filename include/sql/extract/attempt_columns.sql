@@ -10,11 +10,11 @@ with recursive typed as (
 
     select typed.attname, pg_type.typbasetype
     from typed
-    join pg_type on pg_type.oid = typed.atttypid
+    inner join pg_type on pg_type.oid = typed.atttypid
     where pg_type.typtype = 'd'
 )
 
 select typed.attname::text, format_type(typed.atttypid, null) as type
 from typed
-join pg_type on pg_type.oid = typed.atttypid
+inner join pg_type on pg_type.oid = typed.atttypid
 where pg_type.typtype <> 'd'

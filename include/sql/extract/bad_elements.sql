@@ -11,7 +11,10 @@ cross join lateral jsonb_array_elements(
 cross join lateral (
     values
     ('question_id', element.body ->> 'question_id', '^\s*([-+]?\d{1,18})?\s*$'),
-    ('is_correct', element.body ->> 'is_correct', '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$'),
+    (
+        'is_correct', element.body ->> 'is_correct',
+        '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$'
+    ),
     ('correct', element.body ->> 'correct', '^\s*(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)\s*$')
 ) as field (name, value, looks_like)
 where field.value !~* field.looks_like

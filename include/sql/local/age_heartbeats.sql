@@ -4,4 +4,4 @@
 -- Parameters: task_instances (text[]): their ids; null: all running tasks.
 update task_instance set last_heartbeat_at = 'epoch'
 where state in ('running', 'restarting')
-  and (%(task_instances)s::text[] is null or id::text = any(%(task_instances)s))
+    and (%(task_instances)s::text[] is null or id::text = any(%(task_instances)s))

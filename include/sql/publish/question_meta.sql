@@ -6,7 +6,9 @@ update question as q
 set
     meta = jsonb_set(
         coalesce(q.meta, '{}'), '{irt}',
-        jsonb_strip_nulls(jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'model', i.model, 'version', %(version)s::text))
+        jsonb_strip_nulls(
+            jsonb_build_object('a', i.a, 'b', i.b, 'c', i.c, 'model', i.model, 'version', %(version)s::text)
+        )
     ),
     updated_at = now()
 from irt.load_item as i

@@ -33,7 +33,9 @@ class CalibrationHook(HttpHook):
     def _extract_auth(self, connection: Any) -> Any | None:
         return _BearerAuth(connection.password) if connection.password else None
 
-    def call(self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any):
+    def call(
+        self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any
+    ) -> requests.Response:
         """One request; redirects are not followed, so the token stays with the address of the connection.
 
         :raise RequestRefusedError: the service answered 4xx, other than 408, 425 and 429.
@@ -41,7 +43,7 @@ class CalibrationHook(HttpHook):
         """
         options = {"timeout": 60, **options, "check_response": False, "allow_redirects": False}
         try:
-            response = self.run(endpoint, data=body, headers=headers, extra_options=options)
+            response: requests.Response = self.run(endpoint, data=body, headers=headers, extra_options=options)
         except requests.RequestException as error:
             reason = _without_address(error).replace(self.base_url or "\0", without_credentials(self.base_url))
             raise TransientError(f"{self.described()} cannot be reached: {reason}") from error
@@ -90,15 +92,17 @@ class AsyncCalibrationHook(HttpAsyncHook):
                 return response.status, await response.text()
 
     async def config(self) -> SessionConfig:
-        if self._config is None:
-            from airflow.providers.common.compat.connection import get_async_connection
+        if self._config is not None:
+            return self._config
+        from airflow.providers.common.compat.connection import get_async_connection
 
-            plain = await super().config()
-            connection = await get_async_connection(conn_id=self.http_conn_id, hook=self)
-            token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
-            plain.headers = {**(plain.headers or {}), **token}
-            plain.auth = None
-        return self._config
+        # The provider keeps what it returns, and so what is changed here.
+        plain = await super().config()
+        connection = await get_async_connection(conn_id=self.http_conn_id, hook=self)
+        token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
+        plain.headers = {**(plain.headers or {}), **token}
+        plain.auth = None
+        return plain
 
 
 def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def refusal(
     """The failure that an answer other than 2xx means, with the service's own reason."""
     message = f"{service} answered {status}: {_detail(text)}"
     if status in {408, 425, 429} or status >= 500:
-        return TransientError(message, float(retry_after) if (retry_after or "").isdigit() else None)
+        return TransientError(message, float(retry_after) if retry_after and retry_after.isdigit() else None)
     return RequestRefusedError(message)
 
 

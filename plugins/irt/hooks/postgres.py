@@ -30,7 +30,8 @@ class ArrowTransaction:
     def row(self, name: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Run a statement and return its first row, or None."""
         self.execute(name, parameters)
-        return self._cursor.fetchone()
+        row: tuple[Any, ...] | None = self._cursor.fetchone()
+        return row
 
     def batches(self, name: str, parameters: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Stream a statement's rows: it runs as COPY, so memory does not grow with them."""
@@ -75,17 +76,20 @@ class ArrowPostgresHook(PostgresHook):
         }
         return make_conninfo("", **{k: v for k, v in known.items() if v not in (None, "")})
 
-    # The provider's own would write "Rows affected: 1" between the lines of a task, whatever log_sql says.
+    # The provider's own would write "Rows affected: 1" between the lines of a task, whatever log_sql says. It
+    # takes lists of statements as well, which nobody here has.
 
-    def get_records(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    def get_records(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:  # type: ignore[override]
         """All rows of a statement."""
         with self.transaction() as cursor:
-            return cursor.execute(sql, parameters).fetchall()
+            rows: list[tuple[Any, ...]] = cursor.execute(sql, parameters).fetchall()
+        return rows
 
-    def get_first(self, sql: str, parameters: Any = None) -> tuple[Any, ...] | None:
+    def get_first(self, sql: str, parameters: Any = None) -> tuple[Any, ...] | None:  # type: ignore[override]
         """The first row of a statement, or None."""
         with self.transaction() as cursor:
-            return cursor.execute(sql, parameters).fetchone()
+            row: tuple[Any, ...] | None = cursor.execute(sql, parameters).fetchone()
+        return row
 
     @contextmanager
     def arrow_transaction(self) -> Iterator[ArrowTransaction]:

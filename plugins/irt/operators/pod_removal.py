@@ -49,7 +49,8 @@ def _ended_at(pod: Any) -> datetime:
     states = [container.state for container in pod.status.container_statuses or []]
     ends = [state.terminated.finished_at for state in states if state.terminated and state.terminated.finished_at]
     # One that was evicted before it began has no container that ended.
-    return max(ends, default=pod.metadata.creation_timestamp)
+    ended: datetime = max(ends, default=pod.metadata.creation_timestamp)
+    return ended
 
 
 def _delete(client: Any, name: str, namespace: str) -> None:

@@ -52,12 +52,14 @@ class PublishOperator(RunOperator):
             known = {"run_key": run.run_key, "bank": run.bank, "load_id": load_id, "window_end": run.window_end}
             last = _Last.of(cursor, known)
             before = cursor.execute(statement("publish/unpublished_before"), known).fetchone()
-            superseded = bool(last and not last.may_follow)
-            published = {} if superseded else self._publish(cursor, run, known, last, approval)
-            state = {"state": "superseded" if superseded else "published", "timings": timer.seconds("publish")}
+            newer = last if last and not last.may_follow else None
+            published = {} if newer else self._publish(cursor, run, known, last, approval)
+            state = {"state": "superseded" if newer else "published", "timings": timer.seconds("publish")}
             cursor.execute(statement("load/set_state"), known | state)
-        if superseded:
-            message = f"run {run.run_key} is superseded by {last.run_id}, published at {last.published_at.isoformat()}"
+        if newer:
+            message = (
+                f"run {run.run_key} is superseded by {newer.run_id}, published at {newer.published_at.isoformat()}"
+            )
             self.log.warning(message)
             raise AirflowSkipException(message)
         self.log.info("Published run %s as version %s: %s", run.run_key, run.place.version, published)
@@ -67,8 +69,11 @@ class PublishOperator(RunOperator):
 
     def _load_to_publish(self, cursor: Any, run: Run) -> int:
         """The run's last load, if it may be published."""
-        row = cursor.execute(statement("publish/load_to_publish"), {"run_key": run.run_key}).fetchone()
-        run_state, load_id, state, judged_at, was_published = row or ("not in the registry", None, None, None, False)
+        found = cursor.execute(statement("publish/load_to_publish"), {"run_key": run.run_key}).fetchone()
+        row: tuple[Any, ...] = found or ("not in the registry", None, None, None, False)
+        # A run without a load has no state of a load either, and goes no further.
+        load_id: int
+        run_state, load_id, state, judged_at, was_published = row
         if state == "accepted" or was_published:
             return load_id
         if not self.approval or state != "rejected":

@@ -33,6 +33,7 @@ class ReviewRejectedOperator(DatabaseOperator):
         rows = self.database.get_records(statement("status/verdicts"), {"run_key": self.run_key})
         if not rows:
             raise BadDataError(f"run_key: there is no run {self.run_key!r}, or it was never checked")
+        settings: dict[str, Any]
         state, settings, judged_at = rows[0][:3]
         if state != "rejected":
             raise BadDataError(f"run_key: run {self.run_key!r} is {state}; only a rejected run is published this way")

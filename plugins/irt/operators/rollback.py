@@ -68,8 +68,8 @@ class RollbackOperator(DatabaseOperator):
                 "rollback": json.dumps({"by": who, "reason": self.reason, "from": undone.run_key}),
             }
             done = publication.write_rows(cursor, place, stamps, rows, abilities=str(self.items_only) != "True")
-            known = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
-            cursor.execute(statement("rollback/supersede"), known)
+            undo = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
+            cursor.execute(statement("rollback/supersede"), undo)
         self.log.warning(
             "Bank %s returned from %s to %s (%s): %s", self.bank, undone.run_key, target.run_key, self.reason, done
         )

@@ -30,7 +30,8 @@ def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: st
     :param digest: of the request; it labels the pod, so that a retry finds the pod of its own request and no other.
     """
     folder = staged_for_pod(run, settings)
-    mounts, volumes = ([], []) if folder is None else _shared(settings.volume.claim, folder)
+    volume = settings.volume
+    mounts, volumes = _shared(volume.claim, folder) if volume is not None and folder is not None else ([], [])
     source, target = (_IN, f"{_OUT}/{result}") if folder is not None else _in_bucket(run, result)
     cpu, memory = run.pod["cpu"], run.pod["memory"]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
@@ -66,8 +66,10 @@ class CalibrationPod(KubernetesPodOperator):
         except Exception as error:
             self.log.warning("the pod that has done its work could not be removed: %s", error)
 
-    def defer(self, *, trigger: Any, method_name: str, **kwargs: Any) -> None:
-        super().defer(trigger=SettledPodTrigger.of(trigger), method_name=self.resume, **kwargs)
+    def defer(
+        self, *, trigger: Any, method_name: str, kwargs: dict[str, Any] | None = None, timeout: Any = None
+    ) -> NoReturn:
+        super().defer(trigger=SettledPodTrigger.of(trigger), method_name=self.resume, kwargs=kwargs, timeout=timeout)
 
     def _get_pod_from_task_state_store(self, context: Any) -> Any | None:
         """The pod of an earlier try, unless it calibrates what has been extracted anew since."""

@@ -28,7 +28,8 @@ class CalibrationJobTrigger(BaseTrigger):
     """
 
     def __init__(self, http_conn_id: str, endpoint: str, poll_interval: float = 10.0, patience: float = 600.0) -> None:
-        super().__init__()
+        # Airflow has no types for it.
+        super().__init__()  # type: ignore[no-untyped-call]
         self.http_conn_id = http_conn_id
         self.endpoint = endpoint
         self.poll_interval = poll_interval

@@ -37,7 +37,8 @@ def read_text(field: str, location: str) -> str:
         if isinstance(opened, str):
             return Path(opened).read_text(encoding="utf-8")
         with closing(opened):
-            return opened.read().decode("utf-8")
+            content: bytes = opened.read()
+            return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(field, location, f"is not UTF-8: {error}") from None
 

@@ -67,7 +67,8 @@ def _times(column: Any, rows: np.ndarray) -> np.ndarray:
     array = array.take(pa.array(rows))
     if pa.types.is_timestamp(array.type):
         array = pc.cast(array, pa.timestamp("us", array.type.tz), safe=False).cast(pa.int64())
-        return pc.fill_null(array, int(_NO_TIME)).to_numpy().astype(np.int64)
+        times: np.ndarray = pc.fill_null(array, int(_NO_TIME)).to_numpy()
+        return times.astype(np.int64)
     values = array.to_pylist()
     return np.array([_microseconds(value, int(row)) for value, row in zip(values, rows, strict=True)], np.int64)
 

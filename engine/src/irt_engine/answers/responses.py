@@ -122,7 +122,8 @@ class Responses:
 
     def item_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Answers and right answers of each item, (J,) int64 each."""
-        return rows.item_counts(self.codes, self.n_items)
+        answers, right = rows.item_counts(self.codes, self.n_items)
+        return answers, right
 
     def select(self, users: np.ndarray, items: np.ndarray) -> Responses:
         """The answers of some users to some items, given as masks (N,) and (J,)."""
@@ -141,7 +142,7 @@ def columns_read(names: list[str], repeats: str) -> list[str]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _require_columns(names: list[str]) -> None:

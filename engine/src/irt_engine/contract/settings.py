@@ -158,10 +158,10 @@ def _is_bare(params: Fields) -> bool:
 
 
 def _anchor(item_id: str, params: Fields, fixed: bool) -> Anchor:
-    slope = {"above": 0.0} if fixed else {"low": -MAX_GIVEN_SLOPE}
+    low, above = (None, 0.0) if fixed else (-MAX_GIVEN_SLOPE, None)
     return Anchor(
         item_id,
-        params.number("a", None, high=MAX_GIVEN_SLOPE, **slope),
+        params.number("a", None, low=low, high=MAX_GIVEN_SLOPE, above=above),
         params.number("b", None, low=-MAX_GIVEN_DIFFICULTY, high=MAX_GIVEN_DIFFICULTY),
         params.number("c", None, low=0.0, below=1.0, required=False),
         fixed,

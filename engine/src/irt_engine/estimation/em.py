@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,9 @@ _HALVINGS = 12
 # Iterations for which an item may be out of range.
 _PATIENCE = 3
 # Iterations without progress after which a stage is given up: soon in single precision, since there is another stage.
-_IDLE = {np.float32: 4, np.float64: 50}
+_IDLE: dict[type[np.floating[Any]], int] = {np.float32: 4, np.float64: 50}
 # Rounding of the objective, relative to its size: a fall by less is none.
-_SLACK = {np.float32: 1e-7, np.float64: 1e-12}
+_SLACK: dict[type[np.floating[Any]], float] = {np.float32: 1e-7, np.float64: 1e-12}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Stage:
-    precision: type
+    precision: type[np.floating[Any]]
     quadrature: Quadrature
     tolerance: float
     stride: int = 1

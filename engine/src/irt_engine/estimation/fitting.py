@@ -119,4 +119,5 @@ def runaways(model: Model, x: np.ndarray) -> np.ndarray:
     steep = np.abs(x[:-1, 0]) * sd > DIVERGED_SLOPE
     far = np.abs(x[:-1, 1]) > DIVERGED_INTERCEPT
     extreme = np.abs(x[:-1, 2]) > MAX_LOGIT_GUESSING
-    return ((steep | far) & model.free[:-1, 1]) | (extreme & model.free[:-1, 2])
+    lost: np.ndarray = ((steep | far) & model.free[:-1, 1]) | (extreme & model.free[:-1, 2])
+    return lost

@@ -22,7 +22,8 @@ LONGEST = np.array([1.0, 2.0, 1.5])
 def shortened(step: np.ndarray) -> np.ndarray:
     """Shorten the step (J, 3) of each item, as a whole, to what its parameters may move at once."""
     ratio = np.abs(step / LONGEST).max(axis=1, initial=0.0)
-    return step / np.maximum(ratio, 1.0)[:, None]
+    short: np.ndarray = step / np.maximum(ratio, 1.0)[:, None]
+    return short
 
 
 def mstep(objective: Objective, evaluation: Evaluation) -> np.ndarray:
@@ -38,7 +39,8 @@ def mstep(objective: Objective, evaluation: Evaluation) -> np.ndarray:
         x, value = _climb(problem, x, value, step)
         if np.abs(step).max(initial=0.0) < _ENOUGH:
             break
-    return x - evaluation.x
+    change: np.ndarray = x - evaluation.x
+    return change
 
 
 class _ItemProblem:
@@ -49,12 +51,13 @@ class _ItemProblem:
         self._nodes, self._counts = objective.nodes(evaluation.x), evaluation.counts
 
     def value(self, x: np.ndarray) -> np.ndarray:
-        value = np.empty(self._model.n_items)
+        loglik = np.empty(self._model.n_items)
         run(
-            items.expected_loglik, *self._model.items(x), self._nodes, self._counts, value,
+            items.expected_loglik, *self._model.items(x), self._nodes, self._counts, loglik,
             work=10.0 * self._counts.size,
         )  # fmt: skip
-        return value + self._objective.log_prior(x).value
+        value: np.ndarray = loglik + self._objective.log_prior(x).value
+        return value
 
     def scoring_step(self, x: np.ndarray) -> np.ndarray:
         n_items = self._model.n_items

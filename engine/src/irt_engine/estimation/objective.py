@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Objective:
         codes: np.ndarray,
         model: Model,
         quadrature: Quadrature,
-        precision: type = np.float64,
+        precision: type[np.floating[Any]] = np.float64,
         stride: int = 1,
         ridge: float = 0.0,
     ) -> None:
@@ -68,7 +69,7 @@ class Objective:
         self._starts = group_starts(offsets, n_groups)
         self.n_persons = int(sum(-(-int(n) // stride) for n in np.diff(self._starts)))
         self._table = scattered_zeros((rows, size), precision)
-        self._log_weights = quadrature.log_weights.astype(precision)
+        self._log_weights: np.ndarray = quadrature.log_weights.astype(precision)
         self._part = scattered_zeros((n_groups, rows, size), precision)
         self._group_counts = np.zeros((n_groups, rows, size))
         self._group_loglik = np.zeros(n_groups)

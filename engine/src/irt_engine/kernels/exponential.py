@@ -6,12 +6,13 @@ numba calls the C library's exp, one number at a time, unless Intel's vector lib
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba.extending import overload
 
 # As `jit.part`, but for sums: here their order is what makes them exact.
-_JIT = {"fastmath": {"contract", "nsz", "nnan"}, "error_model": "numpy", "forceinline": True}
+_JIT: Any = {"fastmath": {"contract", "nsz", "nnan"}, "error_model": "numpy", "forceinline": True}
 
 _LOG2E = 1.4426950408889634
 # ln 2 in two parts, the first with so few bits that its product with a small integer is exact (Cody & Waite 1980).
@@ -30,13 +31,13 @@ def exp(x: float) -> float:
 
 
 @overload(exp, jit_options=_JIT)
-def _exp(x):  # type: ignore[no-untyped-def]
+def _exp(x):
     from numba import types
 
     return _exp32 if x == types.float32 else _exp64
 
 
-def _exp32(x):  # type: ignore[no-untyped-def]
+def _exp32(x):
     x = min(max(x, _MIN_32), _MAX_32)
     n = np.floor(x * _LOG2E_32 + _HALF_32)
     f = (x - n * _LN2_HIGH_32) - n * _LN2_LOW_32
@@ -45,7 +46,7 @@ def _exp32(x):  # type: ignore[no-untyped-def]
     return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-def _exp64(x):  # type: ignore[no-untyped-def]
+def _exp64(x):
     x = min(max(x, _MIN_64), _MAX_64)
     n = np.floor(x * _LOG2E + 0.5)
     f = (x - n * _LN2_HIGH_64) - n * _LN2_LOW_64

@@ -35,7 +35,7 @@ def kernel(function: Function) -> Any:
         return numba.njit(**_OPTIONS)(function)
     # numba compiles anew when the kernel's own file has changed; its parts are in others. The attribute is private:
     # where a version of numba does without it, a change of a part needs the cache to be deleted by hand.
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _stamp())
     heal(file)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 _LARGE_PAGE, _ASKED_FROM = 2 * 2**20, 4 * 2**20
 
 
-def scattered_zeros(shape: Sequence[int], precision: type) -> np.ndarray:
+def scattered_zeros(shape: Sequence[int], precision: type[np.floating[Any]]) -> np.ndarray:
     """Zeros of a shape and float32 or float64, from the start of a large page on."""
     size = math.prod(shape) * np.dtype(precision).itemsize
     memory = np.zeros(max(size + _LARGE_PAGE, _ASKED_FROM), np.uint8)

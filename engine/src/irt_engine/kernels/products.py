@@ -34,13 +34,13 @@ def _block(
 
 
 @intrinsic
-def add_products(typing_context, left, i, right, used, target, places, at, first):  # type: ignore[no-untyped-def]
+def add_products(typing_context, left, i, right, used, target, places, at, first):
     """target[places[at + r], first:first + COLUMNS] += sum of left[k, i + r] * right[k, first:...] over k < used.
 
     r < ROWS. `left`, `right` and `target` are float32, `places` is int64.
     """
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         left, i, right, used, target, places, at, first = arrays(context, builder, signature, arguments)
 
         def number(r: int, k: Any) -> Any:
@@ -57,13 +57,13 @@ def add_products(typing_context, left, i, right, used, target, places, at, first
 
 
 @intrinsic
-def weigh_rows(typing_context, table, codes, start, stop, i, first, end, weights, column, sums):  # type: ignore[no-untyped-def]
+def weigh_rows(typing_context, table, codes, start, stop, i, first, end, weights, column, sums):
     """sums[i + r, column:column + COLUMNS] = sum over q of table[code of answer i + r, q] * weights[q, column:...].
 
     Nodes q are those from `first` to `end`; r < ROWS, beyond the last answer the last is taken again. All float32.
     """
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         table, codes, start, stop, i, first, end, weights, column, sums = arrays(context, builder, signature, arguments)
         last = builder.sub(stop, stop.type(1))
 

@@ -26,7 +26,9 @@ _pool: ThreadPoolExecutor | None = None
 
 def thread_count() -> int:
     """As many as numba would use: the processors of this process, or NUMBA_NUM_THREADS."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    # numba.config makes its names when it is imported.
+    config: Any = numba.config
+    return int(config.NUMBA_NUM_THREADS)
 
 
 def run(kernel: Callable[..., None], *arguments: Any, work: float, parts: int = PARTS) -> None:

@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 Integer = types.int64
+_INDEX = ir.IntType(64)
 
 
 class Array:
@@ -39,7 +40,7 @@ class Array:
     def index(self, *indices: Any) -> Any:
         """An element, a signed integer, as an index."""
         number = self.number(*indices)
-        return number if number.type.width == Integer.bitwidth else self._builder.sext(number, ir.IntType(64))
+        return number if number.type.width == _INDEX.width else self._builder.sext(number, _INDEX)
 
     def load(self, lanes: int, *indices: Any) -> Any:
         """The vector that starts at an element."""
@@ -63,7 +64,9 @@ def arrays(context: Any, builder: Any, signature: Any, arguments: Any) -> list[A
     ]
 
 
-def loop(builder: Any, start: Any, stop: Any, vectors: list[Any], step: Callable[[Any, list[Any]], list[Any]]) -> Any:
+def loop(
+    builder: Any, start: Any, stop: Any, vectors: list[Any], step: Callable[[Any, list[Any]], list[Any]]
+) -> list[Any]:
     """`vectors` after `vectors = step(k, vectors)` for each k from `start` to `stop`; they stay in registers."""
     places = [cgutils.alloca_once_value(builder, vector) for vector in vectors]
     with cgutils.for_range_slice(builder, start, stop, start.type(1)) as (k, _):

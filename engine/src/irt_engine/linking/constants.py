@@ -197,7 +197,9 @@ def _assemble(gap: np.ndarray, by: dict[str, np.ndarray], by_item: bool) -> _Der
     gradient = -np.array([(w * residual * total[k]).sum() for k in "AB"])
     gauss_newton = np.array([[(w * total[k] * total[m]).sum() for m in "AB"] for k in "AB"])
     bend = np.array([[(w * residual * by["".join(sorted(k + m))]).sum() for m in "AB"] for k in "AB"])
-    mixed = tuple(
+    mixed_a, mixed_b = (
         np.column_stack([(w * (by[x] * total[k] - residual * by[k + x])).sum(axis=0) for k in "AB"]) for x in "ab"
     )
-    return _Derivatives(0.5 * float((w * residual**2).sum()), gradient, gauss_newton - bend, gauss_newton, mixed)
+    return _Derivatives(
+        0.5 * float((w * residual**2).sum()), gradient, gauss_newton - bend, gauss_newton, (mixed_a, mixed_b)
+    )

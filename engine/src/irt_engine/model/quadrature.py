@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irt_engine.kernels.jit import padded
 
@@ -28,8 +29,8 @@ class Quadrature:
     """`points` nodes z and log-weights, padded: both (Q,) float64."""
 
     points: int
-    nodes: np.ndarray
-    log_weights: np.ndarray
+    nodes: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
 
     @classmethod
     def normal(cls, points: int, low: float, high: float) -> Quadrature:
@@ -67,6 +68,6 @@ class Quadrature:
         return cls(points, moved.nodes, log_weights)
 
     @property
-    def weights(self) -> np.ndarray:
+    def weights(self) -> NDArray[np.float64]:
         """Weights (Q,), zero for the nodes that fill up."""
         return np.exp(self.log_weights)

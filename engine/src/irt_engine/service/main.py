@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _at_least(kind: type[int] | type[float], lowest: int) -> Callable[[str], float]:
+def _at_least(kind: type[int] | type[float], lowest: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = kind(text)
         if not lowest <= value < float("inf"):

@@ -23,8 +23,11 @@ class Covariance(Protocol):
     :ivar undetermined: (P,) bool, parameters that the data do not determine; their rows and columns are 0.
     """
 
-    column: np.ndarray
-    undetermined: np.ndarray
+    @property
+    def column(self) -> np.ndarray: ...
+
+    @property
+    def undetermined(self) -> np.ndarray: ...
 
     def blocks(self, places: np.ndarray) -> np.ndarray:
         """Covariances (J, 3, 3) of each item's parameters, whose columns are `places` (J, 3); 0 where that is -1."""
@@ -64,7 +67,8 @@ class DenseCovariance:
         return np.where((rows >= 0) & (columns >= 0), self.matrix[rows, columns], 0.0)
 
     def times(self, vectors: np.ndarray) -> np.ndarray:
-        return np.einsum("pq,qk->pk", self.matrix, vectors)
+        product: np.ndarray = np.einsum("pq,qk->pk", self.matrix, vectors)
+        return product
 
     def variance(self, place: int) -> float | None:
         return None if place < 0 or self.undetermined[place] else float(self.matrix[place, place])

@@ -71,7 +71,7 @@ def estimates(
 
 def _places(model: Model, covariance: Covariance) -> np.ndarray:
     """Columns of each item's a, d and logit c in the covariance matrix, (J, 3)."""
-    place = covariance.column[:-1].copy()
+    place: np.ndarray = covariance.column[:-1].copy()
     place[model.common, 0] = covariance.column[-1, COMMON_SLOPE]
     return place
 
@@ -104,7 +104,7 @@ def _linked_variance(
     own = np.einsum("jik,jkl->jil", jacobian, products[place])
     v = np.einsum("pk,pl->kl", weights, products[:-1])
     slope = line.slope
-    variance = np.einsum("jii->ji", blocks).copy()
+    variance: np.ndarray = np.einsum("jii->ji", blocks).copy()
     variance[:, 0] = variance[:, 0] / slope**2 - 2.0 * a / slope**3 * own[:, 0, 0] + a**2 / slope**4 * v[0, 0]
     variance[:, 1] = (
         slope**2 * variance[:, 1] + b**2 * v[0, 0] + 2.0 * b * v[0, 1] + v[1, 1]

@@ -65,19 +65,20 @@ class Information:
     @property
     def places(self) -> np.ndarray:
         """Columns of each item's a, d and logit c, (J, 3); of 1PL items a is the common slope."""
-        places = self.column[:-1].copy()
+        places: np.ndarray = self.column[:-1].copy()
         places[self.model.common, 0] = self.column[-1, COMMON_SLOPE]
         return places
 
     def _complete_blocks(self) -> np.ndarray:
         x, model = self._evaluation.x, self.model
-        blocks = np.empty((model.n_items, 6))
+        observed = np.empty((model.n_items, 6))
         counts = self._evaluation.counts
         run(
-            items.observed_information, *model.items(x), self._objective.nodes(x), counts, blocks,
+            items.observed_information, *model.items(x), self._objective.nodes(x), counts, observed,
             work=10.0 * counts.size,
         )  # fmt: skip
-        return blocks - self._objective.log_prior(x).hessian
+        blocks: np.ndarray = observed - self._objective.log_prior(x).hessian
+        return blocks
 
     def _tables(self) -> tuple[np.ndarray | float, ...]:
         x, model = self._evaluation.x, self.model
@@ -110,7 +111,7 @@ class Information:
             information.missing_information, self._offsets, self._codes, group_starts(self._offsets, n_groups),
             *self._kernel_arguments, missing, work=_WORK * self._codes.size, parts=n_groups,
         )  # fmt: skip
-        result = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
+        result: np.ndarray = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
         places = self.places
         for entry, (i, j) in enumerate(_ENTRIES):
             found = (places[:, i] >= 0) & (places[:, j] >= 0)

@@ -88,7 +88,7 @@ class SubspaceCovariance:
         middle = self.core + np.einsum("rs,st->rt", self.core, np.einsum("ps,pt->st", self.image, turned))
         left = np.einsum("pr,rs->ps", self.basis, middle) - turned
         basis = self._at(self.basis, places)
-        result = np.einsum("jir,jmr->jim", self._at(left, places), basis)
+        result: np.ndarray = np.einsum("jir,jmr->jim", self._at(left, places), basis)
         result -= np.einsum("jir,jmr->jim", basis, self._at(turned, places))
         own = places == self.column[:-1]
         result += np.where(own[:, :, None] & own[:, None, :], self.local, 0.0)
@@ -100,7 +100,8 @@ class SubspaceCovariance:
         along = np.einsum("rs,sk->rk", self.core, np.einsum("pr,pk->rk", self.basis, vectors))
         rest = self._local(vectors - np.einsum("pr,rk->pk", self.image, along))
         back = np.einsum("rs,sk->rk", self.core, np.einsum("pr,pk->rk", self.image, rest))
-        return rest + np.einsum("pr,rk->pk", self.basis, along - back)
+        product: np.ndarray = rest + np.einsum("pr,rk->pk", self.basis, along - back)
+        return product
 
     def variance(self, place: int) -> float | None:
         if place < 0 or self.undetermined[place]:
@@ -113,7 +114,7 @@ class SubspaceCovariance:
         """B^-1 times `vectors` (P, k)."""
         places = self.column[:-1]
         product = np.einsum("jim,jmk->jik", self.local, self._at(vectors, places))
-        result = self.shared[:, None] * vectors
+        result: np.ndarray = self.shared[:, None] * vectors
         result[places[places >= 0]] = product[places >= 0]
         return result
 
@@ -178,7 +179,8 @@ def _probes(information: Information, missing: np.ndarray) -> np.ndarray:
     places = information.column[:-1]
     spread = np.zeros(information.size)
     spread[places[places >= 0]] = np.sqrt(np.maximum(np.einsum("jii->ji", inverse), 0.0))[places >= 0]
-    return spread[:, None] * _random(information.size, _PROBES)
+    probes: np.ndarray = spread[:, None] * _random(information.size, _PROBES)
+    return probes
 
 
 def _left_over(

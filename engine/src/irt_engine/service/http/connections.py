@@ -77,7 +77,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._patience: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._all.add(self)
         self._look()
@@ -120,7 +120,8 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._patience = self._later(self._all.header_seconds, "no whole request in time")
 
     def _later(self, seconds: float, reason: str) -> asyncio.TimerHandle:
-        return self.loop.call_later(seconds, self._all.drop, self, reason)
+        timer: asyncio.TimerHandle = self.loop.call_later(seconds, self._all.drop, self, reason)
+        return timer
 
 
 class Listener(socket.socket):

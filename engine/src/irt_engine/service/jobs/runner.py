@@ -147,9 +147,8 @@ class Runner:
         patience = min(self._limits.max_job_seconds, _BUSY_MACHINE * seconds)
         timer = asyncio.get_running_loop().call_later(patience, preparation.give_up)
         command = {"folder": str(folder), "kind": kind, "media": asdict(media), "limits": asdict(self._limits)}
-        command["seconds"] = seconds
         try:
-            async for event in preparation.worker.ask(do="prepare", **command):
+            async for event in preparation.worker.ask(do="prepare", seconds=seconds, **command):
                 preparation.found = event
         except WorkerDied as death:
             self.check_open()

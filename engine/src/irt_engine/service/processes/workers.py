@@ -174,7 +174,7 @@ class Nursery:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "irt_engine.service.processes.nursery", str(os.getpid()),
-                stdin=theirs, stdout=asyncio.subprocess.PIPE, env=environment,
+                stdin=theirs.fileno(), stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
         return cls(process, ours, patience)
 

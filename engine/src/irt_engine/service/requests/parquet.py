@@ -85,11 +85,11 @@ def _refused(errors: list[dict[str, str]]) -> Problem:
 def _is_id(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_id(kind.value_type)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind))
 
 
 def _is_correctness(kind: pa.DataType) -> bool:
-    return pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+    return bool(pa.types.is_boolean(kind) or pa.types.is_integer(kind))
 
 
 _WANTED: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {

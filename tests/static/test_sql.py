@@ -1,0 +1,14 @@
+"""SQL: sqlfluff's rules that are named in pyproject.toml."""
+
+from __future__ import annotations
+
+import json
+
+from local.home import ROOT
+from tests.static.tools import output_of
+
+
+def test_sqlfluff_finds_nothing_in_any_statement():
+    report = json.loads(output_of("sqlfluff", "lint", "include/sql", "--format", "json", "--processes", "2"))
+    statements = {str(file.relative_to(ROOT)) for file in (ROOT / "include/sql").rglob("*.sql")}
+    assert {file["filepath"] for file in report} == statements
