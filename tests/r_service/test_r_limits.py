@@ -17,25 +17,36 @@ ASYNC = {"Prefer": "respond-async"}
 
 @pytest.fixture
 def small_workers(start_r_service):
-    """A service whose sessions have 500 MiB each: they load the engine and calibrate LSAT 7 with less."""
-    return start_r_service(IRT_MAX_WORKER_BYTES=str(500 * MEBIBYTE))
+    """A service whose sessions have 700 MiB each: they load the engine and calibrate LSAT 7 with less."""
+    return start_r_service(IRT_MAX_WORKER_BYTES=str(700 * MEBIBYTE))
 
 
 def test_every_session_has_the_limit(small_workers):
     workers = small_workers.workers()
     assert len(workers) == 2
-    assert {worker.rlimit(psutil.RLIMIT_DATA)[0] for worker in workers} == {500 * MEBIBYTE}
+    assert {worker.rlimit(psutil.RLIMIT_DATA)[0] for worker in workers} == {700 * MEBIBYTE}
 
 
 def test_body_that_takes_too_much_memory_is_refused(small_workers, contract, lsat7):
-    """Rows of nothing take three bytes each on the way, and twenty times that in R."""
+    """One string of 200 MB, which R holds twice."""
     client, process = small_workers.client, small_workers.process.pid
-    body = b'{"observations":[' + b"[]," * (8 * MEBIBYTE) + b"[]]}"
-    headers = {"Content-Type": "application/json"}
-    response = client.post("/irt/calibrate", content=body, headers=headers)
-    contract.problem(response, 413, "too-large")
+    body = b'{"observations":["' + b"a" * (200 * MEBIBYTE) + b'"]}'
+    response = client.post("/irt/calibrate", content=body, headers={"Content-Type": "application/json"})
+    problem = contract.problem(response, 413, "too-large")
+    assert "more memory" in problem["detail"]
     assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
     assert small_workers.running and small_workers.process.pid == process
+
+
+@pytest.mark.parametrize("row", [b"[]", b"{}"])
+def test_more_rows_of_nothing_than_there_may_be_rows(start_r_service, contract, lsat7, row):
+    """Three bytes each on the way, and twenty times that in R: they are counted before they are read."""
+    client = start_r_service(IRT_MAX_ROWS="100000").client
+    body = b'{"observations":[' + (row + b",") * 400_000 + row + b"]}"
+    response = client.post("/irt/calibrate", content=body, headers={"Content-Type": "application/json"})
+    problem = contract.problem(response, 413, "too-large")
+    assert "400,00" in problem["detail"] and "100,000 observations" in problem["detail"]
+    assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
 
 
 def test_job_that_takes_too_much_memory_fails_alone(small_workers, contract, lsat7):

@@ -10,6 +10,7 @@
 read_body <- function(path, encoding, limits) {
   if (encoding == "gzip") path <- unpack(path, limits$max_body_bytes)
   bytes <- readBin(path, "raw", file.size(path))
+  refuse_too_many_values(bytes, limits$max_rows)
   request <- parse_strictly(bytes)
   if (!is_object(request)) stop(problem_invalid("The body must be a JSON object."))
   observations <- request[["observations"]]
@@ -34,6 +35,19 @@ unpack <- function(path, limit) {
   tested <- processx::run("gzip", c("-t", packed), error_on_status = FALSE)
   if (tested$status != 0) stop(problem_not_readable("The body is not valid gzip."))
   target
+}
+
+#' Refuse a body of far more arrays and objects than it may have rows, before they take up memory
+#'
+#' Rows of nothing take three bytes each on the way, and sixty in R, whose collector goes through all of them again and
+#' again as memory ends. Each row is one array or object; three per row leave room for brackets within ids.
+#' @noRd
+refuse_too_many_values <- function(bytes, max_rows) {
+  openings <- sum(bytes == charToRaw("[")) + sum(bytes == charToRaw("{"))
+  if (openings > 3 * max_rows + 1000) {
+    detail <- "The body has %s arrays and objects; with at most %s observations it cannot need so many."
+    stop(problem_too_large(sprintf(detail, with_commas(openings), with_commas(max_rows))))
+  }
 }
 
 #' Parse JSON as RFC 8259 has it

@@ -3,8 +3,8 @@
 
 # For the process that answers, haproxy, and bodies on their way.
 service_bytes <- 384 * 2^20
-# Below this a session cannot load its engine and fit a small bank.
-least_worker_bytes <- 384 * 2^20
+# OpenMx and its threads take up 490 MiB before a small bank is fitted; near the limit R only collects garbage.
+least_worker_bytes <- 640 * 2^20
 
 #' An equal share for each of the sessions that can be at work at once, of the container's memory or else the machine's
 #' @noRd
