@@ -30,7 +30,7 @@ def lists(number: int) -> bytes:
     return b'{"observations":[' + b"[]," * number + b"[]]}"
 
 
-@pytest.mark.parametrize("end", [b"", b"\0" * 40_000])
+@pytest.mark.parametrize("end", [b"", b"\0" * 40_000], ids=["at once", "after padding"])
 def test_gzip_of_several_members(end):
     texts = [b"a" * 3_000_000, b"", b"", bytes(range(256)) * 9000, b"b"]
     packed = b"".join(map(gzip.compress, texts)) + end
@@ -42,6 +42,8 @@ def test_gzip_of_several_members(end):
 @pytest.mark.parametrize(
     ("packed", "error"),
     [(gzip.compress(b"a" * 999)[:-1], EOFError), (gzip.compress(b"a") + b"b" * 99, zlib.error), (b"bb", zlib.error)],
+    # What gzip writes holds the time.
+    ids=["cut off", "followed by something else", "another format"],
 )
 def test_what_is_not_gzip(packed, error):
     with pytest.raises(error):
