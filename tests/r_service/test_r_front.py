@@ -139,4 +139,6 @@ def test_worker_that_hangs_stops_nothing_else(start_r_service, long_request, lsa
     assert wait_for_job(service.client, url, "failed")["error"]["type"] == "urn:irt:problem:job-timeout"
     for worker in service.workers():
         worker.resume()
-    assert service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
+    # Its own five seconds may be too few on a busy machine; the next one is as good.
+    request = {"observations": lsat7}
+    wait_for(lambda: service.client.post("/irt/calibrate", json=request).status_code, lambda status: status == 200)
