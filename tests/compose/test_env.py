@@ -30,7 +30,7 @@ def test_it_refuses_to_overwrite(tmp_path, capsys):
     file.write_text("IRT_UI_PASSWORD=mine\n")
     assert env.main(["--file", str(file)]) == 1
     assert file.read_text() == "IRT_UI_PASSWORD=mine\n"
-    assert "left as it is" in capsys.readouterr().err
+    assert "left unchanged" in capsys.readouterr().err
 
 
 def test_it_follows_no_link(tmp_path):
