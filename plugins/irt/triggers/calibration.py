@@ -43,7 +43,7 @@ class CalibrationJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event, `{"status", "message"}`: as `judge` has it, or `unreachable`."""
+        """Yields one event, `{"status", "message"}`: one of `judge`, or `unreachable`."""
         event = await self._wait()
         yield TriggerEvent(event)
 

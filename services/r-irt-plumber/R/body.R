@@ -45,7 +45,7 @@ unpack <- function(path, limit) {
 refuse_too_many_values <- function(bytes, max_rows) {
   openings <- sum(bytes == charToRaw("[")) + sum(bytes == charToRaw("{"))
   if (openings > 3 * max_rows + 1000) {
-    detail <- "The body has %s arrays and objects; with at most %s observations it cannot need so many."
+    detail <- "The body has %s arrays and objects; a body of at most %s observations needs fewer."
     stop(problem_too_large(sprintf(detail, with_commas(openings), with_commas(max_rows))))
   }
 }

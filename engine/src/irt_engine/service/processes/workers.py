@@ -152,7 +152,7 @@ class Workers:
         env = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
         # A process of ours has one thread when it forks; macOS cannot know.
         defaults = {"NUMBA_NUM_THREADS": str(threads), "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
-        # The JSON parser's trace of an allocation that failed needs memory, and waits for ever where there is none.
+        # Without memory, the JSON parser's backtrace of a failed allocation would hang.
         fixed = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "RUST_BACKTRACE": "0"}
         return defaults | env | fixed
 
