@@ -31,7 +31,7 @@ class Peak:
 
 
 def high_water(pid: int | str) -> int:
-    """The kernel's own peak of one process (Linux), or 0 where there is none."""
+    """The kernel's record of a process's peak memory in bytes; 0 where it keeps none (only Linux does)."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:

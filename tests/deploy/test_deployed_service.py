@@ -96,7 +96,7 @@ def test_resources(container):
 
 
 def default(name: str) -> float:
-    """Of a limit of the service, as its code has it."""
+    """The default of one of the service's limits, read from its code."""
     text = (ROOT / "services" / "r-irt-plumber" / "R" / "limits.R").read_text()
     (found,) = re.findall(rf'limit_from\("{name}", ([0-9e*^ ]+), [0-9]+\)', text)
     return math.prod(float(base) ** float(power or 1) for base, power in re.findall(r"([0-9e]+)(?:\^([0-9]+))?", found))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 
 class StagingDisk:
     """A small disk of its own below the staging folder, which can be filled to the last byte."""
@@ -26,6 +28,20 @@ class StagingDisk:
 
     def free(self) -> None:
         self._ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def required_disk(folder: Path) -> Iterator[StagingDisk]:
+    """A disk for tests that need one; skips them where this user cannot mount it, except in CI."""
+    with staging_disk(folder) as disk:
+        require(disk)
+        yield disk
+
+
+def require(disk: StagingDisk | None) -> None:
+    if disk is None:
+        assert not os.environ.get("CI"), "CI must run as a user that can mount a tmpfs"
+        pytest.skip("a full disk needs a tmpfs, which this user may not mount")
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def test_as_published_it_answers_500_and_its_words_are_shown(calibrated):
 
 
 def test_a_table_with_one_row_stays_a_table(database, calibrated):
-    """As a service has it that states what it left out."""
+    """The answer of a service that lists what it excluded."""
     told = old_answer(wrap=in_lists)
     del told["item_params"][2]
     told["excluded"] = {"items": [{"item_id": ["3"], "reason": ["few answers"]}], "users": []}

@@ -175,7 +175,7 @@ def _transaction(hook, way):
             yield transaction._cursor
 
 
-@pytest.mark.fault("connection lost", "extract, load", "the first error is told")
+@pytest.mark.fault("connection lost", "extract, load", "fails with the first error")
 def test_the_first_error_is_told_where_the_connection_is_lost(database):
     hook = ArrowPostgresHook(postgres_conn_id="seedtest_db")
     with pytest.raises(Exception, match="terminat") as lost, hook.arrow_transaction() as transaction:

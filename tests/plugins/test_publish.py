@@ -356,7 +356,7 @@ def test_banks_live_side_by_side(database, tmp_path):
 
 
 def night_that_ended(database, tmp_path, run_id, days, how):
-    """A run whose window ends so many days later: published, rejected, only loaded, or a dry run."""
+    """A run whose window ends this many days later: published, rejected, only loaded, or a dry run."""
     bank = {"name": "physics"} if how == "rejected in another bank" else {}
     run = a_run(tmp_path, bank=bank, run_id=run_id, end=END + timedelta(days=days), dry_run=how == "dry run")
     ready(database, run, spoil("fit_meta", "metrics", "converged", value=not how.startswith("rejected")))

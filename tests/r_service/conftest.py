@@ -17,13 +17,15 @@ from local import r_service
 from local.home import Home, default_home
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 from service_harness import ServiceProcess
 
 
 class RServiceProcess(ServiceProcess):
     """`settings` are environment variables, such as IRT_MAX_ROWS; `state` is the state folder, else in `folder`."""
+
+    # The supervisor of callr gives a session five seconds to end by itself; it may be loading the engine.
+    most_after_end = 10.0
 
     def __init__(self, folder: Path, home: Home, *, state: Path | None = None, **settings: str) -> None:
         super().__init__(folder)

@@ -23,6 +23,9 @@ _LONGEST = 3600.0
 class ServiceProcess:
     """`irt-engine serve` on a free port, with a state folder that outlives it."""
 
+    # Seconds of processor time that a worker may still use once its service has ended.
+    most_after_end = 2.0
+
     def __init__(
         self, folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, open_files: int | None = None
     ) -> None:
@@ -145,7 +148,7 @@ class ServiceProcess:
         workers = self.descendants()
         self.process.terminate()
         self.wait_for_end()
-        assert_gone(workers)
+        assert_gone(workers, self.most_after_end)
 
     def wait_for_end(self) -> None:
         """Of a service that was told to end: as long as it writes to its log. That a worker computes is no sign."""
@@ -174,7 +177,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if _is_alive(process)]
 
 
-def assert_gone(processes: list[psutil.Process], most: float = 2.0) -> None:
+def assert_gone(processes: list[psutil.Process], most: float = ServiceProcess.most_after_end) -> None:
     """They end, without any of them working on for this many seconds of processor time."""
     used = {process: _used(process) for process in processes}
 

@@ -104,7 +104,7 @@ def test_job_that_takes_too_much_memory(start_service, contract, lsat7):
 
 
 def test_share_of_memory(tmp_path):
-    """A container's limit, or where there is none that of the machine; never too little to work with."""
+    """A container's limit, else the machine's memory; never too little to work with."""
     limit = tmp_path / "memory.max"
     limit.write_text(f"{5 * 1024 * MEBIBYTE}\n")
     assert share_of_memory(3, (limit,)) == (5 * 1024 - 512) * MEBIBYTE // 3

@@ -28,7 +28,7 @@ start_front <- function(host, port, socket, limits) {
   front
 }
 
-# Debian has it where only root looks for programs.
+# Debian installs it outside an ordinary user's PATH.
 find_haproxy <- function() {
   found <- Filter(nzchar, c(Sys.which("haproxy"), Filter(file.exists, "/usr/sbin/haproxy")))
   if (!length(found)) stop("haproxy is not installed; on Debian: apt-get install haproxy", call. = FALSE)

@@ -1,10 +1,10 @@
-# How much memory one session may take, so that a job that wants more fails by itself: where the system chooses whom to
-# kill, that may be the service.
+# How much memory one session may take. One that holds more is ended, and its job fails: where the system chooses whom
+# to kill, that may be the service.
 
 # For the process that answers, haproxy, and bodies on their way.
 service_bytes <- 384 * 2^20
-# OpenMx and its threads take up 490 MiB before a small bank is fitted; near the limit R only collects garbage.
-least_worker_bytes <- 640 * 2^20
+# A session that has loaded OpenMx and fitted a small bank holds 260 MiB.
+least_worker_bytes <- 384 * 2^20
 
 #' An equal share for each of the sessions that can be at work at once, of the container's memory or else the machine's
 #' @noRd
@@ -25,11 +25,10 @@ available_bytes <- function(root = "") {
   min(limits, as.numeric(gsub("[^0-9]", "", total)) * 1024, na.rm = TRUE)
 }
 
-#' Limit the memory that a process can write to; its children, such as gzip, get the same limit
+#' Bytes of memory that a session holds; 0 when it has ended
 #'
-#' @section Errors: Where the limit cannot be set.
+#' Measured and not limited by the system: R near such a limit does not fail, it collects garbage for ever.
 #' @noRd
-limit_memory <- function(pid, bytes) {
-  limit <- paste0("--data=", format(floor(bytes), scientific = FALSE))
-  processx::run("prlimit", c("--pid", pid, limit))
+memory_used <- function(worker) {
+  tryCatch(worker$session$get_memory_info()[["rss"]], error = function(error) 0)
 }

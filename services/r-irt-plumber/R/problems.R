@@ -105,9 +105,14 @@ problem_memory <- function() {
   problem_unavailable("The request needs more memory than the machine has, or than this service gives to one job.")
 }
 
-# Sent again it would need as much: what is too large is the body.
-problem_memory_of_body <- function() {
-  problem_too_large("The body takes more memory to read than this service gives to one job.")
+# Of a session, whose memory is limited: the same request would need as much again.
+problem_too_much_memory <- function() {
+  problem_too_large("The request needs more memory than this service gives to one job.")
+}
+
+problem_responses_lost <- function() {
+  detail <- "The responses of this job are gone, as those of one that ended while the disk was full; submit it again."
+  problem("internal", "Internal error", 500L, detail)
 }
 
 problem_disk <- function(path) {

@@ -130,6 +130,8 @@ end_job <- function(service, job, ...) {
   # The record first: who is killed in between leaves a job that has ended.
   update_job(service$store, job, finished_at = timestamp(), ...)
   unlink(file.path(job$folder, c(responses_file, request_file)))
+  # On a full disk that made room; without its responses the job is not run again even if it was too little.
+  if (job$unwritten) update_job(service$store, job)
   log_line("INFO", sprintf("job %s %s", job$id, job$status))
   for (waiting in job$waiting) unharmed(waiting(job))
   job$waiting <- list()
@@ -144,6 +146,10 @@ take_up <- function(service) {
     # A result is whole where it is there: it was moved into its place.
     if (file.exists(file.path(job$folder, result_file))) {
       end_job(service, job, status = "succeeded")
+      next
+    }
+    if (!file.exists(file.path(job$folder, responses_file))) {
+      end_job(service, job, status = "failed", error = problem_body(problem_responses_lost()))
       next
     }
     log_line("INFO", sprintf("job %s is taken up again", job$id))

@@ -90,14 +90,16 @@ keep_job <- function(store, job) {
 
 #' Change a job and store it
 #'
-#' Where its record cannot be written, that is logged alone: those who wait must hear of the change all the same. After
-#' a restart the job would run again.
+#' A record that cannot be written is logged and marked (`unwritten`): those who wait must hear of the change all the
+#' same.
 #' @noRd
 update_job <- function(store, job, ...) {
   changes <- list(...)
   for (name in names(changes)) assign(name, changes[[name]], envir = job)
+  job$unwritten <- FALSE
   if (is_stored(store, job)) {
     tryCatch(write_record(job), error = function(error) {
+      job$unwritten <- TRUE
       log_line("ERROR", sprintf("job %s: its record cannot be written: %s", job$id, conditionMessage(error)))
     })
   }

@@ -25,7 +25,7 @@ prepare_work <- function(folder, kind, encoding, limits) {
     in_memory$job <- basename(folder)
     in_memory$responses <- responses
     list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
-  }, problem_memory_of_body)
+  })
 }
 
 #' Calibrate or score what `prepare_work` left in the folder, and write the result there
@@ -49,15 +49,15 @@ run_work <- function(folder, kind) {
     write_whole(file.path(folder, result_file), to_json(outcome))
     c_timings <- c(timings, as.list(attr(outcome, "timings")), list(write = seconds_now() - written))
     list(timings = c_timings)
-  }, problem_memory)
+  })
 }
 
 #' @return `told`: what `work` returns, or its problem. `memory_ran_out` asks for a new session: R keeps what it had.
 #' @noRd
-told <- function(work, out_of_memory) {
+told <- function(work) {
   tryCatch(work(), error = function(condition) {
     ran_out <- is_out_of_memory(condition)
-    found <- if (ran_out) out_of_memory() else problem_from(condition)
+    found <- if (ran_out) problem_too_much_memory() else problem_from(condition)
     list(problem = problem_body(found), memory_ran_out = ran_out)
   })
 }

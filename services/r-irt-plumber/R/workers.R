@@ -1,8 +1,8 @@
 # R sessions in the background. Each does one thing at a time and is kept for the next, since loading the engines takes
 # seconds; one whose job was large, or was cancelled, is ended and replaced.
 
-# Beyond this many megabytes a session has the memory of a large job, which R does not give back.
-keep_below_megabytes <- 1500
+# Beyond this a session has the memory of a large job, which R does not give back.
+keep_below_bytes <- 1500e6
 start_pause_seconds <- 2
 
 #' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
@@ -21,7 +21,7 @@ start_worker <- function(limits) {
   options <- callr::r_session_options(supervise = TRUE, stderr = "", system_profile = FALSE, user_profile = FALSE)
   worker <- new.env(parent = emptyenv())
   worker$session <- callr::r_session$new(options, wait = FALSE)
-  limit_memory(worker$session$get_pid(), limits$worker_bytes)
+  worker$memory_limit <- limits$worker_bytes
   worker$state <- "starting"
   worker
 }
@@ -72,10 +72,14 @@ tend_worker <- function(worker) {
     if (!is.null(message)) return(hear(worker, message))
   }
   if (!worker$session$is_alive()) return(lose(worker, NULL))
-  if (worker$state == "busy" && is_too_late(worker)) {
-    end_worker(worker)
-    lose(worker, list(problem = problem_body(problem_timeout(worker$work, worker$seconds))))
-  }
+  if (worker$state != "busy") return()
+  if (is_too_late(worker)) return(stop_worker(worker, problem_timeout(worker$work, worker$seconds)))
+  if (memory_used(worker) > worker$memory_limit) stop_worker(worker, problem_too_much_memory())
+}
+
+stop_worker <- function(worker, problem) {
+  end_worker(worker)
+  lose(worker, list(problem = problem_body(problem)))
 }
 
 is_too_late <- function(worker) {
@@ -112,7 +116,7 @@ stop_no_worker <- function(reason) {
 finish <- function(worker, message) {
   on_end <- worker$on_end
   worker$state <- "idle"
-  if (megabytes(worker) > keep_below_megabytes || isTRUE(message$result$memory_ran_out)) {
+  if (memory_used(worker) > keep_below_bytes || isTRUE(message$result$memory_ran_out)) {
     end_worker(worker)
     worker$state <- "gone"
   }
@@ -130,10 +134,6 @@ lose <- function(worker, outcome) {
 end_worker <- function(worker) {
   worker$session$kill_tree()
   worker$session$close()
-}
-
-megabytes <- function(worker) {
-  tryCatch(worker$session$get_memory_info()[["rss"]] / 1e6, error = function(error) 0)
 }
 
 #' Load what the first job would otherwise wait for

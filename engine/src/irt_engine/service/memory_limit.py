@@ -52,7 +52,7 @@ def share_of_memory(parts: int, container: tuple[Path, ...] = _CONTAINER) -> int
     """
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in container:
-        # "max" where there is none.
+        # cgroup v2 writes "max" for no limit.
         with contextlib.suppress(OSError, ValueError):
             found.append(int(file.read_text()))
     return max((min(found) - _SPARED) // parts, _LEAST)

@@ -1,7 +1,7 @@
 body_of <- function(text, encoding = "identity", limit = 1e6) {
   path <- tempfile()
   writeBin(if (is.raw(text)) text else charToRaw(text), path)
-  read_body(path, encoding, list(max_body_bytes = limit))
+  read_body(path, encoding, list(max_body_bytes = limit, max_rows = 1e6))
 }
 
 kind_of <- function(...) tryCatch(list(...), irt_problem = function(problem) problem$kind)

@@ -107,7 +107,10 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._unread.cancel()
 
     def _look(self) -> None:
-        """Whether a whole request is there; what comes after an answer, the rest of a refused body, say, is none."""
+        """Stop the header deadline once a whole request has arrived.
+
+        Data after an answer, such as the rest of a refused body, does not count as one.
+        """
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
