@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Linking(StrictSettings):
+class LinkingSettings(StrictSettings):
     """How the result is put on the scale of the anchors."""
 
     method: Annotated[LinkingMethod, Field(description="`none` for a bank without anchors")] = "stocking_lord"
@@ -164,7 +164,7 @@ class Bank(StrictSettings):
     model: Annotated[Model, Field(description="of all items")] = "2PL"
     runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
-    linking: Linking = Linking()
+    linking: LinkingSettings = LinkingSettings()
     minimum: Minimum = Minimum()
     checks: Checks = Checks()
     legacy_service: Annotated[

@@ -134,7 +134,7 @@ class Plant:
 
     def calibrations(self) -> list[psutil.Process]:
         """The processes in which the service calibrates; it has them forked by the one that is its child."""
-        return [worker for nursery in self.service.children() for worker in nursery.children()]
+        return [worker for fork_server in self.service.children() for worker in fork_server.children()]
 
     def jobs(self, run_key: str) -> list[dict]:
         """The records of the jobs that the service was given for a run; the key of each begins with the run's."""

@@ -100,14 +100,14 @@ class ServiceProcess:
     def log(self) -> str:
         return self._log_file.read_text()
 
-    def nursery(self) -> psutil.Process:
+    def fork_server(self) -> psutil.Process:
         """The process that workers are forked from."""
         assert self.process
         [found] = psutil.Process(self.process.pid).children()
         return found
 
     def workers(self) -> list[psutil.Process]:
-        return self.nursery().children(recursive=True)
+        return self.fork_server().children(recursive=True)
 
     def descendants(self) -> list[psutil.Process]:
         assert self.process

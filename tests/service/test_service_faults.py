@@ -24,14 +24,14 @@ def health(client: httpx.Client) -> httpx.Response:
 
 
 @pytest.mark.fault("process that forks workers stopped", "service", "shows in /healthz, is replaced")
-def test_stopped_nursery_shows_and_is_replaced(start_service, contract, lsat7, long_request):
-    """A job that it cannot end any more fails; the next request has another nursery."""
-    service = start_service("--nursery-seconds", "3")
+def test_stopped_fork_server_shows_and_is_replaced(start_service, contract, lsat7, long_request):
+    """A job that it cannot end any more fails; the next request has another fork server."""
+    service = start_service("--fork-server-seconds", "3")
     client = service.client
     url = submit(client, long_request)
     wait_for_progress(client, url)
     processes = service.descendants()
-    service.nursery().suspend()
+    service.fork_server().suspend()
     wait_for(lambda: health(client).status_code, lambda status: status == 503)
     contract.check("Health", health(client).json())
     assert health(client).json()["status"] == "recovering"
@@ -42,34 +42,34 @@ def test_stopped_nursery_shows_and_is_replaced(start_service, contract, lsat7, l
     assert health(client).json()["status"] == "ok"
 
 
-def test_request_that_waits_for_a_stopped_nursery(start_service, lsat7):
-    service = start_service("--nursery-seconds", "3")
+def test_request_that_waits_for_a_stopped_fork_server(start_service, lsat7):
+    service = start_service("--fork-server-seconds", "3")
     assert service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
-    service.nursery().suspend()
+    service.fork_server().suspend()
     assert service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
 
 
-def test_nursery_that_works_is_left_alone(start_service, long_request):
+def test_fork_server_that_works_is_left_alone(start_service, long_request):
     """Nor is one replaced because the service itself was stopped for longer than the patience."""
-    service = start_service("--nursery-seconds", "1")
+    service = start_service("--fork-server-seconds", "1")
     url = submit(service.client, long_request)
     wait_for_progress(service.client, url)
-    nursery, process = service.nursery(), psutil.Process(service.process.pid)
+    fork_server, process = service.fork_server(), psutil.Process(service.process.pid)
     process.suspend()
     time.sleep(3)
     process.resume()
     progress = service.client.get(url).json()["progress"]["iteration"]
     wait_for(lambda: service.client.get(url).json()["progress"]["iteration"], lambda iteration: iteration > progress)
-    assert service.nursery() == nursery
+    assert service.fork_server() == fork_server
     assert health(service.client).json()["status"] == "ok"
 
 
-def test_end_while_the_nursery_is_stopped(start_service, long_request):
-    service = start_service("--shutdown-grace-seconds", "0.2", "--nursery-seconds", "3600")
+def test_end_while_the_fork_server_is_stopped(start_service, long_request):
+    service = start_service("--shutdown-grace-seconds", "0.2", "--fork-server-seconds", "3600")
     url = submit(service.client, long_request)
     wait_for_progress(service.client, url)
     processes = service.descendants()
-    service.nursery().suspend()
+    service.fork_server().suspend()
     service.process.terminate()
     service.wait_for_end()
     assert_gone(processes)
@@ -79,9 +79,9 @@ def test_end_while_the_nursery_is_stopped(start_service, long_request):
 
 
 @pytest.mark.fault("process that forks workers killed, again and again", "service", "each job succeeds")
-def test_nursery_killed_again_and_again(service, lsat7):
+def test_fork_server_killed_again_and_again(service, lsat7):
     for _ in range(5):
-        service.nursery().kill()
+        service.fork_server().kill()
         assert service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
 
 

@@ -113,13 +113,13 @@ def test_killed_worker_fails_its_job_and_nothing_else(service, contract, long_re
     assert submit(client, long_request, **{"Idempotency-Key": "of-a-killed-worker"}) != url
 
 
-def test_killed_nursery_fails_what_runs_and_nothing_else(service, contract, long_request, lsat7):
+def test_killed_fork_server_fails_what_runs_and_nothing_else(service, contract, long_request, lsat7):
     """The process that workers are forked from; they end with it, and the next request has another."""
     client = service.client
     url = submit(client, long_request)
     wait_for_progress(client, url)
     processes = service.descendants()
-    service.nursery().kill()
+    service.fork_server().kill()
     failed = wait_for_job(client, url, "failed")
     assert failed["error"]["type"] == "urn:irt:problem:worker-died"
     assert_gone(processes)

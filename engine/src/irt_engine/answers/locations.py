@@ -6,7 +6,6 @@ identity.
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from pyarrow import fs
 
 from irt_engine.errors import InputError
+from irt_engine.files import write_whole
 
 _BUCKETS = ("s3", "gs")
 
@@ -59,13 +59,7 @@ def write_text(field: str, location: str, text: str) -> None:
         # A pipe or a terminal (/dev/stdout) is written to, not replaced.
         path.write_text(text, encoding="utf-8")
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, text)
 
 
 def _bucket(field: str, location: str) -> fs.FileSystem:

@@ -30,7 +30,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Linking:
+class LinkingOptions:
     """How the scale is brought to that of the anchors.
 
     :ivar method: one of `LINKING_METHODS`.
@@ -46,7 +46,7 @@ class Linking:
 
 
 # Where a request has anchors and states no linking: two anchors are enough to link; with fewer there is no linking.
-_UNSTATED_LINKING = Linking("stocking_lord", min_anchors=2, required=False)
+_UNSTATED_LINKING = LinkingOptions("stocking_lord", min_anchors=2, required=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Settings:
     item_models: Mapping[str, str] = field(default_factory=dict)
     anchors: tuple[Anchor, ...] = ()
     bare_anchors: tuple[str, ...] = ()
-    linking: Linking = field(default_factory=Linking)
+    linking: LinkingOptions = field(default_factory=LinkingOptions)
     run_id: str | None = None
     quadrature_points: int = 61
     theta_min: float = -6.0
@@ -118,11 +118,11 @@ class Settings:
         return self.item_models.get(item_id, self.model)
 
 
-def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> Linking:
+def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
     if not top.has("linking"):
-        return _UNSTATED_LINKING if has_anchors else Linking()
+        return _UNSTATED_LINKING if has_anchors else LinkingOptions()
     linking = top.object("linking", ("method", "drift_z", "min_anchors"))
-    return Linking(
+    return LinkingOptions(
         linking.choice("method", LINKING_METHODS, "stocking_lord" if has_anchors or has_bare else "none"),
         linking.number("drift_z", 2.7, above=0.0),
         linking.integer("min_anchors", 5, low=1),

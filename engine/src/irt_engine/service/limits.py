@@ -34,7 +34,7 @@ class Limits:
     max_per_client: int = 0
     prepare_seconds: float = 30.0
     max_worker_bytes: int = 0
-    nursery_seconds: float = 15.0
+    fork_server_seconds: float = 15.0
 
     @property
     def max_jobs(self) -> int:

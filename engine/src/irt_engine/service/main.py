@@ -39,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "processor time to check a body, with 1 s per MiB of it besides",
         ),
         ("max_worker_bytes", _at_least(int, 0), "memory that a worker may take; 0: a share of the container's"),
-        ("nursery_seconds", _at_least(float, 1), "the process that starts workers is replaced when still for so long"),
+        (
+            "fork_server_seconds",
+            _at_least(float, 1),
+            "silence after which the process that forks workers is replaced",
+        ),
     ):
         option = "--" + name.replace("_", "-")
         add(option, type=kind, default=getattr(default, name), metavar="N", help=f"{text} (default: %(default)s)")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
+from irt_engine.files import write_whole
 from irt_engine.service.http import sparing_log
 from irt_engine.service.http.app import create_app
 from irt_engine.service.http.auth import TokenFile, Tokens
@@ -78,9 +79,7 @@ class Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
             if self._port_file:
-                draft = self._port_file.with_name(f"{self._port_file.name}.draft")
-                draft.write_text(f"{port}\n")
-                draft.replace(self._port_file)
+                write_whole(self._port_file, f"{port}\n")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Requests that wait for a calibration end with their job: else the server would wait for them for ever.

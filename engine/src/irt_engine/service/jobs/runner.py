@@ -31,7 +31,7 @@ _END_SECONDS = 1.0
 
 
 @dataclass
-class Run:
+class RunningJob:
     """A job that is running. `stopped` says why it was told to stop: what its end then means."""
 
     job: Job
@@ -76,7 +76,7 @@ class Runner:
         self._limits = limits
         self._metrics = metrics
         self._queue: deque[tuple[Job, Worker | None]] = deque()
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, RunningJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.places = Places(limits, metrics, lambda: self.queued + self.running)
         self._preparations: set[Preparation] = set()
@@ -186,7 +186,7 @@ class Runner:
             preparation.give_up()
         for run in self._runs.values():
             run.stop("service")
-        # A nursery that stands still ends no worker; its own end does.
+        # A fork server that stands still ends no worker; its own end does.
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_END_SECONDS)
         await self._workers.close()
@@ -197,12 +197,12 @@ class Runner:
     def _start_next(self) -> None:
         while self._queue and self.running < self._limits.max_running and not self.stopping:
             job, worker = self._queue.popleft()
-            run = self._runs[job.id] = Run(job, worker)
+            run = self._runs[job.id] = RunningJob(job, worker)
             task = asyncio.create_task(self._run(run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, run: Run) -> None:
+    async def _run(self, run: RunningJob) -> None:
         job = run.job
         try:
             changes = await self._outcome(run)
@@ -218,7 +218,7 @@ class Runner:
             del self._runs[job.id]
             self._start_next()
 
-    async def _outcome(self, run: Run) -> dict[str, Any]:
+    async def _outcome(self, run: RunningJob) -> dict[str, Any]:
         """Run the job to its end; return what changes in it."""
         job = run.job
         if job.attempts >= _MAX_ATTEMPTS:
@@ -248,7 +248,7 @@ class Runner:
                 return timings
         raise internal()
 
-    def _stopped(self, run: Run) -> dict[str, Any]:
+    def _stopped(self, run: RunningJob) -> dict[str, Any]:
         if run.stopped == "service" and run.job.kept:
             # Our own end is not the job's fault: it must not use up its attempts.
             attempts = run.job.attempts - 1

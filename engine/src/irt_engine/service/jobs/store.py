@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from irt_engine.files import sync, write_whole
 from irt_engine.service.job import (
     CANCELLED,
     FAILED,
@@ -217,23 +218,11 @@ def _read(folder: Path) -> Job | None:
 def _commit(incoming: Path, folder: Path, record: dict[str, Any]) -> None:
     _write_record(incoming, record)
     for path in incoming.iterdir():
-        _sync(path)
+        sync(path)
     incoming.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    path = folder / RECORD_FILE
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(record, allow_nan=False))
-    _sync(draft)
-    draft.replace(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_whole(folder / RECORD_FILE, json.dumps(record, allow_nan=False))
+    sync(folder)

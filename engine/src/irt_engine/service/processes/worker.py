@@ -1,4 +1,4 @@
-"""The process in which one request is checked and calibrated; `nursery.py` forks it.
+"""The process in which one request is checked and calibrated; `fork_server.py` forks it.
 
 Commands arrive and events leave as JSON lines on a socket. When it is closed, nobody waits for the work any longer, and
 the process ends.
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
 from irt_engine.contract.names import REFUSE
+from irt_engine.files import write_whole
 from irt_engine.service.job import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.memory_limit import limit_memory
@@ -184,9 +185,4 @@ def _responses(payload: Payload, folder: Path, limits: Limits, repeats: str) -> 
 def _write_result(path: Path, result: dict[str, Any]) -> None:
     """The same bytes as `irt-engine calibrate --out`, so that nobody downstream can tell which way a result came."""
     text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-    draft = path.with_suffix(".draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, text)

@@ -100,31 +100,31 @@ class Worker:
 
 
 class Workers:
-    """Has workers forked by a nursery, of which there is one; another is started when it dies or stands still."""
+    """Has workers forked by a fork server, of which there is one; another is started when it dies or stands still."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.max_bytes = limits.max_worker_bytes or share_of_memory(limits.max_running + PREPARING_AT_ONCE)
         log.info("a worker may take %d MiB of memory", self.max_bytes // MEBIBYTE)
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServerProcess | None = None
         self._starting = asyncio.Lock()
         self._closed = False
 
     @property
     def standing_still(self) -> bool:
-        """Whether the nursery gives no sign of life; it will be replaced."""
-        return self._nursery is not None and self._nursery.alive and self._nursery.heartbeat.is_late
+        """Whether the fork server gives no sign of life; it will be replaced."""
+        return self._fork_server is not None and self._fork_server.alive and self._fork_server.heartbeat.is_late
 
     async def start(self) -> None:
-        """Start the nursery, so that it is ready when the first request comes."""
+        """Start the fork server, so that it is ready when the first request comes."""
         async with self._starting:
-            if not self._closed and (self._nursery is None or not self._nursery.alive):
-                self._nursery = await Nursery.start(self._environment(), self._limits.nursery_seconds)
+            if not self._closed and (self._fork_server is None or not self._fork_server.alive):
+                self._fork_server = await ForkServerProcess.start(self._environment(), self._limits.fork_server_seconds)
 
     async def take(self) -> Worker:
         """A new worker.
 
-        :raise WorkerDied: the nursery died, and another one too.
+        :raise WorkerDied: the fork server died, and another one too.
         """
         try:
             return await self._fork()
@@ -134,18 +134,18 @@ class Workers:
 
     async def _fork(self) -> Worker:
         await self.start()
-        if self._nursery is None:
+        if self._fork_server is None:
             raise WorkerDied(-signal.SIGKILL)
-        return await self._nursery.fork(self.max_bytes)
+        return await self._fork_server.fork(self.max_bytes)
 
     async def close(self) -> None:
-        """End the nursery and all workers, and start no other."""
+        """End the fork server and all workers, and start no other."""
         self._closed = True
-        if self._nursery:
-            await self._nursery.end()
+        if self._fork_server:
+            await self._fork_server.end()
 
     def _environment(self) -> dict[str, str]:
-        """Ours, without the token, and so that the nursery imports the same package from wherever it was found."""
+        """Ours, without the token, and so that the fork server imports the same package from wherever it was found."""
         package = str(Path(irt_engine.__file__).parents[1])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = max(1, usable_cpus() // self._limits.max_running)
@@ -157,8 +157,8 @@ class Workers:
         return defaults | env | fixed
 
 
-class Nursery:
-    """The service's end of `nursery.py`."""
+class ForkServerProcess:
+    """The service's end of `fork_server.py`."""
 
     def __init__(self, process: asyncio.subprocess.Process, commands: socket.socket, patience: float) -> None:
         self._process, self._commands = process, commands
@@ -169,11 +169,11 @@ class Nursery:
         self._replacing = asyncio.create_task(self._end_when_lost(patience))
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], patience: float) -> Nursery:
+    async def start(cls, environment: Mapping[str, str], patience: float) -> ForkServerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "irt_engine.service.processes.nursery", str(os.getpid()),
+                sys.executable, "-m", "irt_engine.service.processes.fork_server", str(os.getpid()),
                 stdin=theirs.fileno(), stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
         return cls(process, ours, patience)
@@ -183,7 +183,7 @@ class Nursery:
         return not self._watching.done()
 
     async def fork(self, max_bytes: int) -> Worker:
-        """:raise WorkerDied: the nursery itself died."""
+        """:raise WorkerDied: the fork server itself died."""
         if not self.alive:
             raise WorkerDied(-signal.SIGKILL)
         forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -216,7 +216,7 @@ class Nursery:
             self._process.kill()
 
     async def _watch(self) -> None:
-        """Take in who was forked and who ended, until the nursery itself ends, and its workers with it."""
+        """Take in who was forked and who ended, until the fork server itself ends, and its workers with it."""
         reports = self._process.stdout
         while reports and (line := await reports.readline()):
             report = json.loads(line)

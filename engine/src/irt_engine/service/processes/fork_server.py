@@ -32,7 +32,7 @@ _PR_SET_PDEATHSIG = 1
 _COMMAND_BYTES = 4096
 
 
-class Nursery:
+class ForkServer:
     """Forks, reaps and reports. It has one thread, so that a fork never copies a lock that another one holds."""
 
     def __init__(self, commands: socket.socket, reports: TextIO) -> None:
@@ -133,7 +133,7 @@ def main(parent: int) -> None:
     reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # A library that prints must not end up between our lines: its standard output becomes the log.
     os.dup2(2, 1)
-    Nursery(socket.socket(fileno=os.dup(0)), reports).serve()
+    ForkServer(socket.socket(fileno=os.dup(0)), reports).serve()
 
 
 if __name__ == "__main__":
