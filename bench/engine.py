@@ -23,7 +23,7 @@ from bench.cases import CASES, Case, write
 from bench.memory import high_water
 from bench.peers import ENGINES, Engine, install_r
 from irt_engine import Responses
-from irt_engine.estimation.objective import group_starts
+from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import expectation, tables
 from irt_engine.kernels.threads import run as run_kernel
 from irt_engine.model.quadrature import Quadrature

@@ -49,8 +49,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         abilities = _abilities(bank, settings)
     with _timed(timings, "item_fit"):
         fit_statistics = item_fit(
-            bank.responses, bank.model, fit.evaluation, fit.objective.nodes(fit.evaluation.x),
-            fit.objective.quadrature, abilities.theta,
+            bank.responses, bank.model, fit.evaluation, fit.objective.quadrature, abilities.theta,
         )  # fmt: skip
     line = anchoring.line if anchoring else None
     with _timed(timings, "standard_errors"):
@@ -121,7 +120,7 @@ def _fit(
         fit.max_change, fit.max_gradient,
     )  # fmt: skip
     with _timed(timings, "standard_errors"):
-        information = Information(fit.objective, fit.evaluation, bank.responses.offsets, bank.responses.codes)
+        information = Information(fit.objective, fit.evaluation)
         return bank, invert(information)
 
 

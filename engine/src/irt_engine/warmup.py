@@ -38,11 +38,13 @@ def warm_up() -> None:
         "options": {"max_iterations": 3, "scores": ["EAP", "MAP", "WLE"], "min_item_responses": 40},
     }
     calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))
-    score(responses, [{"item_id": anchor["item_id"], "params": anchor["params"]} for anchor in anchors])
-    _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": {"max_iterations": 3}}))
+    score(responses, anchors)
+    # So coarse a grid that nobody's posterior is resolved.
+    coarse = {"max_iterations": 3, "quadrature_points": 11}
+    _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": coarse}))
+    score(responses, anchors, Settings.from_contract({"options": coarse}), latent=(0.0, 100.0))
 
 
 def _invert_as_a_large_bank(responses: Responses, settings: Settings) -> None:
     bank = fit_bank(responses, settings, everyone(responses), {}, settings.tolerance, None)
-    offsets, codes = bank.responses.offsets, bank.responses.codes
-    SubspaceCovariance.of(Information(bank.fit.objective, bank.fit.evaluation, offsets, codes))
+    SubspaceCovariance.of(Information(bank.fit.objective, bank.fit.evaluation))

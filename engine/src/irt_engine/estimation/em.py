@@ -16,6 +16,7 @@ import numpy as np
 
 from irt_engine.estimation.maximisation import LONGEST, mstep
 from irt_engine.estimation.objective import Evaluation, Objective
+from irt_engine.estimation.posteriors import ItemCurves, least_information, most_information
 from irt_engine.estimation.quasi_newton import Curvature, EmStep
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
 from irt_engine.model.quadrature import Quadrature
@@ -69,6 +70,8 @@ class _Stage:
     tolerance: float
     stride: int = 1
     ridge: float = 0.0
+    # Whether persons whose posterior the grid does not resolve get finer nodes.
+    resolves: bool = False
 
 
 @dataclass
@@ -110,14 +113,18 @@ class Estimator:
         persons = np.zeros((self._offsets.size - 1, 3))
         for stage in self._stages(near is None):
             objective = Objective(
-                self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge
-            )
+                self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge,
+                stage.resolves,
+            )  # fmt: skip
             if stage.stride > 1:
                 sample = _State(state.x)
                 self._climb(objective, sample, stage, None)
                 state.x = sample.x
                 continue
-            self._climb(objective, state, stage, persons if stage.precision is np.float64 else None)
+            is_last = stage.precision is np.float64
+            self._climb(objective, state, stage, persons if is_last else None)
+            while is_last and objective.look_through(state.x):
+                self._climb(objective, state, stage, persons)
             if state.lost and stage.precision is np.float32:
                 self._start_again(state)
         assert state.evaluation is not None  # noqa: S101
@@ -138,8 +145,8 @@ class Estimator:
     def _stages(self, from_afar: bool) -> Iterator[_Stage]:
         if from_afar:
             yield from self._first_stages()
-        yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance))
-        yield _Stage(np.float64, self._quadrature, self._tolerance)
+        yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance), resolves=True)
+        yield _Stage(np.float64, self._quadrature, self._tolerance, resolves=True)
 
     def _first_stages(self) -> Iterator[_Stage]:
         thin = self._quadrature.thinned()
@@ -147,8 +154,16 @@ class Estimator:
         stride = min(n_persons // _SAMPLE_PERSONS, n_answers // (self._model.n_items * _SAMPLE_ANSWERS))
         if stride > 1:
             yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
-        if thin is not self._quadrature:
+        if thin is not self._quadrature and not self._mostly_narrow():
             yield _Stage(np.float32, thin, 1e-3)
+
+    def _mostly_narrow(self) -> bool:
+        """Whether persons whose posteriors may be too narrow for the grid gave most of the answers."""
+        curves = ItemCurves(*self._model.items(self._model.start), *latent(self._model.start))
+        narrow = most_information(self._offsets, self._codes, curves, self._quadrature) > least_information(
+            self._quadrature
+        )
+        return 2 * int(np.diff(self._offsets)[narrow].sum()) > int(self._offsets[-1])
 
     def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
         """Iterate on one stage's objective until its tolerance is met, or it cannot be met in its precision."""

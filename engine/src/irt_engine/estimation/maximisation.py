@@ -48,7 +48,7 @@ class _ItemProblem:
 
     def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
         self._objective, self._model = objective, objective.model
-        self._nodes, self._counts = objective.nodes(evaluation.x), evaluation.counts
+        self._nodes, self._counts = evaluation.nodes, evaluation.counts
 
     def value(self, x: np.ndarray) -> np.ndarray:
         loglik = np.empty(self._model.n_items)

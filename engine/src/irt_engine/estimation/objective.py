@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from irt_engine.kernels import expectation, items, tables
-from irt_engine.kernels.memory import scattered_zeros
+from irt_engine.estimation.posteriors import Expected, ItemCurves, Posteriors
+from irt_engine.kernels import items
 from irt_engine.kernels.threads import run
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
 from irt_engine.model.priors import LogDensity
 from irt_engine.model.quadrature import Quadrature
-
-# Persons are cut into so many groups with sums of their own. It is a constant, since it decides the order of sums.
-_GROUPS = 16
-# ... but for banks so large that the sums of all groups would need more memory than this.
-_GROUP_BYTES = 256 * 2**20
 
 
 @dataclass
@@ -28,7 +23,7 @@ class Evaluation:
     :ivar loglik: marginal log-likelihood; `value`: with the log-densities of the priors.
     :ivar gradient: (J + 1, 3) of `value` by the free parameters, 0 for the others.
     :ivar information: (J, 6), complete-data information of the items, with that of the priors where it is positive.
-    :ivar counts: (2 J, Q), of the E-step.
+    :ivar counts: (2 J, Q), of the E-step, at `nodes` (Q,) on the ability scale.
     :ivar n_persons: persons that took part.
     """
 
@@ -38,6 +33,7 @@ class Evaluation:
     gradient: np.ndarray
     information: np.ndarray
     counts: np.ndarray
+    nodes: np.ndarray
     n_persons: int
 
 
@@ -48,6 +44,7 @@ class Objective:
     :param stride: of the persons every so-manieth takes part.
     :param precision: of the tables, float32 or float64; sums over persons are float64.
     :param ridge: weight of a pull towards the starting values, for samples too small to hold all items.
+    :param resolves: whether persons whose posterior the grid does not resolve get finer nodes; not with a stride.
     """
 
     def __init__(
@@ -59,50 +56,47 @@ class Objective:
         precision: type[np.floating[Any]] = np.float64,
         stride: int = 1,
         ridge: float = 0.0,
+        resolves: bool = False,
     ) -> None:
         self.model = model
         self.quadrature = quadrature
-        self._offsets, self._codes = offsets, codes
-        self._stride, self._ridge = stride, ridge
-        rows, size = 2 * model.n_items, quadrature.nodes.size
-        n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (12 * rows * size)))
-        self._starts = group_starts(offsets, n_groups)
-        self.n_persons = int(sum(-(-int(n) // stride) for n in np.diff(self._starts)))
-        self._table = scattered_zeros((rows, size), precision)
-        self._log_weights: np.ndarray = quadrature.log_weights.astype(precision)
-        self._part = scattered_zeros((n_groups, rows, size), precision)
-        self._group_counts = np.zeros((n_groups, rows, size))
-        self._group_loglik = np.zeros(n_groups)
+        self._ridge = ridge
+        self._resolves = resolves
+        self._looked_through = False
+        self.posteriors = Posteriors(offsets, codes, model.n_items, quadrature, precision, stride)
 
-    def nodes(self, x: np.ndarray) -> np.ndarray:
-        """The nodes on the ability scale, (Q,)."""
-        mean, sd = latent(x)
-        return mean + sd * self.quadrature.nodes
+    @property
+    def n_persons(self) -> int:
+        return self.posteriors.n_persons
+
+    def look_through(self, x: np.ndarray) -> bool:
+        """Find the persons whose posteriors at `x` may be too narrow for the grid; return whether there are new ones.
+
+        The first evaluation does so by itself.
+        """
+        self._looked_through = True
+        return self.posteriors.look_through(self._curves(x))
 
     def __call__(self, x: np.ndarray, persons: np.ndarray | None = None) -> Evaluation:
         """Evaluate at `x`; `persons` (N, 3) is filled with log-likelihood, posterior mean and SD if given."""
-        slope, intercept, guessing = self.model.items(x)
-        nodes = self.nodes(x)
-        run(tables.fill_log_probability, slope, intercept, guessing, nodes, self._table, work=10.0 * self._table.size)
+        if self._resolves and not self._looked_through:
+            self.look_through(x)
         keep = np.empty((0, 3)) if persons is None else persons
-        run(
-            expectation.estep, self._offsets, self._codes, self._starts, self._stride, self._table, nodes,
-            self._log_weights, self._part, self._group_counts, self._group_loglik, keep,
-            work=float(self._codes.size) * nodes.size / self._stride, parts=self._starts.size - 1,
-        )  # fmt: skip
-        counts = np.empty(self._group_counts.shape[1:])
-        run(expectation.add_groups, self._group_counts, counts, work=float(self._group_counts.size))
-        return self._evaluation(x, float(self._group_loglik.sum()), counts)
+        return self._evaluation(x, self.posteriors.expect(self._curves(x), keep))
 
-    def _evaluation(self, x: np.ndarray, loglik: float, counts: np.ndarray) -> Evaluation:
-        model = self.model
+    def _curves(self, x: np.ndarray) -> ItemCurves:
+        return ItemCurves(*self.model.items(x), *latent(x))
+
+    def _evaluation(self, x: np.ndarray, expected: Expected) -> Evaluation:
+        model, counts = self.model, expected.counts
         by_item, information = np.empty((model.n_items, 3)), np.empty((model.n_items, 6))
+        mean, sd = latent(x)
+        nodes = mean + sd * expected.z
         run(
-            items.gradient_and_information, *model.items(x), self.nodes(x), counts, by_item, information,
+            items.gradient_and_information, *model.items(x), nodes, counts, by_item, information,
             work=10.0 * counts.size,
         )  # fmt: skip
         gradient = np.zeros((by_item.shape[0] + 1, 3))
-        mean, _ = latent(x)
         gradient[:-1] = by_item
         gradient[-1, COMMON_SLOPE] = by_item[model.common, 0].sum()
         # theta = mean + sd z: the latent parameters act through every item, the fixed ones included.
@@ -112,13 +106,14 @@ class Objective:
         gradient[:-1] += prior.gradient
         gradient[-1, COMMON_SLOPE] += prior.gradient[model.common, 0].sum()
         information[:, [0, 2, 5]] += np.maximum(-prior.hessian[:, [0, 2, 5]], 0.0)
+        loglik = expected.loglik
         if self._ridge:
             shared = (x[-1] - model.start[-1]) * model.free[-1]
             gradient[-1] -= self._ridge * shared
             loglik -= 0.5 * self._ridge * float((shared**2).sum())
         gradient[~model.free] = 0.0
         value = loglik + float(prior.value.sum())
-        return Evaluation(x, loglik, value, gradient, information, counts, self.n_persons)
+        return Evaluation(x, loglik, value, gradient, information, counts, nodes, self.n_persons)
 
     def log_prior(self, x: np.ndarray) -> LogDensity:
         """Log-density of the item parameters at `x`, with the pull towards the starting values where there is one."""
@@ -134,11 +129,3 @@ class Objective:
             density.gradient[:] -= self._ridge * away
             density.hessian[:, [0, 2, 5]] -= self._ridge
         return density
-
-
-def group_starts(offsets: np.ndarray, n_groups: int) -> np.ndarray:
-    """Cut persons into groups with about as many answers each: first person of each group and N, (G + 1,) int64."""
-    wanted = np.linspace(0, offsets[-1], n_groups + 1)
-    starts = np.searchsorted(offsets, wanted, side="left").astype(np.int64)
-    starts[0], starts[-1] = 0, offsets.size - 1
-    return np.maximum.accumulate(starts)

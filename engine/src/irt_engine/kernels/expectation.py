@@ -16,7 +16,7 @@ from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import LANES, kernel, part
 
 # Answers per row of the table after which a group's sums are emptied into float64.
-_FLUSH = 64
+FLUSH = 64
 
 
 @part
@@ -43,31 +43,39 @@ def normalise(log_posterior):
 
 
 @part
-def infer(posterior, log_weights, table, codes, start, stop):
-    """Write the posterior over the nodes, (Q,), given the answers; return the log-likelihood."""
-    for q in range(posterior.size):
+def infer(posterior, log_weights, table, codes, start, stop, first, end):
+    """Write the posterior over the nodes from `first` to `end`, given the answers; return the log-likelihood.
+
+    :param first: as `end`, a multiple of LANES.
+    """
+    for q in range(first, end):
         posterior[q] = log_weights[q]
-    for q in range(0, posterior.size, LANES):
+    for q in range(first, end, LANES):
         add_rows(posterior, table, codes, start, stop, q)
-    return normalise(posterior)
+    return normalise(posterior[first:end])
 
 
 @part
-def describe(posterior, nodes, loglik, person):
-    """Write log-likelihood, mean and standard deviation of one posterior to `person` (3,)."""
+def moments(posterior, nodes, first, end):
+    """Mean and standard deviation of the posterior over the nodes from `first` to `end`."""
     mean = 0.0
-    for q in range(posterior.size):
+    for q in range(first, end):
         mean += posterior[q] * nodes[q]
     variance = 0.0
-    for q in range(posterior.size):
+    for q in range(first, end):
         variance += posterior[q] * (nodes[q] - mean) ** 2
-    person[0] = loglik
-    person[1] = mean
-    person[2] = math.sqrt(variance)
+    return mean, math.sqrt(variance)
 
 
 @part
-def _flush(part, total, first):
+def describe(posterior, nodes, loglik, person, first, end):
+    """Write log-likelihood, mean and standard deviation of one posterior to `person` (3,)."""
+    person[0] = loglik
+    person[1], person[2] = moments(posterior, nodes, first, end)
+
+
+@part
+def flush(part, total, first):
     """Empty `part` into `total`; the first time that is written and not added to, which saves clearing it before."""
     for r in range(part.shape[0]):
         if first:
@@ -100,17 +108,17 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
     first = True
     for p in range(starts[group], starts[group + 1], stride):
         start, stop = offsets[p], offsets[p + 1]
-        person_loglik = infer(posterior, log_weights, table, codes, start, stop)
+        person_loglik = infer(posterior, log_weights, table, codes, start, stop, 0, posterior.size)
         total += person_loglik
         if persons.shape[0] > 0:
-            describe(posterior, nodes, person_loglik, persons[p])
+            describe(posterior, nodes, person_loglik, persons[p], 0, posterior.size)
         for q in range(0, posterior.size, LANES):
             add_to_rows(posterior, own, codes, start, stop, q)
         waiting += stop - start
-        if waiting >= _FLUSH * table.shape[0]:
-            _flush(own, counts[group], first)
+        if waiting >= FLUSH * table.shape[0]:
+            flush(own, counts[group], first)
             waiting, first = 0, False
-    _flush(own, counts[group], first)
+    flush(own, counts[group], first)
     loglik[group] = total
 
 

@@ -24,9 +24,8 @@ _STABLE = 5
 
 
 @part
-def _window(posterior):
-    """First node and end of the nodes that hold the posterior."""
-    first, end = 0, posterior.size
+def _narrowed(posterior, first, end):
+    """First node and end of the nodes, of those between `first` and `end`, that hold the posterior."""
     while posterior[first] < _NEGLIGIBLE:
         first += 1
     while posterior[end - 1] < _NEGLIGIBLE:
@@ -129,11 +128,12 @@ def _append(sums, offset, used, codes, start, stop, column, parameter, coefficie
 
 @part
 def person_scores(
-    codes, start, stop, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing, negligible, column,
+    codes, start, stop, window, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing, negligible, column,
     shared, posterior, work, weighted, sums, slots, coefficients, columns,
 ):  # fmt: skip
     """Coefficients of one person's scores: those by the parameter `columns[i]` are `coefficients[:, i]`.
 
+    :param window: (2,) int64, first node and end of those that the posterior is looked at on.
     :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
     :param column: (J, 3) int64, column of each item parameter; -1 not free, -2 (slopes) that of the common slope.
         Columns ascend by item within a parameter, those of a come before those of d, then c, then the shared ones.
@@ -144,8 +144,8 @@ def person_scores(
 
     Return the number of columns, which ascend, and of polynomials.
     """
-    infer(posterior, log_weights, table, codes, start, stop)
-    first, end = _window(posterior)
+    infer(posterior, log_weights, table, codes, start, stop, window[0], window[1])
+    first, end = _narrowed(posterior, window[0], window[1])
     steepest = 0.1
     for k in range(start, stop):
         steepest = max(steepest, abs(slope[codes[k] >> 1]))

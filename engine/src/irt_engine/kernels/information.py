@@ -71,11 +71,13 @@ def _clear(coefficients, columns, n, used):
 
 @kernel
 def missing_information(
-    group, groups, offsets, codes, starts, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-    negligible, column, shared, total,
+    group, groups, offsets, codes, windows, starts, table, slope, nodes, z, log_weights, sd, by_intercept,
+    by_guessing, negligible, column, shared, total,
 ):  # fmt: skip
     """Sum over a group's persons of the posterior covariances of the scores by the free parameters.
 
+    :param windows: (N, 2) int64, first node and end of those that each person's posterior is looked at on; (1, 2) where
+        they are the same for all.
     :param offsets: (N + 1,), `codes` (n,), `starts` (G + 1,), `table` (2 J, Q), `log_weights` (Q,): as in the E-step.
     :param z: (Q,) nodes before mean and `sd` of the latent distribution moved them to `nodes`.
     :param by_intercept: (2 J, Q), as `by_guessing`, of `tables.fill_scores`.
@@ -88,8 +90,9 @@ def missing_information(
     rows, places = np.empty((ROWS, columns.size), np.float32), np.arange(ROWS)
     for p in range(starts[group], starts[group + 1]):
         n, used = person_scores(
-            codes, offsets[p], offsets[p + 1], table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-            negligible, column, shared, posterior, work, weighted, sums, slots, coefficients, columns,
+            codes, offsets[p], offsets[p + 1], windows[min(p, windows.shape[0] - 1)], table, slope, nodes, z,
+            log_weights, sd, by_intercept, by_guessing, negligible, column, shared, posterior, work, weighted, sums,
+            slots, coefficients, columns,
         )  # fmt: skip
         if n == 0:
             continue
@@ -102,8 +105,8 @@ def missing_information(
 
 @kernel
 def missing_in_subspace(
-    group, groups, offsets, codes, starts, stride, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-    negligible, column, shared, subspace, image, blocks,
+    group, groups, offsets, codes, windows, starts, stride, table, slope, nodes, z, log_weights, sd, by_intercept,
+    by_guessing, negligible, column, shared, subspace, image, blocks,
 ):  # fmt: skip
     """The same matrix, only times the columns of `subspace`, and its diagonal blocks of single items.
 
@@ -118,8 +121,9 @@ def missing_in_subspace(
     own = image[group]
     for p in range(starts[group], starts[group + 1], stride):
         n, used = person_scores(
-            codes, offsets[p], offsets[p + 1], table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing,
-            negligible, column, shared, posterior, work, weighted, sums, slots, coefficients, columns,
+            codes, offsets[p], offsets[p + 1], windows[min(p, windows.shape[0] - 1)], table, slope, nodes, z,
+            log_weights, sd, by_intercept, by_guessing, negligible, column, shared, posterior, work, weighted, sums,
+            slots, coefficients, columns,
         )  # fmt: skip
         along[:used] = 0.0
         for i in range(n):

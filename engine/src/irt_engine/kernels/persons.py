@@ -6,14 +6,21 @@ import math
 
 import numpy as np
 
-from irt_engine.kernels.expectation import describe, infer
+from irt_engine.kernels.expectation import describe, infer, moments, normalise
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import kernel, part
+from irt_engine.kernels.narrow import RESOLVED
 
 _ITERATIONS = 200
 _PRECISION = 1e-10
 # Step of the difference quotient for the SE; the functions are smooth on the scale of 1 / a.
 _DIFFERENCE = 1e-4
+# Nodes of a person's own, and windows that are tried until one resolves the posterior and holds all of it.
+_NODES, _WINDOWS = 64, 60
+# Share of the posterior that may be at the end of a window.
+_CUT_OFF = 1e-9
+# Probabilities that are multiplied before their logarithm is taken; the product of so many does not underflow.
+_FACTORS, _LEAST_PROBABILITY = 4, 1e-75
 
 
 @kernel
@@ -22,8 +29,65 @@ def eap(part, parts, offsets, codes, table, nodes, log_weights, persons):
     n = offsets.size - 1
     posterior = np.empty_like(log_weights)
     for p in range(part * n // parts, (part + 1) * n // parts):
-        loglik = infer(posterior, log_weights, table, codes, offsets[p], offsets[p + 1])
-        describe(posterior, nodes, loglik, persons[p])
+        loglik = infer(posterior, log_weights, table, codes, offsets[p], offsets[p + 1], 0, posterior.size)
+        describe(posterior, nodes, loglik, persons[p], 0, posterior.size)
+
+
+@part
+def _infer_at(posterior, factors, nodes, codes, start, stop, slope, intercept, guessing, mean, sd):
+    """Write the posterior under N(mean, sd^2) over the nodes; `posterior`, `factors` (scratch) and `nodes` (Q,)."""
+    for q in range(nodes.size):
+        posterior[q] = -0.5 * ((nodes[q] - mean) / sd) ** 2
+        factors[q] = 1.0
+    for k in range(start, stop):
+        j = codes[k] >> 1
+        a, d, c = slope[j], intercept[j], guessing[j]
+        if codes[k] & 1:
+            for q in range(nodes.size):
+                factors[q] *= max(c + (1.0 - c) / (1.0 + exp(-(a * nodes[q] + d))), _LEAST_PROBABILITY)
+        else:
+            for q in range(nodes.size):
+                factors[q] *= max((1.0 - c) / (1.0 + exp(a * nodes[q] + d)), _LEAST_PROBABILITY)
+        # One logarithm for several factors.
+        if (k - start) % _FACTORS == _FACTORS - 1 or k == stop - 1:
+            for q in range(nodes.size):
+                posterior[q] += math.log(factors[q])
+                factors[q] = 1.0
+    normalise(posterior)
+
+
+@kernel
+def narrow_eap(
+    part, parts, members, offsets, codes, slope, intercept, guessing, mean, sd, low, high, step, persons
+):  # fmt: skip
+    """Posterior mean and SD of the persons `members` (M,), over nodes between `low` and `high` of each person's own.
+
+    :param slope: (J,), as `intercept` and `guessing`; the prior is N(mean, sd^2).
+    :param step: distance of the nodes of the common grid, whose posterior mean is in `persons`.
+    :param persons: (N, 3), read and written.
+    """
+    nodes, posterior, factors = np.empty(_NODES), np.empty(_NODES), np.empty(_NODES)
+    for i in range(part * members.size // parts, (part + 1) * members.size // parts):
+        p = members[i]
+        start, stop = offsets[p], offsets[p + 1]
+        centre, reach = persons[p, 1], step
+        found, spread = centre, 0.0
+        for _ in range(_WINDOWS):
+            first, last = max(centre - reach, low), min(centre + reach, high)
+            distance = (last - first) / (_NODES - 1)
+            for q in range(_NODES):
+                nodes[q] = first + q * distance
+            _infer_at(posterior, factors, nodes, codes, start, stop, slope, intercept, guessing, mean, sd)
+            found, spread = moments(posterior, nodes, 0, _NODES)
+            centre = found
+            if spread < RESOLVED * distance:
+                # However coarse the nodes, the mean is less than their distance away.
+                reach = 2.0 * distance
+            elif (posterior[0] > _CUT_OFF and first > low) or (posterior[-1] > _CUT_OFF and last < high):
+                reach = max(2.0 * reach, 12.0 * spread)
+            else:
+                break
+        persons[p, 1], persons[p, 2] = found, spread
 
 
 @part

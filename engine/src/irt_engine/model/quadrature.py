@@ -9,12 +9,14 @@ distribution: its ends are the range of abilities that the settings ask for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irt_engine.kernels.jit import padded
+from irt_engine.kernels.narrow import RESOLVED
 
 # Log-weight of the nodes that only fill a row up to its length: their posterior is 0.
 _NEVER = -1e4
@@ -43,6 +45,15 @@ class Quadrature:
         log_weights[:points] = log_density - np.log(np.exp(log_density).sum())
         return cls(points, nodes, log_weights)
 
+    @property
+    def distance(self) -> float:
+        """Of neighbouring nodes."""
+        return float(self.nodes[1] - self.nodes[0])
+
+    def halved(self) -> Quadrature:
+        """The same range with a node between any two neighbours."""
+        return Quadrature.normal(2 * self.points - 1, self.nodes[0], self.nodes[self.points - 1])
+
     def thinned(self) -> Quadrature:
         """Every second node, where enough are left to come close to the result; else this grid."""
         if self.points < _MIN_THINNED:
@@ -67,7 +78,55 @@ class Quadrature:
         log_weights[:points] = log_density - np.log(np.exp(log_density).sum())
         return cls(points, moved.nodes, log_weights)
 
+    def depth_for(self, sd: float) -> int:
+        """How often the distance must be halved to resolve a density with this standard deviation of z."""
+        return max(0, math.ceil(math.log2(RESOLVED * self.distance / sd)))
+
+    def gathered(self, counts: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Counts (R, Q') at nodes z (Q',), of which the first are this grid's, as counts (R, Q) at this grid's.
+
+        Those at finer nodes are shared by the two neighbours, so that sum and mean of z stay as they are.
+        """
+        size = self.nodes.size
+        if z.size == size:
+            return counts
+        place = np.clip((z[size:] - self.nodes[0]) / self.distance, 0.0, self.points - 1.0)
+        left = np.minimum(place.astype(np.int64), self.points - 2)
+        sharing = np.zeros((place.size, size))
+        sharing[np.arange(place.size), left] = 1.0 - (place - left)
+        sharing[np.arange(place.size), left + 1] = place - left
+        total: NDArray[np.float64] = counts[:, :size] + counts[:, size:] @ sharing
+        return total
+
     @property
     def weights(self) -> NDArray[np.float64]:
         """Weights (Q,), zero for the nodes that fill up."""
         return np.exp(self.log_weights)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A grid and finer ones of the same range, one after the other, each with half the distance of the one before.
+
+    :ivar nodes: (Q,) nodes z of all levels, as `log_weights`, each level padded.
+    :ivar starts: (L + 1,) int64, first node of each level, and Q; `distances` (L,) of neighbouring nodes.
+    """
+
+    nodes: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, quadrature: Quadrature, depth: int) -> Levels:
+        """`quadrature` and `depth` finer grids."""
+        grids = [quadrature]
+        for _ in range(depth):
+            grids.append(grids[-1].halved())
+        starts = np.cumsum([0, *(grid.nodes.size for grid in grids)])
+        return cls(
+            np.concatenate([grid.nodes for grid in grids]),
+            np.concatenate([grid.log_weights for grid in grids]),
+            starts.astype(np.int64),
+            np.array([grid.distance for grid in grids]),
+        )

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.answers.responses import Responses
-from irt_engine.estimation.objective import Evaluation, group_starts
+from irt_engine.estimation.objective import Evaluation
+from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import persons
 from irt_engine.kernels.threads import run
-from irt_engine.model.parameters import Model
+from irt_engine.model.parameters import Model, latent
 from irt_engine.model.quadrature import Quadrature
 
 _GROUPS = 16
@@ -37,8 +38,7 @@ class ItemFit:
 
 
 def item_fit(
-    responses: Responses, model: Model, evaluation: Evaluation, nodes: np.ndarray, quadrature: Quadrature,
-    theta: np.ndarray,
+    responses: Responses, model: Model, evaluation: Evaluation, quadrature: Quadrature, theta: np.ndarray,
 ) -> ItemFit:  # fmt: skip
     """Fit of the items at the estimates of `evaluation` and the abilities `theta` (N,)."""
     starts = group_starts(responses.offsets, _GROUPS)
@@ -50,7 +50,10 @@ def item_fit(
     )  # fmt: skip
     standardised, squares, variances = sums.sum(axis=0).T
     answers, _ = responses.item_counts()
-    wrong, right = evaluation.counts[0::2], evaluation.counts[1::2]
+    mean, sd = latent(evaluation.x)
+    nodes = mean + sd * quadrature.nodes
+    counts = quadrature.gathered(evaluation.counts, (evaluation.nodes - mean) / sd)
+    wrong, right = counts[0::2], counts[1::2]
     answered = wrong + right
     known = answered > _NOBODY
     expected = guessing[:, None] + (1.0 - guessing[:, None]) / (

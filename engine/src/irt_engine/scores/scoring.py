@@ -1,6 +1,7 @@
 """Ability estimates: EAP for everyone, MAP and WLE on request.
 
-EAP: mean and SD of the posterior on the grid (Bock & Mislevy 1982). MAP: its mode, the SE from the curvature there.
+EAP: mean and SD of the posterior on the grid (Bock & Mislevy 1982), or, where many answers or a wide prior make it too
+narrow for the grid, on nodes around it. MAP: its mode, the SE from the curvature there.
 WLE: Warm's (1989) estimator, the root of dlogL/dtheta + J / (2 I), for 3PL items too (where the maximum of
 logL + log(I) / 2, which some programs call WLE, is another); its SE from the slope of that equation at the root. A WLE
 that would lie beyond the ends of the grid's range, stretched by half, is put there.
@@ -22,6 +23,7 @@ from irt_engine.contract.names import MODELS
 from irt_engine.contract.settings import MAX_GIVEN_DIFFICULTY, MAX_GIVEN_SLOPE, Settings
 from irt_engine.errors import InputError
 from irt_engine.kernels import persons, tables
+from irt_engine.kernels.narrow import RESOLVED
 from irt_engine.kernels.threads import run
 from irt_engine.model.quadrature import Quadrature
 
@@ -131,7 +133,22 @@ def _eap(
         persons.eap, responses.offsets, responses.codes, table, nodes, quadrature.log_weights, found,
         work=float(len(responses)) * nodes.size,
     )  # fmt: skip
+    _resolve(responses, parameters, quadrature, latent, found)
     return found[:, 1].copy(), found[:, 2].copy()
+
+
+def _resolve(
+    responses: Responses, parameters: ItemParameters, quadrature: Quadrature, latent: tuple[float, float],
+    found: np.ndarray,
+) -> None:  # fmt: skip
+    """Integrate anew, on nodes of their own, for the persons whose posterior the grid does not resolve."""
+    narrow = np.flatnonzero(found[:, 2] < RESOLVED * quadrature.distance)
+    ends = quadrature.nodes[0], quadrature.nodes[quadrature.points - 1]
+    answers = int(np.diff(responses.offsets)[narrow].sum())
+    run(
+        persons.narrow_eap, narrow, responses.offsets, responses.codes, parameters.slope, parameters.intercept,
+        parameters.guessing, *latent, *ends, quadrature.distance, found, work=500.0 * answers,
+    )  # fmt: skip
 
 
 def modal_estimates(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from irt_engine.estimation.objective import Evaluation, Objective, group_starts
+from irt_engine.estimation.objective import Evaluation, Objective
+from irt_engine.estimation.posteriors import Share, group_starts
 from irt_engine.kernels import information, items, tables
 from irt_engine.kernels.jit import padded
 from irt_engine.kernels.memory import scattered_zeros
@@ -46,17 +47,15 @@ class Information:
     :ivar n_persons: of all answers.
     """
 
-    def __init__(self, objective: Objective, evaluation: Evaluation, offsets: np.ndarray, codes: np.ndarray) -> None:
+    def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
         self.model, self._evaluation = objective.model, evaluation
         self.n_persons = evaluation.n_persons
-        self._objective, self._offsets, self._codes = objective, offsets, codes
+        self._objective = objective
+        self._shares = objective.posteriors.shares()
+        self.n_answers = sum(share.codes.size for share in self._shares)
         self.column = _columns(self.model.free)
         self.complete = self._complete_blocks()
-        self._kernel_arguments = self._tables()
-
-    @property
-    def n_answers(self) -> int:
-        return self._codes.size
+        self._kernel_arguments = [self._tables(share) for share in self._shares]
 
     @property
     def size(self) -> int:
@@ -74,15 +73,16 @@ class Information:
         observed = np.empty((model.n_items, 6))
         counts = self._evaluation.counts
         run(
-            items.observed_information, *model.items(x), self._objective.nodes(x), counts, observed,
+            items.observed_information, *model.items(x), self._evaluation.nodes, counts, observed,
             work=10.0 * counts.size,
         )  # fmt: skip
         blocks: np.ndarray = observed - self._objective.log_prior(x).hessian
         return blocks
 
-    def _tables(self) -> tuple[np.ndarray | float, ...]:
+    def _tables(self, share: Share) -> tuple[np.ndarray | float, ...]:
         x, model = self._evaluation.x, self.model
-        nodes, quadrature = self._objective.nodes(x), self._objective.quadrature
+        mean, sd = latent(x)
+        nodes = mean + sd * share.z
         shape = (2 * model.n_items, nodes.size)
         table = scattered_zeros(shape, np.float64)
         by_intercept, by_guessing = (scattered_zeros(shape, np.float32) for _ in range(2))
@@ -93,12 +93,11 @@ class Information:
         slope = model.items(x)[0]
         if not model.free[:-1, 2].any():
             by_guessing = by_guessing[:0]
-        _, sd = latent(x)
-        negligible = _FINE if self._codes.size <= _FEW_ANSWERS else _COARSE
+        negligible = _FINE if self.n_answers <= _FEW_ANSWERS else _COARSE
         if model.guesses.any():
             negligible = _FINEST
         return (
-            table, slope, nodes, quadrature.nodes, quadrature.log_weights, sd, by_intercept, by_guessing,
+            table, slope, nodes, share.z, share.log_weights, sd, by_intercept, by_guessing,
             negligible, own, self.column[-1],
         )  # fmt: skip
 
@@ -107,10 +106,12 @@ class Information:
         n = self.size
         n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * padded(n))))
         missing = scattered_zeros((n_groups, n, padded(n)), np.float32)
-        run(
-            information.missing_information, self._offsets, self._codes, group_starts(self._offsets, n_groups),
-            *self._kernel_arguments, missing, work=_WORK * self._codes.size, parts=n_groups,
-        )  # fmt: skip
+        for share, arguments in zip(self._shares, self._kernel_arguments, strict=True):
+            run(
+                information.missing_information, share.offsets, share.codes, share.windows,
+                group_starts(share.offsets, n_groups), *arguments, missing,
+                work=_WORK * share.codes.size, parts=n_groups,
+            )  # fmt: skip
         result: np.ndarray = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
         places = self.places
         for entry, (i, j) in enumerate(_ENTRIES):
@@ -176,11 +177,13 @@ class Information:
         n_groups = _GROUPS
         image = np.zeros((n_groups, *vectors.shape))
         blocks = np.zeros((n_groups, self.model.n_items, 6))
-        starts = group_starts(self._offsets, n_groups)
-        run(
-            information.missing_in_subspace, self._offsets, self._codes, starts, stride, *self._kernel_arguments,
-            np.ascontiguousarray(vectors), image, blocks, work=_WORK * self._codes.size / stride, parts=n_groups,
-        )  # fmt: skip
-        taken = sum(-(-int(n) // stride) for n in np.diff(starts))
+        taken = 0
+        for share, arguments in zip(self._shares, self._kernel_arguments, strict=True):
+            starts = group_starts(share.offsets, n_groups)
+            run(
+                information.missing_in_subspace, share.offsets, share.codes, share.windows, starts, stride, *arguments,
+                np.ascontiguousarray(vectors), image, blocks, work=_WORK * share.codes.size / stride, parts=n_groups,
+            )  # fmt: skip
+            taken += sum(-(-int(n) // stride) for n in np.diff(starts))
         scale = self.n_persons / taken
         return scale * image.sum(axis=0), scale * blocks.sum(axis=0)

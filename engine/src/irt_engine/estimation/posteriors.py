@@ -1,0 +1,268 @@
+"""E-steps: expected counts of persons by item, answer and node.
+
+Most persons share one grid. Those whose answers may make the posterior too narrow for it, some hundred and more, are
+kept apart: each of them uses finer nodes around its posterior. A bank without such persons has none of the cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from irt_engine.kernels import expectation, narrow, tables
+from irt_engine.kernels.memory import scattered_zeros
+from irt_engine.kernels.threads import run
+from irt_engine.model.quadrature import Levels, Quadrature
+
+# Persons are cut into so many groups with sums of their own. It is a constant, since it decides the order of sums.
+_GROUPS = 16
+# ... but for banks so large that the sums of all groups would need more memory than this.
+_GROUP_BYTES = 256 * 2**20
+# How much steeper items may become before persons are looked through again.
+_STEEPER = 1.15
+# Nodes of the finest level are this close at most, in units of those of the grid: 2^-_DEEPEST.
+_DEEPEST = 6
+
+Precision = type[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class ItemCurves:
+    """Slopes, intercepts and probabilities of guessing, (J,) each; `mean` and `sd` of the latent distribution."""
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    guessing: np.ndarray
+    mean: float
+    sd: float
+
+    def at(self, z: np.ndarray) -> np.ndarray:
+        """Abilities (Q,) of the nodes z."""
+        nodes: np.ndarray = self.mean + self.sd * z
+        return nodes
+
+    def table(self, z: np.ndarray, table: np.ndarray) -> None:
+        """Fill `table` (2 J, Q) with the log-probabilities of the answers at the nodes z."""
+        run(
+            tables.fill_log_probability, self.slope, self.intercept, self.guessing, self.at(z), table,
+            work=10.0 * table.size,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an E-step found: the log-likelihood, and `counts` (2 J, Q) at the nodes z (Q,)."""
+
+    loglik: float
+    counts: np.ndarray
+    z: np.ndarray
+
+
+@dataclass(frozen=True)
+class Share:
+    """Persons of one kind, with the nodes z (Q,) and log-weights that their posteriors are looked at on.
+
+    :ivar offsets: (N + 1,), `codes` (n,), of these persons.
+    :ivar windows: (N, 2) int64, first node and end of each person; (1, 2) where they are the same for all.
+    """
+
+    offsets: np.ndarray
+    codes: np.ndarray
+    windows: np.ndarray
+    z: np.ndarray
+    log_weights: np.ndarray
+
+
+class CommonGrid:
+    """The E-step of persons who share one grid.
+
+    :param offsets: (N + 1,) int64 and `codes` (n,) int32, the answers by person.
+    :param stride: of the persons every so-manieth takes part.
+    """
+
+    def __init__(
+        self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
+        stride: int = 1,
+    ) -> None:  # fmt: skip
+        self._offsets, self._codes, self._stride = offsets, codes, stride
+        self._quadrature = quadrature
+        self._sums = _Sums(2 * n_items, quadrature.nodes.size, precision)
+        self._starts = group_starts(offsets, self._sums.n_groups)
+        self.n_persons = int(sum(-(-int(n) // stride) for n in np.diff(self._starts)))
+        self._log_weights: np.ndarray = quadrature.log_weights.astype(precision)
+
+    def share(self) -> Share:
+        whole = np.array([[0, self._quadrature.nodes.size]])
+        return Share(self._offsets, self._codes, whole, self._quadrature.nodes, self._quadrature.log_weights)
+
+    def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
+        """`persons` (N, 3) is filled with log-likelihood, posterior mean and SD; or (0, 3)."""
+        z = self._quadrature.nodes
+        curves.table(z, self._sums.table)
+        run(
+            expectation.estep, self._offsets, self._codes, self._starts, self._stride, self._sums.table, curves.at(z),
+            self._log_weights, self._sums.part, self._sums.counts, self._sums.loglik, persons,
+            work=float(self._codes.size) * z.size / self._stride, parts=self._sums.n_groups,
+        )  # fmt: skip
+        return Expected(self._sums.total_loglik, self._sums.total_counts(), z)
+
+
+class NarrowPosteriors:
+    """The E-step of the persons `members` (M,), who may need nodes that are closer to each other.
+
+    :param narrowest: the least SD that one of their posteriors can have, in units of z.
+    """
+
+    def __init__(
+        self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
+        members: np.ndarray, narrowest: float,
+    ) -> None:  # fmt: skip
+        self.members = members
+        self._offsets, self._codes = offsets, codes
+        self._levels = Levels.of(quadrature, min(quadrature.depth_for(narrowest), _DEEPEST))
+        self._sums = _Sums(2 * n_items, self._levels.nodes.size, precision)
+        answers = np.concatenate([[0], np.cumsum(np.diff(offsets)[members])])
+        self._starts = group_starts(answers, self._sums.n_groups)
+        self._n_answers = int(answers[-1])
+        self._log_weights: np.ndarray = self._levels.log_weights.astype(precision)
+        whole = self._levels.starts[:2]
+        self.windows: np.ndarray = np.tile(np.array([0, whole[0], whole[1]], np.int64), (members.size, 1))
+
+    def share(self) -> Share:
+        offsets, codes = answers_of(self.members, self._offsets, self._codes)
+        windows = np.ascontiguousarray(self.windows[:, 1:])
+        return Share(offsets, codes, windows, self._levels.nodes, self._levels.log_weights)
+
+    def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
+        """As `CommonGrid.expect`; the nodes are those that somebody used."""
+        levels = self._levels
+        curves.table(levels.nodes, self._sums.table)
+        run(
+            narrow.estep, self.members, self._offsets, self._codes, self._starts, self._sums.table,
+            curves.at(levels.nodes), levels.nodes, self._log_weights, levels.starts, levels.distances, self.windows,
+            self._sums.part, self._sums.counts, self._sums.loglik, persons,
+            work=2.0 * self._n_answers * narrow.WINDOW, parts=self._sums.n_groups,
+        )  # fmt: skip
+        used = self._used_nodes()
+        return Expected(
+            self._sums.total_loglik, np.ascontiguousarray(self._sums.total_counts()[:, used]), levels.nodes[used]
+        )
+
+    def _used_nodes(self) -> np.ndarray:
+        used = np.zeros(self._levels.nodes.size, bool)
+        for first, end in np.unique(self.windows[:, 1:], axis=0):
+            used[first:end] = True
+        return used
+
+
+class _Sums:
+    """Memory for one E-step: the table of log-probabilities, and counts and log-likelihoods by group."""
+
+    def __init__(self, rows: int, nodes: int, precision: Precision) -> None:
+        self.n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (12 * rows * nodes)))
+        self.table = scattered_zeros((rows, nodes), precision)
+        self.part = scattered_zeros((self.n_groups, rows, nodes), precision)
+        self.counts = np.zeros((self.n_groups, rows, nodes))
+        self.loglik = np.zeros(self.n_groups)
+
+    @property
+    def total_loglik(self) -> float:
+        return float(self.loglik.sum())
+
+    def total_counts(self) -> np.ndarray:
+        total = np.empty(self.counts.shape[1:])
+        run(expectation.add_groups, self.counts, total, work=float(self.counts.size))
+        return total
+
+
+class Posteriors:
+    """The E-step of all persons; who is kept apart is decided by `look_through`."""
+
+    def __init__(
+        self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
+        stride: int,
+    ) -> None:  # fmt: skip
+        self._offsets, self._codes, self._n_items = offsets, codes, n_items
+        self._quadrature, self._precision, self._stride = quadrature, precision, stride
+        self.common_persons: np.ndarray | None = None
+        self.common = CommonGrid(offsets, codes, n_items, quadrature, precision, stride)
+        self.narrow: NarrowPosteriors | None = None
+        self.n_persons = self.common.n_persons
+
+    def look_through(self, curves: ItemCurves) -> bool:
+        """Keep the persons apart whose posterior may be too narrow for the grid; return whether there are new ones."""
+        bound = most_information(self._offsets, self._codes, curves, self._quadrature)
+        apart = bound > least_information(self._quadrature)
+        if self.narrow is not None:
+            known = np.zeros(apart.size, bool)
+            known[self.narrow.members] = True
+            if not (apart & ~known).any():
+                return False
+            apart |= known
+        if not apart.any():
+            return False
+        members = np.flatnonzero(apart)
+        narrowest = 1.0 / np.sqrt(1.0 + float(bound[members].max()))
+        common = self._offsets, self._codes, self._n_items, self._quadrature, self._precision
+        self.narrow = NarrowPosteriors(*common, members, narrowest)
+        self.common_persons = np.flatnonzero(~apart)
+        offsets, codes = answers_of(self.common_persons, self._offsets, self._codes)
+        self.common = CommonGrid(offsets, codes, self._n_items, self._quadrature, self._precision)
+        return True
+
+    def shares(self) -> list[Share]:
+        """All persons, by kind."""
+        if self.narrow is None:
+            return [self.common.share()]
+        kinds = [self.narrow.share()]
+        return [self.common.share(), *kinds] if self.common.n_persons else kinds
+
+    def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
+        """`persons` (N, 3) is filled with log-likelihood, posterior mean and SD; or (0, 3)."""
+        if self.narrow is None or self.common_persons is None:
+            return self.common.expect(curves, persons)
+        own = np.empty((self.common_persons.size if persons.size else 0, 3))
+        common = self.common.expect(curves, own)
+        if persons.size:
+            persons[self.common_persons] = own
+        apart = self.narrow.expect(curves, persons)
+        return Expected(
+            common.loglik + apart.loglik,
+            np.concatenate([common.counts, apart.counts], axis=1),
+            np.concatenate([common.z, apart.z]),
+        )
+
+
+def most_information(offsets: np.ndarray, codes: np.ndarray, curves: ItemCurves, quadrature: Quadrature) -> np.ndarray:
+    """Bounds (N,) of the information on z that each person's answers hold; 0 where they are certainly too few."""
+    slope = _STEEPER * curves.sd * curves.slope
+    steepest = float((0.25 * slope**2).max(initial=1e-300))
+    bound = np.empty(offsets.size - 1)
+    run(
+        narrow.most_information, offsets, codes, slope, int(least_information(quadrature) / steepest), bound,
+        work=float(codes.size),
+    )  # fmt: skip
+    return bound
+
+
+def least_information(quadrature: Quadrature) -> float:
+    """Information on z with which a posterior may be too narrow for the grid."""
+    return float(1.0 / (narrow.RESOLVED * quadrature.distance) ** 2 - 1.0)
+
+
+def answers_of(members: np.ndarray, offsets: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (M + 1,) and codes of these persons alone."""
+    lengths = np.diff(offsets)
+    chosen = np.zeros(lengths.size, bool)
+    chosen[members] = True
+    return np.concatenate([[0], np.cumsum(lengths[members])]).astype(np.int64), codes[np.repeat(chosen, lengths)]
+
+
+def group_starts(offsets: np.ndarray, n_groups: int) -> np.ndarray:
+    """Cut persons into groups with about as many answers each: first person of each group and N, (G + 1,) int64."""
+    wanted = np.linspace(0, offsets[-1], n_groups + 1)
+    starts = np.searchsorted(offsets, wanted, side="left").astype(np.int64)
+    starts[0], starts[-1] = 0, offsets.size - 1
+    return np.maximum.accumulate(starts)
