@@ -12,10 +12,14 @@ import requests
 from airflow.providers.http.hooks.http import HttpAsyncHook, HttpHook, SessionConfig
 
 from irt.address import without_credentials
+from irt.connection_type import CONNECTION_TYPE, HOOK_NAME
 from irt.errors import RequestRefusedError, TransientError
+from irt.hooks.connection_test import tested
 
 _ANSWERED = frozenset({200, 202, 204})
 _LONGEST_DETAIL = 2000
+# Someone waits before the button, so a host that does not answer is given up early, in seconds.
+_LONGEST_TEST = 10
 
 
 class _BearerAuth(requests.auth.AuthBase):
@@ -29,6 +33,17 @@ class _BearerAuth(requests.auth.AuthBase):
 
 class CalibrationHook(HttpHook):
     """Requests to the calibration service, with its refusals and outages told apart."""
+
+    conn_type = CONNECTION_TYPE
+    hook_name = HOOK_NAME
+    default_conn_name = "r_irt"
+
+    def test_connection(self) -> tuple[bool, str]:
+        """For the *Test* button in Airflow's UI, and `airflow connections test`."""
+        self.method = "GET"
+        passed, message = tested(lambda endpoint: self.call(endpoint, timeout=_LONGEST_TEST), self.described())
+        # The UI tests under a random name.
+        return passed, message.replace(f"connection {self.http_conn_id}, ", "")
 
     def _extract_auth(self, connection: Any) -> Any | None:
         return _BearerAuth(connection.password) if connection.password else None
@@ -126,7 +141,7 @@ def refusal(
     message = f"{service} answered {status}: {_detail(text)}"
     if status in {408, 425, 429} or status >= 500:
         return TransientError(message, float(retry_after) if retry_after and retry_after.isdigit() else None)
-    return RequestRefusedError(message)
+    return RequestRefusedError(message, status)
 
 
 def _detail(text: str) -> str:
