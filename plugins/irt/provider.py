@@ -30,7 +30,16 @@ def get_provider_info() -> dict[str, Any]:
                         "port": "80",
                         "schema": "http or https",
                         "password": "the service's bearer token",
-                        "extra": '{"verify": "/etc/ssl/irt-ca.pem", "proxies": {"https": "http://proxy:3128"}}',
+                    },
+                },
+                "conn-fields": {
+                    "verify": {
+                        "label": "Certificate authority",
+                        "description": (
+                            "File of the authority that signed the service's certificate, as workers and triggerer see "
+                            "it. Empty: the authorities that the system knows. `proxies` may be added below, as JSON."
+                        ),
+                        "schema": {"type": ["string", "null"]},
                     },
                 },
             }

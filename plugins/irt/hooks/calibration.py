@@ -48,6 +48,13 @@ class CalibrationHook(HttpHook):
     def _extract_auth(self, connection: Any) -> Any | None:
         return _BearerAuth(connection.password) if connection.password else None
 
+    def _configure_session_from_extra(self, session: Any, connection: Any, extra_options: dict[str, Any]) -> Any:
+        session = super()._configure_session_from_extra(session, connection, extra_options)
+        # An empty field of the form; to `requests` it would mean to trust every certificate.
+        if session.verify == "":
+            session.verify = True
+        return session
+
     def call(
         self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any
     ) -> requests.Response:
@@ -121,9 +128,12 @@ class AsyncCalibrationHook(HttpAsyncHook):
 
 
 def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
-    """The connection's `verify` (a switch, or the file of a certificate authority) and `proxies`, for aiohttp."""
+    """The connection's `verify` (a switch, or the file of a certificate authority; empty is as if it were not there) and
+    `proxies`, for aiohttp."""
     options: dict[str, Any] = {}
     verify = extra.get("verify_ssl", True)
+    if verify == "":
+        verify = True
     if isinstance(verify, str):
         options["ssl"] = ssl.create_default_context(cafile=verify)
     elif not verify:
