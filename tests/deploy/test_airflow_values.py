@@ -21,7 +21,7 @@ def component_of(values, name):
 
 
 def test_the_version_is_that_of_the_lock(values):
-    assert f"apache-airflow=={values['airflowVersion']}" in (ROOT / "requirements.in").read_text()
+    assert f"apache-airflow=={values['airflowVersion']}" in (ROOT / "requirements.txt").read_text().splitlines()
 
 
 def test_the_chart_is_named():
