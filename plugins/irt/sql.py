@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 
-
 def _include() -> Path:
     """IRT_INCLUDE, for installations that keep plugins/ and include/ apart; else where this package was put.
 

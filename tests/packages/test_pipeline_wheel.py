@@ -19,7 +19,7 @@ from tests.scripted import Answer, scripted_server
 
 DAGS = {"irt_calibration_nightly", "irt_daily_check", "irt_publish_rejected", "irt_publish_rollback"}
 # Not in the wheel: local/ alone reads them.
-_OF_LOCAL = ("sql/demo/", "sql/local/")
+_OF_LOCAL = "sql/local/"
 # As the scheduler reads the folder of DAGs.
 _PARSE = """
 import json, sys

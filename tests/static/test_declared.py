@@ -8,7 +8,7 @@ import re
 from local.home import ROOT
 from tests.static.tools import imported, output_of
 
-CODE = ("plugins", "dags", "local", "tests", "contract", "bench")
+CODE = ("plugins", "dags", "local", "tests", "contract", "bench", "demo", "deploy")
 ENGINE = ROOT / "engine"
 
 

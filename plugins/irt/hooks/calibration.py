@@ -128,7 +128,7 @@ class AsyncCalibrationHook(HttpAsyncHook):
 
 
 def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
-    """The connection's `verify` (a switch, or the file of a certificate authority; empty is as if it were not there) and
+    """The connection's `verify` (a switch, or the file of a certificate authority; empty counts as not given) and
     `proxies`, for aiohttp."""
     options: dict[str, Any] = {}
     verify = extra.get("verify_ssl", True)
