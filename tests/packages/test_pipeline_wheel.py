@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import irt_engine
 from local.home import ROOT
 from tests.packages.conftest import clean_environment
 from tests.scripted import Answer, scripted_server
@@ -149,7 +150,7 @@ def test_airflow_knows_the_connection_type_and_its_button_tests_it(installed, ai
         }
         found = run(installed, airflow_home, _CONNECT, json.dumps(connection))
         assert {request.headers["Authorization"] for request in server.requests} == {"Bearer p%s/t"}
-    assert found["version"] == "1.0.0"
+    assert found["version"] == irt_engine.__version__
     assert found["test"] == [True, "irt-engine 9.8, contract 1.0; the token was accepted"]
     form = found["form"]
     assert form["hook_name"] == "IRT calibration service"

@@ -61,8 +61,8 @@ def _figures(health: dict[str, Any]) -> str:
 def _hint(cause: BaseException | None) -> str:
     if isinstance(cause, requests.exceptions.SSLError):
         return (
-            "; if its certificate is from an authority of your own, name the authority's file as `verify`; if it does not "
-            "speak TLS, set the scheme to http"
+            "; if its certificate is from an authority of your own, name the authority's file as `verify`; if it does "
+            "not speak TLS, set the scheme to http"
         )
     if isinstance(cause, requests.exceptions.ProxyError):
         return "; check `proxies` in the extra"
