@@ -44,6 +44,17 @@ def pipeline_wheel(wheels: Path) -> Path:
     return wheel
 
 
+@pytest.fixture(scope="session")
+def installed(pipeline_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel alone; what it needs is in the environment of the tests."""
+    folder = tmp_path_factory.mktemp("site") / "packages"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder]
+    subprocess.run([*command, pipeline_wheel], check=True)
+    # An unlucky neighbour, as /usr/local/include is.
+    (folder.parent / "include").mkdir()
+    return folder
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     """Without what would let the checkout's own modules be found, or says where this Airflow is."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "IRT_", "PYTHON"))}

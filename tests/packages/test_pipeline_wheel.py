@@ -51,17 +51,6 @@ print(json.dumps({"form": form.model_dump(), "version": provider.version, "test"
 """
 
 
-@pytest.fixture(scope="module")
-def installed(pipeline_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel alone; what it needs is in the environment of the tests."""
-    folder = tmp_path_factory.mktemp("site") / "packages"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder]
-    subprocess.run([*command, pipeline_wheel], check=True)
-    # An unlucky neighbour, as /usr/local/include is.
-    (folder.parent / "include").mkdir()
-    return folder
-
-
 @pytest.fixture
 def airflow_home(tmp_path: Path) -> Path:
     """With the DAG files, and nothing else of the checkout."""
