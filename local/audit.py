@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.home import ROOT
+from local.lock import SOURCES
 
 # Exit statuses. When PyPI does not answer, the audit has neither passed nor failed.
 NOTHING_TO_DO, TAKE_NEWER, NOT_ASKED = 0, 1, 2
@@ -37,7 +38,7 @@ class Vulnerability:
         if self.taken:
             remedy = f"fixed in {self.taken}, which the lock can take"
         elif self.fixes:
-            remedy = f"fixed in {' or '.join(self.fixes)}, which requirements.in does not allow"
+            remedy = f"fixed in {' or '.join(self.fixes)}, which pyproject.toml does not allow"
         else:
             remedy = "no fix yet"
         return f"{self.package} {self.version}: {self.id}; {remedy}"
@@ -92,13 +93,13 @@ def judge(packages: list[dict[str, Any]], takes: Callable[[str], bool]) -> Itera
 
 
 def can_take(package: str, folder: Path, uv: Path = _UV) -> bool:
-    """Whether requirements.in can be resolved with `name==version`, for the Python in use."""
+    """Whether what the project asks for can be resolved with `name==version`, for the Python in use."""
     with tempfile.TemporaryDirectory() as draft:
         # Keep the locked versions where possible, as `./irt lock` does.
         lock = shutil.copy(folder / "requirements.txt", draft)
         command = [str(uv), "pip", "compile", "-q", "--python", sys.executable, "--upgrade-package", package]
-        command += [str(folder / "requirements.in"), "-o", str(lock)]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        command += [*SOURCES, "-o", str(lock)]
+        return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
 
 
 if __name__ == "__main__":

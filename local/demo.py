@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from local import demo_data, report
+from demo import data
+from local import report
 from local.airflow_api import AirflowApi
 from local.home import Home
 from local.schema import apply_schema, database_conninfo
@@ -61,7 +62,7 @@ def load_data(stack: Stack) -> None:
     :raise StackError: the database holds rows that are not the demo's; it is left unchanged.
     """
     with stack.database() as connection:
-        if foreign := demo_data.foreign_rows(connection):
+        if foreign := data.foreign_rows(connection):
             rows = ", ".join(f"{count} in {table}" for table, count in foreign.items())
             raise StackError(
                 f"the database holds rows that are not the demo's ({rows}); the demo does not touch it. "
@@ -69,7 +70,7 @@ def load_data(stack: Stack) -> None:
             )
         if stack.external_database:
             apply_schema(database_conninfo(stack.postgres, owner=True))
-        loaded = demo_data.load(connection, demo_data.midnight())
+        loaded = data.load(connection, data.midnight())
     stack.say(f"Demo data loaded: {loaded['exams']} exams, {loaded['questions']} questions")
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.txt"
-# In requirements.in, Airflow's image needs nothing from this line on.
-_REST = "\n# the engine"
+# What the project asks for: the pipeline at run time, the engine with its service, one machine, development.
+SOURCES = ("pyproject.toml", "engine/pyproject.toml", "--extra", "service", "--group", "local", "--group", "dev")
+# What builds the wheels.
+_BUILD = "setuptools\n"
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,15 @@ class ImageLock:
 
 
 def image_locks() -> list[ImageLock]:
-    needed = (ROOT / "requirements.in").read_text()
     return [
-        ImageLock("deploy/airflow/requirements.lock", ("deploy/airflow/requirements.in",), needed.split(_REST)[0]),
-        # setuptools builds the engine's wheel.
-        ImageLock("engine/requirements.lock", ("engine/pyproject.toml", "--extra", "service"), "setuptools\n"),
+        ImageLock("deploy/airflow/requirements.lock", ("pyproject.toml", "deploy/airflow/requirements.in"), _BUILD),
+        ImageLock("engine/requirements.lock", ("engine/pyproject.toml", "--extra", "service"), _BUILD),
     ]
 
 
 def main(upgrade: Sequence[str]) -> int:
     """:param upgrade: options of `uv pip compile`, such as `--upgrade-package NAME`."""
-    _compile("--python-version", "3.10", "requirements.in", *upgrade, "-o", LOCK)
+    _compile("--python-version", "3.10", *SOURCES, *upgrade, "-o", LOCK)
     for lock in image_locks():
         # The images' Python, on any processor. No annotations: nobody reads a file full of hashes.
         options = ("--python-version", "3.11", "--generate-hashes", "--no-annotate", "-c", LOCK)

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from local import demo_data
+from demo import data
 from local.console import wide_console
 from local.schema import SQL
 
@@ -53,23 +53,23 @@ def compare_lsat7(items: list[dict], loglik: float) -> dict[str, Any]:
     ordered = sorted(items, key=lambda item: int(item["item_id"]))
     slopes = [item["a"] for item in ordered]
     intercepts = [-item["a"] * item["b"] for item in ordered]
-    expected = [*demo_data.LSAT7_SLOPES, *demo_data.LSAT7_INTERCEPTS]
+    expected = [*data.LSAT7_SLOPES, *data.LSAT7_INTERCEPTS]
     worst = max(abs(found - wanted) for found, wanted in zip(slopes + intercepts, expected, strict=True))
     return {
         "slopes": slopes,
-        "slopes_published": list(demo_data.LSAT7_SLOPES),
+        "slopes_published": list(data.LSAT7_SLOPES),
         "intercepts": intercepts,
-        "intercepts_published": list(demo_data.LSAT7_INTERCEPTS),
+        "intercepts_published": list(data.LSAT7_INTERCEPTS),
         "loglik": loglik,
-        "loglik_published": demo_data.LSAT7_LOGLIK,
+        "loglik_published": data.LSAT7_LOGLIK,
         "largest_difference": worst,
-        "equal": worst < 0.01 and abs(loglik - demo_data.LSAT7_LOGLIK) < 0.01,
+        "equal": worst < 0.01 and abs(loglik - data.LSAT7_LOGLIK) < 0.01,
     }
 
 
 def recovery(items: list[dict], abilities: list[dict]) -> dict[str, dict[str, float]]:
     """Correlation, root mean square error and bias of estimate against truth, on the reference scale."""
-    truth = demo_data.math_truth()
+    truth = data.math_truth()
     item = {i["item_id"]: i for i in items}
     person = {p["user_id"]: p["theta"] for p in abilities}
     kept = [j for j, name in enumerate(truth.item_ids) if name in item]

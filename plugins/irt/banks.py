@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ from irt.publication import Place
 from irt.sql import INCLUDE
 from irt.strict import StrictSettings, mistakes_of
 
-BANKS_FILE = INCLUDE / "banks.yaml"
+# IRT_BANKS names your own file where the package was installed from its wheel, which holds the demo's banks.
+BANKS_FILE = Path(os.environ.get("IRT_BANKS") or INCLUDE / "banks.yaml")
 
 
 class BanksError(ValueError):

@@ -14,7 +14,14 @@ class BadDataError(PermanentError):
 
 
 class RequestRefusedError(PermanentError):
-    """The calibration service refused the request (4xx)."""
+    """The calibration service refused the request (4xx).
+
+    `status` is the HTTP status, if the service answered with one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class CalibrationFailedError(PermanentError):

@@ -64,7 +64,8 @@ def require_all(conninfo: str) -> None:
         _require_version(connection)
         if names := _missing(connection):
             raise SchemaError(
-                f"{_place(connection)} lacks {', '.join(names)}: run ./irt migrate as the owner of its tables"
+                f"{_place(connection)} lacks {', '.join(names)}: run ./irt migrate (from the wheel: irt-calibration "
+                "migrate) as the owner of its tables"
             )
 
 

@@ -17,6 +17,7 @@ from airflow.sdk import BaseHook, ObjectStoragePath, Variable
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from irt.address import has_password, without_credentials
+from irt.connection_type import SERVICE_TYPES
 from irt.errors import BadDataError, TransientError
 from irt.operators.base import DATABASE, SERVICE
 from irt.run import Run
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # What TriggerDagRunOperator adds to the conf of the runs that it starts.
 _AIRFLOWS_OWN = frozenset({"openlineage"})
-_TYPES = {DATABASE: {"postgres"}, SERVICE: {"http", "https"}}
+_TYPES = {DATABASE: ("postgres",), SERVICE: SERVICE_TYPES}
 # What brings a scheme to Airflow.
 _PACKAGES = {
     "s3": "apache-airflow-providers-amazon[s3fs]",
@@ -163,7 +164,7 @@ def _fault(name: str) -> str | None:
         )
     types = _TYPES[name]
     if (connection.conn_type or "") not in types and (connection.conn_type is not None or not connection.host):
-        return f"it is not of the type {min(types)}, or is neither the JSON nor the URI of a connection"
+        return f"it is not of the type {' or '.join(types)}, or is neither the JSON nor the URI of a connection"
     if name == SERVICE and not connection.host:
         return "it names no host"
     try:

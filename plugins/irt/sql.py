@@ -9,8 +9,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# IRT_INCLUDE serves installations that keep plugins/ and include/ apart.
-INCLUDE = Path(os.environ.get("IRT_INCLUDE") or Path(__file__).resolve().parents[2] / "include")
+
+def _include() -> Path:
+    """IRT_INCLUDE, for installations that keep plugins/ and include/ apart; else where this package was put.
+
+    The wheel holds the folder itself. In a checkout it lies beside plugins/.
+    """
+    if named := os.environ.get("IRT_INCLUDE"):
+        return Path(named)
+    package = Path(__file__).resolve().parent
+    packed = package / "include"
+    return packed if packed.is_dir() else package.parents[1] / "include"
+
+
+INCLUDE = _include()
 SQL = INCLUDE / "sql"
 
 _NAMED = re.compile(r"%\((\w+)\)s|%%")

@@ -6,11 +6,12 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from local import compose
+from demo.__main__ import main as load_demo
+from deploy.airflow import databases
 from local.postgres import EmbeddedPostgres
 from tests.compose.conftest import ODD
 
-FIRST = {variable: f"{ODD} {login}" for login, variable in compose.PASSWORDS.items()}
+FIRST = {variable: f"{ODD} {login}" for login, variable in databases.PASSWORDS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def server(tmp_path_factory, supervisor):
 def migrated(server, monkeypatch):
     for name, value in {"PGHOST": str(server.socket), "PGUSER": "postgres", **FIRST}.items():
         monkeypatch.setenv(name, value)
-    compose.migrate()
+    databases.migrate()
     return server
 
 
@@ -44,7 +45,7 @@ def connect(server, login: str, database: str, password: str | None = None) -> p
 
 
 def test_it_may_run_any_number_of_times(migrated, capsys):
-    compose.migrate()
+    databases.migrate()
     assert "the schema is up to date" in capsys.readouterr().out
 
 
@@ -74,7 +75,7 @@ def test_the_dags_login_can_do_what_irt_pipeline_can(migrated):
 
 def test_a_new_password_counts(migrated, monkeypatch):
     monkeypatch.setenv("IRT_DAG_PASSWORD", "second")
-    compose.migrate()
+    databases.migrate()
     with connect(migrated, "irt_dag", "seedtest", "second"):
         pass
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -95,12 +96,12 @@ def test_the_demos_banks_and_foreign_rows(migrated, monkeypatch, capsys):
     }.items():
         monkeypatch.setenv(name, value)
     for _ in range(2):
-        compose.demo_data()
+        load_demo()
         assert capsys.readouterr().out == "loaded: 1500 exams, 155 questions\n"
     with psycopg.connect() as owner:
         assert owner.execute("select count(*) from attempt").fetchone() == (17_345,)
         owner.execute("update exam_results set session_id = 'real' where id = (select min(id) from exam_results)")
-    compose.demo_data()
+    load_demo()
     assert capsys.readouterr().out.startswith("skipped")
 
 

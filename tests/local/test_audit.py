@@ -32,8 +32,7 @@ def audited(tmp_path: Path, capsys):
             f"sys.exit(sys.argv[sys.argv.index('--upgrade-package') + 1] not in {allowed!r})\n"
         )
         uv.chmod(0o755)
-        for name in ("requirements.in", "requirements.txt"):
-            (tmp_path / name).touch()
+        (tmp_path / "requirements.txt").touch()
         status = audit.main(tmp_path, uv)
         told = capsys.readouterr()
         return status, told.out + told.err
@@ -52,7 +51,7 @@ def test_a_fix_that_the_lock_can_take(audited):
 
 
 @pytest.mark.parametrize(
-    ("fixes", "reason"), [([], "no fix yet"), (["9.0"], "fixed in 9.0, which requirements.in does not allow")]
+    ("fixes", "reason"), [([], "no fix yet"), (["9.0"], "fixed in 9.0, which pyproject.toml does not allow")]
 )
 def test_a_vulnerability_without_a_usable_fix_is_listed_and_does_not_fail(audited, fixes, reason):
     status, told = audited([SOUND, weak(*fixes)])
@@ -90,7 +89,12 @@ def test_what_the_lock_can_take(tmp_path, monkeypatch, version, possible):
     wheel(tmp_path, "irtuser", "1.0", "irtweak<3")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    (tmp_path / "requirements.in").write_text("irtuser\n")
+    (tmp_path / "engine").mkdir()
+    project = '[project]\nname = "irt{}"\nversion = "1"\ndependencies = {}\n'
+    groups = "[dependency-groups]\nlocal = []\ndev = []\n"
+    (tmp_path / "pyproject.toml").write_text(project.format("pipeline", ["irtuser"]) + groups)
+    extra = "[project.optional-dependencies]\nservice = []\n"
+    (tmp_path / "engine" / "pyproject.toml").write_text(project.format("core", []) + extra)
     (tmp_path / "requirements.txt").write_text(lock := "irtuser==1.0\nirtweak==1.0\n")
     assert audit.can_take(f"irtweak=={version}", tmp_path) is possible
     assert (tmp_path / "requirements.txt").read_text() == lock

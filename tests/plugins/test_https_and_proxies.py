@@ -62,7 +62,7 @@ def refused(look, *args, **extra) -> None:
 
 
 def test_a_certificate_of_an_authority_that_nobody_knows_is_refused(service, look):
-    for extra in ({}, {"verify": True}):
+    for extra in ({}, {"verify": True}, {"verify": ""}, {"verify": None}):
         refused(look, service.port, **extra)
     # Nobody heard the token.
     assert service.requests == []

@@ -1,4 +1,5 @@
-"""What is imported is declared, and what is declared is imported: in requirements.in, and for the engine in its own."""
+"""What is imported is declared, and what is declared is imported: for the pipeline, one machine and development in
+pyproject.toml, for the engine in its own."""
 
 from __future__ import annotations
 
@@ -7,15 +8,23 @@ import re
 from local.home import ROOT
 from tests.static.tools import imported, output_of
 
-CODE = ("plugins", "dags", "local", "tests", "contract", "bench")
+CODE = ("plugins", "dags", "local", "tests", "contract", "bench", "demo", "deploy")
 ENGINE = ROOT / "engine"
 
 
-def test_packages_of_the_repository():
+def first_party() -> list[str]:
     # pytest imports what lies beside a test by its bare name.
     beside = sorted({file.stem for file in (ROOT / "tests").rglob("*.py")})
-    ours = [f"--known-first-party={name}" for name in (*CODE, "irt", "irt_engine", *beside)]
-    output_of("deptry", "--no-ansi", *CODE, *ours)
+    return [f"--known-first-party={name}" for name in (*CODE, "irt", "irt_engine", *beside)]
+
+
+def test_packages_of_the_pipeline_at_run_time():
+    """Its wheel asks for what it imports: nothing of development, of one machine or of the engine."""
+    output_of("deptry", "--no-ansi", "plugins", "dags", "--known-first-party=irt")
+
+
+def test_packages_of_the_repository():
+    output_of("deptry", "--no-ansi", *CODE, *first_party(), "--non-dev-dependency-groups", "local,dev")
 
 
 def test_packages_of_the_engine():
@@ -33,7 +42,7 @@ def test_airflows_providers():
     modules = {module for folder in CODE for file in (ROOT / folder).rglob("*.py") for module in imported(file)}
     prefix = "airflow.providers."
     used = {module.removeprefix(prefix).replace(".", "-") for module in modules if module.startswith(prefix)}
-    declared = re.findall(r"^apache-airflow-providers-([a-z-]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    declared = re.findall(r'"apache-airflow-providers-([a-z-]+)"', (ROOT / "pyproject.toml").read_text())
     assert len(declared) > 5
     # cncf-kubernetes has the module cncf.kubernetes.hooks.kubernetes.
     assert [name for name in used if not name.startswith(tuple(declared))] == []

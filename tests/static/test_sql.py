@@ -7,8 +7,10 @@ import json
 from local.home import ROOT
 from tests.static.tools import output_of
 
+FOLDERS = ("include/sql", "demo/sql")
+
 
 def test_sqlfluff_finds_nothing_in_any_statement():
-    report = json.loads(output_of("sqlfluff", "lint", "include/sql", "--format", "json", "--processes", "2"))
-    statements = {str(file.relative_to(ROOT)) for file in (ROOT / "include/sql").rglob("*.sql")}
+    report = json.loads(output_of("sqlfluff", "lint", *FOLDERS, "--format", "json", "--processes", "2"))
+    statements = {str(file.relative_to(ROOT)) for folder in FOLDERS for file in (ROOT / folder).rglob("*.sql")}
     assert {file["filepath"] for file in report} == statements

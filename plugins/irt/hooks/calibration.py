@@ -12,10 +12,14 @@ import requests
 from airflow.providers.http.hooks.http import HttpAsyncHook, HttpHook, SessionConfig
 
 from irt.address import without_credentials
+from irt.connection_type import CONNECTION_TYPE, HOOK_NAME
 from irt.errors import RequestRefusedError, TransientError
+from irt.hooks.connection_test import tested
 
 _ANSWERED = frozenset({200, 202, 204})
 _LONGEST_DETAIL = 2000
+# Someone waits before the button, so a host that does not answer is given up early, in seconds.
+_LONGEST_TEST = 10
 
 
 class _BearerAuth(requests.auth.AuthBase):
@@ -30,8 +34,26 @@ class _BearerAuth(requests.auth.AuthBase):
 class CalibrationHook(HttpHook):
     """Requests to the calibration service, with its refusals and outages told apart."""
 
+    conn_type = CONNECTION_TYPE
+    hook_name = HOOK_NAME
+    default_conn_name = "r_irt"
+
+    def test_connection(self) -> tuple[bool, str]:
+        """For the *Test* button in Airflow's UI, and `airflow connections test`."""
+        self.method = "GET"
+        passed, message = tested(lambda endpoint: self.call(endpoint, timeout=_LONGEST_TEST), self.described())
+        # The UI tests under a random name.
+        return passed, message.replace(f"connection {self.http_conn_id}, ", "")
+
     def _extract_auth(self, connection: Any) -> Any | None:
         return _BearerAuth(connection.password) if connection.password else None
+
+    def _configure_session_from_extra(self, session: Any, connection: Any, extra_options: dict[str, Any]) -> Any:
+        session = super()._configure_session_from_extra(session, connection, extra_options)
+        # An empty field of the form; to `requests` it would mean to trust every certificate.
+        if session.verify == "":
+            session.verify = True
+        return session
 
     def call(
         self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any
@@ -106,9 +128,12 @@ class AsyncCalibrationHook(HttpAsyncHook):
 
 
 def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
-    """The connection's `verify` (a switch, or the file of a certificate authority) and `proxies`, for aiohttp."""
+    """The connection's `verify` (a switch, or the file of a certificate authority; empty counts as not given) and
+    `proxies`, for aiohttp."""
     options: dict[str, Any] = {}
     verify = extra.get("verify_ssl", True)
+    if verify == "":
+        verify = True
     if isinstance(verify, str):
         options["ssl"] = ssl.create_default_context(cafile=verify)
     elif not verify:
@@ -126,7 +151,7 @@ def refusal(
     message = f"{service} answered {status}: {_detail(text)}"
     if status in {408, 425, 429} or status >= 500:
         return TransientError(message, float(retry_after) if retry_after and retry_after.isdigit() else None)
-    return RequestRefusedError(message)
+    return RequestRefusedError(message, status)
 
 
 def _detail(text: str) -> str:

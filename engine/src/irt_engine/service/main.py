@@ -52,8 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
     # Only who serves needs a web server: the other commands run where none is installed.
-    from irt_engine.service.http.server import CannotStart, serve
-    from irt_engine.service.jobs.store import StateUnusable
+    try:
+        from irt_engine.service.http.server import CannotStart, serve
+        from irt_engine.service.jobs.store import StateUnusable
+    except ModuleNotFoundError as missing:
+        if missing.name and missing.name.startswith("irt_engine"):
+            raise
+        print(f"irt-engine serve: needs {missing.name}: install irt-engine[service]", file=sys.stderr)
+        return 1
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:

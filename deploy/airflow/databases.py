@@ -1,20 +1,20 @@
-"""What the one-shot services of docker-compose.yaml run: `python -m local.compose migrate | demo-data`.
+"""The service `migrate` of docker-compose.yaml: databases, logins and schema on a server of its own.
 
-libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGDATABASE) name the server and the login.
+libpq's variables (PGHOST, PGUSER, PGPASSWORD) name the server and its superuser.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 
 import psycopg
 from psycopg import sql
 
-from local.postgres import DATABASE, LOGIN, METADATA
-
-OWNER, AIRFLOW = "irt_owner", "airflow"
-PIPELINE = "irt_pipeline"
+# The project's database, and Airflow's own.
+DATABASE, METADATA = "seedtest", "airflow"
+# Of the project's tables, of Airflow's, and the DAGs' login, which is a member of the role.
+OWNER, AIRFLOW, LOGIN, PIPELINE = "irt_owner", "airflow", "irt_dag", "irt_pipeline"
 # Each login, and the variable that holds its password.
 PASSWORDS = {
     OWNER: "IRT_OWNER_PASSWORD",
@@ -36,24 +36,15 @@ def migrate() -> None:
         # The DAGs' login may connect through its role, and to this database only.
         server.execute(sql.SQL("grant {} to {}").format(*map(sql.Identifier, (PIPELINE, LOGIN))))
         server.execute(sql.SQL("grant connect on database {} to {}").format(*map(sql.Identifier, (DATABASE, PIPELINE))))
-    from local.schema import apply_schema
+    # It is installed in the image.
+    from irt import migrations
 
+    # The line below names what was applied; yoyo would log each statement.
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
     conninfo = psycopg.conninfo.make_conninfo(
         host=os.environ["PGHOST"], user=OWNER, password=passwords[OWNER], dbname=DATABASE
     )
-    print("\n".join(f"applied {name}" for name in apply_schema(conninfo)) or "the schema is up to date")
-
-
-def demo_data() -> None:
-    """Load the demo's banks, moved to the last 40 days; skips a database that holds other rows."""
-    from local import demo_data
-
-    with psycopg.connect() as connection:
-        if foreign := demo_data.foreign_rows(connection):
-            print(f"skipped: the database holds rows that are not the demo's: {foreign}")
-            return
-        loaded = demo_data.load(connection, demo_data.midnight())
-    print(f"loaded: {loaded['exams']} exams, {loaded['questions']} questions")
+    print("\n".join(f"applied {name}" for name in migrations.migrate(conninfo)) or "the schema is up to date")
 
 
 def _make_role(server: psycopg.Connection, name: str, kind: str) -> None:
@@ -74,4 +65,4 @@ def _make_database(server: psycopg.Connection, name: str, owner: str) -> None:
 
 
 if __name__ == "__main__":
-    {"migrate": migrate, "demo-data": demo_data}[sys.argv[1]]()
+    migrate()

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from local.schema import SQL
-
 _HERE = Path(__file__).parent
+_SQL = _HERE / "sql"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "irt-calibration-demo")
 
 # Slopes, intercepts (d = -a·b) and log-likelihood of the 2PL fit of LSAT section 7 (Bock & Lieberman, 1970), as
@@ -113,9 +112,9 @@ def load(connection: psycopg.Connection, today: datetime) -> dict[str, int]:
     rows = [_exam_row(exam, position, today) for position, exam in enumerate(exams())]
     question_rows = [(q.id, q.topic, json.dumps(q.meta)) for q in questions()]
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute((SQL / "demo" / "clear_exams.sql").read_text())
-        cursor.executemany((SQL / "demo" / "question.sql").read_text(), question_rows)
-        cursor.executemany((SQL / "demo" / "exam_result.sql").read_text(), rows)
+        cursor.execute((_SQL / "clear_exams.sql").read_text())
+        cursor.executemany((_SQL / "question.sql").read_text(), question_rows)
+        cursor.executemany((_SQL / "exam_result.sql").read_text(), rows)
     connection.execute("analyze exam_results")
     return {"exams": len(rows), "questions": len(question_rows)}
 
@@ -123,7 +122,7 @@ def load(connection: psycopg.Connection, today: datetime) -> dict[str, int]:
 def foreign_rows(connection: psycopg.Connection) -> dict[str, int]:
     """Number of rows per table that are not the demo's; empty if there are none."""
     found = {}
-    for file in sorted((SQL / "demo").glob("foreign_*.sql")):
+    for file in sorted(_SQL.glob("foreign_*.sql")):
         table = file.stem.removeprefix("foreign_")
         if connection.execute("select to_regclass(%s)", [table]).fetchone()[0]:
             found[table] = connection.execute(file.read_text()).fetchone()[0]
