@@ -146,7 +146,7 @@ def _request(setting: Setting, items: Truth) -> dict[str, Any]:
         for j in range(setting.anchors)
     ]
     # No anchor drifts here, so none may be dropped by chance.
-    linking = {"method": setting.linking, "drift_z": 1e6}
+    linking = {"method": setting.linking, "drift_alpha": 0}
     return {"model": setting.model, "anchors": anchors, "linking": linking}
 
 

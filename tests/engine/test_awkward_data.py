@@ -198,7 +198,10 @@ def test_too_few_anchors_after_drift_are_an_error_with_the_numbers():
         }
         for row, by in zip(own, shift, strict=False)
     ]
-    with pytest.raises(CalibrationError, match="4 of 6 anchors are left after 2 drifted .* at least 5"):
+    with pytest.raises(
+        CalibrationError,
+        match="4 of 6 anchors are left after 2 drifted .false discovery rate 0.05.; linking needs at least 5",
+    ):
         result_of(columns, anchors=anchors, linking={})
     for linking in ({"min_anchors": 4}, None):
         spec = result_of(columns, anchors=anchors, linking=linking)["fit_meta"]["model_spec"]

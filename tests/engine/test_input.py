@@ -145,7 +145,7 @@ FULL = {
         {"item_id": "q1", "params": {"a": 1.1, "b": -0.3, "c": 0.2}, "fixed": True},
         {"item_id": 2, "params": {"a": 0.9, "b": 0}, "fixed": False},
     ],
-    "linking": {"method": "haebara", "drift_z": 3, "min_anchors": 1},
+    "linking": {"method": "haebara", "drift_alpha": 0.1, "drift_z": 3, "min_anchors": 1},
     "options": {
         "run_id": "r", "quadrature_points": 41, "theta_min": -5, "theta_max": 5, "max_iterations": 10,
         "tolerance": 1e-4, "min_item_responses": 5, "min_user_responses": 2, "scores": ["WLE", "EAP"],
@@ -180,7 +180,7 @@ def test_defaults_are_the_contracts():
     anchored = Settings.from_contract({"anchors": FULL["anchors"]})
     assert (anchored.linking.method, anchored.linking.drift_z, anchored.linking.min_anchors) == (
         "stocking_lord",
-        2.7,
+        None,
         2,
     )
     assert not anchored.linking.required
@@ -201,6 +201,10 @@ def test_defaults_are_the_contracts():
         ({"linking": {"method": "equipercentile"}}, "linking.method"),
         ({"linking": {"min_anchors": 0}}, "linking.min_anchors"),
         ({"linking": {"drift_z": 0}}, "linking.drift_z"),
+        ({"linking": {"drift_alpha": 1}}, "linking.drift_alpha"),
+        ({"linking": {"max_drifted": 1.1}}, "linking.max_drifted"),
+        ({"linking": {"min_correlation": -2}}, "linking.min_correlation"),
+        ({"linking": {"max_rmsd": "0.1"}}, "linking.max_rmsd"),
         ({"linking": 3}, "linking"),
         ({"options": {"speed": 11}}, "options.speed"),
         ({"options": {"quadrature_points": 61.5}}, "options.quadrature_points"),

@@ -51,7 +51,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "3PL": {"model": "3PL", "options": {"priors": {"a": {"dist": "lognormal", "mean": 0.3, "sd": 0.3}}}},
     "held anchors": {
         "anchors": [{"item_id": f"q{j:03d}", "params": {"a": 1.0, "b": (j - 10) / 5}} for j in range(20)],
-        "linking": {"method": "fixed", "drift_z": 1e6},
+        "linking": {"method": "fixed", "drift_alpha": 0},
     },
 }
 

@@ -17,7 +17,6 @@ from irt_engine.estimation.specification import specify
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import kernel
 from irt_engine.linking.constants import AnchorParameters, link
-from irt_engine.linking.drift import screen
 from irt_engine.model.parameters import COMMON_SLOPE
 from irt_engine.model.priors import Prior, Priors
 from irt_engine.model.quadrature import Quadrature
@@ -84,7 +83,7 @@ def test_observed_information_is_minus_the_differences_of_the_gradient(case):
     )  # fmt: skip
     bank = fit_bank(responses, settings, everyone(responses), fixed, 1e-9, None)
     objective, model = bank.fit.objective, bank.model
-    information = Information(objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes)
+    information = Information(objective, bank.fit.evaluation)
     lower = information.dense()
     found = np.tril(lower) + np.tril(lower, -1).T
     h = 1e-5
@@ -174,44 +173,6 @@ def test_converged_says_of_many_persons_that_the_gradient_is_small():
     assert_stops_where_both_are_small(responses, held, np.geomspace(2e-3, 4e-5, 9))
 
 
-# 0.74 IQR of five differences is 1.48, of the four without the last 1.11 (Huynh & Meyer 2010).
-DIFFERENCES = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
-Z_OF_FIVE = [-1.3514, -0.6757, 0.0, 0.6757, 5.4054]
-Z_OF_FOUR = [-1.3514, -0.4505, 0.4505, 1.3514]
-
-
-def screened(differences, se=0.01, *, of="b", threshold=6.0):
-    """Anchors whose b, or log a, differ by this from the reference."""
-    one, none = np.ones(5), np.zeros(5)
-    if of == "a":
-        anchors = AnchorParameters(one, none, none, np.exp(differences), none, none)
-    else:
-        anchors = AnchorParameters(one, differences, none, one, none, none)
-    return screen(anchors, np.full(5, se), np.full(5, se), threshold)
-
-
-def test_robust_z_by_hand():
-    by_b, by_a = screened(DIFFERENCES), screened(DIFFERENCES / 10, of="a")
-    assert by_b.z_b == pytest.approx(Z_OF_FIVE, abs=5e-5)
-    assert by_a.z_a == pytest.approx(Z_OF_FIVE, abs=5e-5)
-    assert by_b.kept.all() and by_a.kept.all()
-
-
-@pytest.mark.parametrize("of", ["a", "b"])
-def test_an_anchor_drifted_beyond_the_threshold_and_the_rest_is_judged_again(of):
-    assert screened(DIFFERENCES / 10, of=of, threshold=5.41).kept.all()
-    found = screened(DIFFERENCES / 10, of=of, threshold=5.40)
-    assert found.kept.tolist() == [True] * 4 + [False]
-    assert found.reasons == [None] * 4 + [f"robust z of {of} is 5.41, beyond 5.4"]
-    assert getattr(found, f"z_{of}") == pytest.approx([*Z_OF_FOUR, Z_OF_FIVE[-1]], abs=5e-5)
-
-
-def test_an_anchor_whose_difference_is_within_its_error_has_not_drifted():
-    # 0.8 from the median.
-    for se, kept in ((0.8 / 5.39, True), (0.8 / 5.41, False), (np.nan, True)):
-        assert screened(DIFFERENCES / 10, se, threshold=5.40).kept[-1] == kept
-
-
 @pytest.mark.parametrize("one_slope", [False, True])
 @pytest.mark.parametrize("method", ["mean_mean", "mean_sigma", "haebara", "stocking_lord"])
 def test_derivatives_of_the_linking_constants(method, one_slope):
@@ -241,7 +202,7 @@ def test_errors_through_the_linking_are_those_of_the_delta_method():
     responses = draw(500, 10, seed=6)
     bank = fit_bank(responses, Settings(), everyone(responses), {}, 1e-8, None)
     x, model = bank.fit.evaluation.x, bank.model
-    information = Information(bank.fit.objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes)
+    information = Information(bank.fit.objective, bank.fit.evaluation)
     covariance = DenseCovariance.of(information)
     rows = np.arange(5)
     reference = abc(model, x)[rows] * [0.9, 1.3, 1.0] + [0.0, 0.2, 0.0]
@@ -279,7 +240,7 @@ def without(information: Information, lost: list[int]) -> SimpleNamespace:
 def information_and_bank(settings: Settings):
     responses = draw(500, 8, seed=6)
     bank = fit_bank(responses, settings, everyone(responses), {}, 1e-8, None)
-    return Information(bank.fit.objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes), bank
+    return Information(bank.fit.objective, bank.fit.evaluation), bank
 
 
 def test_b_has_an_error_where_d_is_determined_and_a_is_determined_or_given():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -48,12 +49,18 @@ def test_new_items_on_the_reference_scale(reference):
         assert found[row["item_id"]]["b"] == pytest.approx(row["b"], abs=3e-3)
 
 
-def test_drifted_anchors_are_reported_with_their_z(reference):
+def test_drifted_anchors_are_reported_with_their_figures(reference):
     request = {"anchors": reference.anchors("g_fipc_drift"), "linking": {"method": "stocking_lord"}}
     result = reference.calibration("g_fipc_drift", json.dumps(request)).to_contract()
     rows = {row["item_id"]: row for row in result["fit_meta"]["model_spec"]["linking_anchors"]}
     truly = reference.expected("g_fipc_drift")["drifted_items"]
     assert sorted(item for item, row in rows.items() if not row["used"]) == sorted(truly)
     for item in truly:
-        assert abs(rows[item]["robust_z_b"]) > 10 > 2.7 > abs(rows[item]["robust_z_a"])
-        assert rows[item]["reason"] == f"robust z of b is {rows[item]['robust_z_b']:.2f}, beyond 2.7"
+        row = rows[item]
+        assert abs(row["robust_z_b"]) > 10 > 2.7 > abs(row["robust_z_a"])
+        assert row["chi_square"] > 50 and row["p"] < 1e-10
+        assert re.fullmatch(
+            rf"drifted: a \d\.\d\d and b -?\d\.\d\d instead of \d\.\d\d and -?\d\.\d\d "
+            rf"\(chi-square {row['chi_square']:.1f}, 2 df, p {row['p']:.1e}\)",
+            row["reason"],
+        )

@@ -17,7 +17,7 @@ from tests.engine.drawing import draw
 
 def information_of(responses, settings=None, fixed=None) -> Information:
     bank = fit_bank(responses, settings or Settings(), everyone(responses), fixed or {}, 1e-5, None)
-    return Information(bank.fit.objective, bank.fit.evaluation, bank.responses.offsets, bank.responses.codes)
+    return Information(bank.fit.objective, bank.fit.evaluation)
 
 
 ANCHORS = {f"q{j:03d}": Anchor(f"q{j:03d}", 1.0, 0.1 * j) for j in range(20)}

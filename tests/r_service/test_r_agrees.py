@@ -14,8 +14,8 @@ REQUESTS = [
     {"model": "2PL", "options": {"scores": ["EAP", "MAP", "WLE"]}},
     {"model": "3PL"},
     {"model": "2PL", "item_models": {"q03": "1PL", "q04": "1PL", "q05": "3PL"}},
-    {"model": "2PL", "anchors": ANCHORS, "linking": {"method": "haebara", "drift_z": 1e6}},
-    {"model": "2PL", "anchors": ANCHORS, "linking": {"method": "fixed", "drift_z": 1e6}},
+    {"model": "2PL", "anchors": ANCHORS, "linking": {"method": "haebara", "drift_alpha": 0}},
+    {"model": "2PL", "anchors": ANCHORS, "linking": {"method": "fixed", "drift_alpha": 0}},
     {"model": "Rasch"},
 ]
 

@@ -73,7 +73,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     add("--anchors", type=Path, metavar="FILE", help=f"items with known parameters: {_ITEMS}, fixed too")
     methods = f"one of {', '.join(_METHODS)} (default: stocking_lord with anchors, else none)"
     add("--linking", choices=_METHODS, metavar="METHOD", help=methods)
-    add("--drift-z", type=float, metavar="Z", help="robust z beyond which an anchor has drifted (default: 2.7)")
+    add("--drift-alpha", type=float, metavar="P", help="false discovery rate of drifted anchors (default: 0.05)")
+    add("--drift-z", type=float, metavar="Z", help="robust z that a drifted anchor must be beyond as well")
     add("--min-anchors", type=int, metavar="N", help="fail with fewer anchors left (default: 5)")
     estimation = parser.add_argument_group("estimation")
     add = estimation.add_argument

@@ -82,7 +82,8 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """The contract's request that the arguments spell out, or the file that they name."""
     if arguments.request:
         return _request_file(arguments)
-    linking = {"method": arguments.linking, "drift_z": arguments.drift_z, "min_anchors": arguments.min_anchors}
+    names = ("drift_alpha", "drift_z", "min_anchors")
+    linking = {"method": arguments.linking} | {name: getattr(arguments, name) for name in names}
     request: dict[str, Any] = {
         "linking": {name: value for name, value in linking.items() if value is not None},
         "options": _options(arguments),
@@ -106,7 +107,7 @@ def _request_file(arguments: argparse.Namespace) -> dict[str, Any]:
         raise InputError("request", arguments.request, "must hold a JSON object")
     if "observations" in request:
         raise InputError("request.observations", "...", "must not be there: the answers are the Parquet file's")
-    names = ("model", "item_models", "anchors", "linking", "drift_z", "min_anchors", "priors", *_OPTIONS)
+    names = ("model", "item_models", "anchors", "linking", "drift_alpha", "drift_z", "min_anchors", "priors", *_OPTIONS)
     for name in names:
         if getattr(arguments, name, None) is not None:
             raise InputError(name, getattr(arguments, name), "cannot be given beside a request, which has it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,7 @@ class Calibration:
             "n_anchors": sum(anchor.fixed for anchor in settings.anchors),
             "linking_constants": self._linking_constants(),
             "linking_anchors": self._linking_anchors(),
+            "anchor_agreement": self._anchor_agreement(),
             "quadrature": {
                 "points": settings.quadrature_points,
                 "theta_min": settings.theta_min,
@@ -138,6 +140,9 @@ class Calibration:
         bare = [_unused_anchor(item_id, "no parameters") for item_id in self.settings.bare_anchors]
         return sorted([*screened, *map(_unused_anchor, others, reasons), *bare], key=lambda row: row["item_id"])
 
+    def _anchor_agreement(self) -> dict[str, Any] | None:
+        return None if self.anchoring is None else dataclasses.asdict(self.anchoring.agreement)
+
     def _metrics(self) -> dict[str, Any]:
         deviance, n = -2.0 * self.loglik, self.n_parameters
         return {
@@ -159,16 +164,27 @@ def _screened_anchors(anchoring: Anchoring) -> list[dict[str, Any]]:
         {
             "item_id": anchor.item_id,
             "used": bool(screening.kept[i]),
+            "chi_square": _or_none(screening.statistic[i]),
+            "p": _or_none(screening.p[i]),
             "robust_z_a": _or_none(screening.z_a[i]),
             "robust_z_b": _or_none(screening.z_b[i]),
+            "influence": _influence(anchoring, i),
             "reason": screening.reasons[i],
         }
         for i, anchor in enumerate(anchoring.anchors)
     ]
 
 
+def _influence(anchoring: Anchoring, i: int) -> dict[str, float | None] | None:
+    if anchoring.influence is None or math.isnan(anchoring.influence[i, 0]):
+        return None
+    names = ("slope", "intercept", "mean_b")
+    return {name: _or_none(value) for name, value in zip(names, anchoring.influence[i], strict=True)}
+
+
 def _unused_anchor(item_id: str, reason: str) -> dict[str, Any]:
-    return {"item_id": item_id, "used": False, "robust_z_a": None, "robust_z_b": None, "reason": reason}
+    unknown = dict.fromkeys(("chi_square", "p", "robust_z_a", "robust_z_b", "influence"))
+    return {"item_id": item_id, "used": False, **unknown, "reason": reason}
 
 
 def _or_none(value: float) -> float | None:

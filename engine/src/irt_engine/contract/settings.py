@@ -34,13 +34,21 @@ class LinkingOptions:
     """How the scale is brought to that of the anchors.
 
     :ivar method: one of `LINKING_METHODS`.
-    :ivar drift_z: an anchor whose robust z is beyond has drifted.
+    :ivar drift_alpha: share of the anchors said to have drifted that did not, at most; 0 keeps all.
+    :ivar drift_z: if given, an anchor has drifted only if its robust z is beyond as well.
+    :ivar max_drifted: the calibration fails if a larger share of the anchors drifted.
+    :ivar min_correlation: ... if new and reference difficulties correlate by less.
+    :ivar max_rmsd: ... if new and reference response functions differ by more, as a root mean square.
     :ivar min_anchors: with fewer anchors left the calibration fails, or is not linked.
     :ivar required: whether it fails.
     """
 
     method: str = "none"
-    drift_z: float = 2.7
+    drift_alpha: float = 0.05
+    drift_z: float | None = None
+    max_drifted: float = 0.4
+    min_correlation: float = 0.5
+    max_rmsd: float = 0.1
     min_anchors: int = 5
     required: bool = True
 
@@ -121,11 +129,17 @@ class Settings:
 def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
     if not top.has("linking"):
         return _UNSTATED_LINKING if has_anchors else LinkingOptions()
-    linking = top.object("linking", ("method", "drift_z", "min_anchors"))
+    names = ("method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "min_anchors")
+    linking = top.object("linking", names)
+    default = LinkingOptions()
     return LinkingOptions(
-        linking.choice("method", LINKING_METHODS, "stocking_lord" if has_anchors or has_bare else "none"),
-        linking.number("drift_z", 2.7, above=0.0),
-        linking.integer("min_anchors", 5, low=1),
+        method=linking.choice("method", LINKING_METHODS, "stocking_lord" if has_anchors or has_bare else "none"),
+        drift_alpha=linking.number("drift_alpha", default.drift_alpha, low=0.0, below=1.0),
+        drift_z=linking.number("drift_z", None, above=0.0) if linking.has("drift_z") else None,
+        max_drifted=linking.number("max_drifted", default.max_drifted, low=0.0, high=1.0),
+        min_correlation=linking.number("min_correlation", default.min_correlation, low=-1.0, high=1.0),
+        max_rmsd=linking.number("max_rmsd", default.max_rmsd, low=0.0, high=1.0),
+        min_anchors=linking.integer("min_anchors", default.min_anchors, low=1),
     )
 
 

@@ -238,10 +238,11 @@ class Posteriors:
 def most_information(offsets: np.ndarray, codes: np.ndarray, curves: ItemCurves, quadrature: Quadrature) -> np.ndarray:
     """Bounds (N,) of the information on z that each person's answers hold; 0 where they are certainly too few."""
     slope = _STEEPER * curves.sd * curves.slope
-    steepest = float((0.25 * slope**2).max(initial=1e-300))
+    steepest = float((0.25 * slope**2).max(initial=0.0))
+    needed = least_information(quadrature) / max(steepest, 1e-12)
     bound = np.empty(offsets.size - 1)
     run(
-        narrow.most_information, offsets, codes, slope, int(least_information(quadrature) / steepest), bound,
+        narrow.most_information, offsets, codes, slope, int(needed), bound,
         work=float(codes.size),
     )  # fmt: skip
     return bound

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from irt_engine.contract.settings import Anchor, Settings
-from irt_engine.errors import TooFewAnchors
+from irt_engine.errors import CalibrationError, TooFewAnchors
 from irt_engine.estimation.fitting import FittedBank
+from irt_engine.linking.agreement import Agreement, agreement, require_agreement
 from irt_engine.linking.constants import AnchorParameters, link
-from irt_engine.linking.drift import Screening, screen
+from irt_engine.linking.drift import AnchorErrors, Screening, screen
 from irt_engine.model.line import Line
+from irt_engine.model.parameters import latent
 from irt_engine.standard_errors.covariance import Covariance
-from irt_engine.standard_errors.estimates import abc, estimates
+from irt_engine.standard_errors.estimates import abc, slope_and_intercept
+
+# With more anchors none has much influence, and each needs a linking without it.
+_MOST_LEFT_OUT = 200
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,19 @@ class Anchoring:
     :ivar line: linking constants; None with the method `fixed`, whose scale is that of the anchors already.
     :ivar rows: rows of the anchors that `line` comes from among the calibrated items.
     :ivar held: anchors held at their parameters, by item.
+    :ivar influence: (n, 3), what each anchor changes in slope, intercept and mean b of the other items; NaN for one
+        that is not used. None with the method `fixed`.
+    :ivar agreement: of the anchors as a whole with the reference.
     """
 
     method: str
     anchors: Sequence[Anchor]
     screening: Screening
+    agreement: Agreement
     line: Line | None = None
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     held: dict[str, Anchor] = field(default_factory=dict)
+    influence: np.ndarray | None = None
 
     def role(self, item_id: str) -> str | None:
         """`used`, `drifted` or `fixed`; None for an item that is no anchor."""
@@ -70,26 +80,78 @@ def require_anchors(settings: Settings, item_ids: Sequence[str]) -> list[Anchor]
 
 
 def linked_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) -> Anchoring:
-    """Screen the anchors of a free calibration and link by those that did not drift."""
-    anchors, rows, parameters, one_slope = _compare(settings, bank)
-    screening = _screened(settings, bank, covariance, rows, parameters, one_slope)
-    line = link(settings.linking.method, parameters.take(screening.kept), one_slope=one_slope)
-    return Anchoring(settings.linking.method, anchors, screening, line, rows[screening.kept])
+    """Screen the anchors of a free calibration and link by those that did not drift.
+
+    :raise CalibrationError: the anchors contradict their reference parameters.
+    """
+    compared = _compare(settings, bank, covariance)
+    screening = _screened(settings, compared)
+    method = settings.linking.method
+    used = compared.parameters.take(screening.kept)
+    line = link(method, used, one_slope=compared.one_slope)
+    found = _agreed(settings, bank, compared, screening, line)
+    others = np.delete(abc(bank.model, bank.fit.evaluation.x)[:, 1], compared.rows)
+    influence = np.full((screening.kept.size, 3), np.nan)
+    influence[screening.kept] = _influence(method, used, line, others, one_slope=compared.one_slope)
+    return Anchoring(
+        method, compared.anchors, screening, found, line, compared.rows[screening.kept], influence=influence
+    )
+
+
+def _influence(method: str, used: AnchorParameters, line: Line, others: np.ndarray, *, one_slope: bool) -> np.ndarray:
+    """What each anchor changes, (n, 3): slope, intercept, and mean b of the items that are no anchors.
+
+    With the anchor less without it. NaN for more anchors than can be left out one by one, and where the rest does not
+    determine a line.
+    """
+    n = used.a.size
+    found = np.full((n, 3), np.nan)
+    if not 3 <= n <= _MOST_LEFT_OUT:
+        return found
+    mean = float(others.mean()) if others.size else np.nan
+    for i in range(n):
+        try:
+            without = link(method, used.take(np.arange(n) != i), one_slope=one_slope)
+        except CalibrationError:
+            continue
+        slope, intercept = line.slope - without.slope, line.intercept - without.intercept
+        found[i] = slope, intercept, slope * mean + intercept
+    return found
 
 
 def fixed_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) -> Anchoring:
-    """Screen the anchors of a free calibration; those that did not drift are to be held fixed in the next."""
-    anchors, rows, parameters, one_slope = _compare(settings, bank)
-    screening = _screened(settings, bank, covariance, rows, parameters, one_slope)
-    held = {anchor.item_id: anchor for anchor, kept in zip(anchors, screening.kept, strict=True) if kept}
-    return Anchoring("fixed", anchors, screening, held=held)
+    """Screen the anchors of a free calibration; those that did not drift are to be held fixed in the next.
+
+    :raise CalibrationError: as `linked_anchors`.
+    """
+    compared = _compare(settings, bank, covariance)
+    screening = _screened(settings, compared)
+    if screening.line is None:
+        line = link("mean_mean", compared.parameters.take(screening.kept), one_slope=compared.one_slope)
+    else:
+        line = Line(*screening.line, np.empty((0, 2)), np.empty((0, 2)))
+    found = _agreed(settings, bank, compared, screening, line)
+    held = {anchor.item_id: anchor for anchor, kept in zip(compared.anchors, screening.kept, strict=True) if kept}
+    return Anchoring("fixed", compared.anchors, screening, found, held=held)
 
 
-def _compare(settings: Settings, bank: FittedBank) -> tuple[list[Anchor], np.ndarray, AnchorParameters, bool]:
+@dataclass(frozen=True)
+class _Compared:
+    """Anchors of the bank with their `rows` among its items, and their parameters, given and new."""
+
+    anchors: list[Anchor]
+    rows: np.ndarray
+    parameters: AnchorParameters
+    errors: AnchorErrors
+    one_slope: bool
+
+
+def _compare(settings: Settings, bank: FittedBank, covariance: Covariance) -> _Compared:
     anchors = require_anchors(settings, bank.responses.item_ids)
     number = {item: j for j, item in enumerate(bank.responses.item_ids)}
     rows = np.array([number[anchor.item_id] for anchor in anchors], np.int64)
-    values = abc(bank.model, bank.fit.evaluation.x)[rows]
+    x = bank.fit.evaluation.x
+    values = abc(bank.model, x)[rows]
     parameters = AnchorParameters(
         np.array([anchor.a for anchor in anchors]),
         np.array([anchor.b for anchor in anchors]),
@@ -97,20 +159,27 @@ def _compare(settings: Settings, bank: FittedBank) -> tuple[list[Anchor], np.nda
         values[:, 0], values[:, 1], np.nan_to_num(values[:, 2]),
     )  # fmt: skip
     one_slope = not bank.model.free[:-1, 0].any() and not bank.model.common.any()
-    return anchors, rows, parameters, one_slope
+    matrices, estimated = slope_and_intercept(bank.model, covariance, rows)
+    return _Compared(anchors, rows, parameters, AnchorErrors(matrices, estimated), one_slope)
 
 
-def _screened(
-    settings: Settings, bank: FittedBank, covariance: Covariance, rows: np.ndarray,
-    parameters: AnchorParameters, one_slope: bool,
-) -> Screening:  # fmt: skip
+def _screened(settings: Settings, compared: _Compared) -> Screening:
     """:raise TooFewAnchors: too few anchors are left."""
-    errors = estimates(bank.model, bank.fit.evaluation.x, covariance).errors[rows]
-    screening = screen(parameters, errors[:, 0], errors[:, 1], settings.linking.drift_z, one_slope=one_slope)
-    left, minimum = int(screening.kept.sum()), settings.linking.min_anchors
+    options = settings.linking
+    screening = screen(
+        compared.parameters, compared.errors, options.drift_alpha, options.drift_z, one_slope=compared.one_slope
+    )
+    left, minimum = int(screening.kept.sum()), options.min_anchors
     if left < minimum:
         raise TooFewAnchors(
             f"{left} of {screening.kept.size} anchors are left after {screening.kept.size - left} drifted "
-            f"(robust z beyond {settings.linking.drift_z:g}); linking needs at least {minimum}"
+            f"(false discovery rate {options.drift_alpha:g}); linking needs at least {minimum}"
         )
     return screening
+
+
+def _agreed(settings: Settings, bank: FittedBank, compared: _Compared, screening: Screening, line: Line) -> Agreement:
+    distribution = latent(bank.fit.evaluation.x)
+    found = agreement(compared.parameters, compared.errors, screening, line, distribution)
+    require_agreement(found, settings.linking, [anchor.item_id for anchor in compared.anchors])
+    return found

@@ -69,6 +69,18 @@ def estimates(
     return ItemEstimates(values, _errors(model, variance, place, covariance))
 
 
+def slope_and_intercept(model: Model, covariance: Covariance, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances (n, 2, 2) of a and d of the items `rows` (n,), and whether each has an estimated slope, (n,) bool.
+
+    NaN where the data do not determine them; 0 where a is not estimated.
+    """
+    place = _places(model, covariance)[rows]
+    matrices = covariance.blocks(place)[:, :2, :2].copy()
+    lost = (place[:, :2] >= 0) & covariance.undetermined[place[:, :2]]
+    matrices[lost.any(axis=1)] = np.nan
+    return matrices, model.free[rows, 0]
+
+
 def _places(model: Model, covariance: Covariance) -> np.ndarray:
     """Columns of each item's a, d and logit c in the covariance matrix, (J, 3)."""
     place: np.ndarray = covariance.column[:-1].copy()
