@@ -9,7 +9,7 @@ screening_tolerance <- 1e-4
 #' @return The contract's `Calibration`, for `to_json`. Attribute `timings`: seconds by phase.
 #' @section Errors: `irt_calibration_failed` where too few items, answers or anchors are left; `irt_invalid_request`
 #'   for priors that the engine cannot estimate with.
-#' @export
+#' @noRd
 calibrate_bank <- function(responses, settings, engine = choose_engine(), progress = NULL) {
   require_priors(engine, settings)
   clock <- new_clock()

@@ -3,7 +3,7 @@
 #' @param errors List of `list(field, value, message)`, all that was found wrong; `field` is a path such as
 #'   `anchors[3].params.a`.
 #' @return Does not return: a condition of class `irt_invalid_request` that carries `errors`.
-#' @export
+#' @noRd
 stop_invalid <- function(errors) {
   first <- errors[[1]]
   stop_classed("irt_invalid_request", paste0(first$field, ": ", first$message), errors = errors)
@@ -12,7 +12,7 @@ stop_invalid <- function(errors) {
 #' Refuse what an engine cannot do
 #'
 #' It is never approximated by something else. Parameters and class as for `stop_invalid`.
-#' @export
+#' @noRd
 stop_unsupported <- function(field, value, message) {
   stop_invalid(list(list(field = field, value = value, message = message)))
 }
@@ -21,7 +21,7 @@ stop_unsupported <- function(field, value, message) {
 #'
 #' @param message One string, with the numbers.
 #' @return Does not return: a condition of class `irt_calibration_failed`.
-#' @export
+#' @noRd
 stop_calibration <- function(message) {
   stop_classed("irt_calibration_failed", message)
 }

@@ -22,7 +22,7 @@ is_installed <- function(package) nzchar(system.file(package = package))
 #' Name and version of an engine
 #'
 #' @return List of `name` and `version`, as the contract has it.
-#' @export
+#' @noRd
 engine_info <- function(engine = choose_engine()) {
   list(name = engine$label, version = as.character(utils::packageVersion(engine$package)))
 }
@@ -30,7 +30,7 @@ engine_info <- function(engine = choose_engine()) {
 #' What can be calibrated with an engine
 #'
 #' @return List of `models` and `linking_methods`, of the contract, and `priors`.
-#' @export
+#' @noRd
 engine_capabilities <- function(engine = choose_engine()) {
   list(models = irt_models, linking_methods = linking_methods, priors = engine$priors)
 }

@@ -9,7 +9,7 @@
 #'   answer, ordered by user and then item, `user` and `item` (n, numbers from 1) and `right` (n, 0 or 1). The order of
 #'   the input leaves no trace. `n_repeats_dropped`: how many answers were left out as repeated.
 #' @section Errors: `irt_invalid_request` where repeated answers are refused, with their number.
-#' @export
+#' @noRd
 new_responses <- function(user_id, item_id, is_correct, times = list(), repeats = "refuse") {
   stopifnot(length(user_id) == length(item_id), length(user_id) == length(is_correct))
   user_id <- enc2utf8(user_id)

@@ -2,7 +2,7 @@
 #'
 #' @param result What `calibrate_bank` or `score_bank` returned.
 #' @return One string, UTF-8: numbers with 15 significant digits, null for what does not exist.
-#' @export
+#' @noRd
 to_json <- function(result) {
   json <- jsonlite::toJSON(unclass(result), auto_unbox = TRUE, digits = NA, null = "null", na = "null")
   enc2utf8(as.character(json))

@@ -4,7 +4,7 @@
 #' @return List of `items` (data frame of `item_id`, `a`, `b`, `c`, which is 0 without guessing), `latent` (mean and SD
 #'   of the normal prior) and `settings`, as `read_settings` returns them.
 #' @section Errors: `irt_invalid_request` with every field that is wrong.
-#' @export
+#' @noRd
 read_score_request <- function(request) {
   errors <- new_errors()
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())

@@ -3,7 +3,7 @@
 #' @param responses As `new_responses` returns it; answers to items without parameters take no part.
 #' @param score_request As `read_score_request` returns it.
 #' @return The contract's `Scores`, for `to_json`. Attribute `timings`: seconds by phase.
-#' @export
+#' @noRd
 score_bank <- function(responses, score_request) {
   started <- proc.time()[["elapsed"]]
   items <- score_request$items

@@ -21,7 +21,7 @@ option_names <- c(
 #'   without guessing) and `fixed`, `item_models` a character vector with names. `bare_anchors` are the items of anchors
 #'   that came without parameters, or with b alone, and are not used.
 #' @section Errors: `irt_invalid_request` with every field that is wrong.
-#' @export
+#' @noRd
 read_settings <- function(request, engine = choose_engine()) {
   errors <- new_errors()
   # A list without elements has no names, object or not.

@@ -95,8 +95,7 @@ processor_used <- function(worker) {
 hear <- function(worker, message) {
   if (message$code == 201 && worker$state == "starting") {
     worker$session$call(function() {
-      loadNamespace("irtplumber")
-      irtplumber:::warm_up()
+      utils::getFromNamespace("warm_up", "irtplumber")()
     })
     worker$state <- "loading"
   } else if (message$code == 200 && worker$state == "loading") {
