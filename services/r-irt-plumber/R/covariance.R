@@ -1,6 +1,6 @@
 # Of the information that complete data would have of a parameter at least this share must be left, given the parameters
 # before it, for it to count as determined.
-least_share <- 1e-5
+least_determined_share <- 1e-5
 
 #' The covariance of the estimates: the inverse of the observed information
 #'
@@ -13,8 +13,8 @@ covariance_of <- function(information) {
   n <- nrow(information$matrix)
   undetermined <- rep(FALSE, n)
   factor <- cholesky(information$matrix)
-  if (is.null(factor) || any(diag(factor)^2 < least_share * information$scale)) {
-    undetermined <- weak_pivots(information$matrix, least_share * information$scale)
+  if (is.null(factor) || any(diag(factor)^2 < least_determined_share * information$scale)) {
+    undetermined <- weak_pivots(information$matrix, least_determined_share * information$scale)
     factor <- cholesky(information$matrix[!undetermined, !undetermined, drop = FALSE])
   }
   covariance <- matrix(0, n, n)

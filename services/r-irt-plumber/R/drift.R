@@ -1,7 +1,7 @@
 # With fewer anchors quartiles say nothing.
-least_anchors <- 4
+least_anchors_to_screen <- 4
 # Differences that are all equal have no spread; this is far below any that is seen in data.
-least_spread <- 1e-6
+least_anchor_spread <- 1e-6
 
 #' Find the anchors that drifted: iterated robust z (Huynh & Meyer 2010, Practical Assessment, Research & Evaluation 15)
 #'
@@ -27,7 +27,7 @@ screen <- function(anchors, se_a, se_b, threshold, one_slope = FALSE) {
   )
   slopes <- ifelse(kept, anchors$a, 1)
   log_ratio <- if (one_slope) rep(-log(mean(anchors$a_ref)), length(kept)) else log(slopes / anchors$a_ref)
-  while (sum(found$kept) >= least_anchors) {
+  while (sum(found$kept) >= least_anchors_to_screen) {
     slope <- exp(stats::median(log_ratio[found$kept]))
     of_a <- judge(log_ratio, se_a / slopes, found$kept, threshold)
     of_b <- judge(anchors$b_ref - slope * anchors$b, slope * se_b, found$kept, threshold)
@@ -51,7 +51,7 @@ screen <- function(anchors, se_a, se_b, threshold, one_slope = FALSE) {
 judge <- function(differences, errors, kept, threshold) {
   quartiles <- stats::quantile(differences[kept], c(0.25, 0.5, 0.75), names = FALSE)
   away <- differences - quartiles[2]
-  z <- away / max(0.74 * (quartiles[3] - quartiles[1]), least_spread)
+  z <- away / max(0.74 * (quartiles[3] - quartiles[1]), least_anchor_spread)
   # A difference without an SE cannot be told from chance.
   certain <- abs(away) > threshold * ifelse(is.na(errors), Inf, errors)
   list(z = z, drifted = kept & certain & abs(z) > threshold)

@@ -13,7 +13,7 @@ mirt_engine <- function() {
 
 mirt_tolerance <- 1e-6
 # After so many iterations `polish` goes on, since what is still not at rest then goes far.
-mirt_most_iterations <- 100
+mirt_max_iterations <- 100
 
 mirt_fit <- function(responses, model, settings) {
   types <- ifelse(model$guesses, "3PL", "2PL")
@@ -23,7 +23,7 @@ mirt_fit <- function(responses, model, settings) {
       TOL = mirt_tolerance, optimizer = "NR", calcNull = FALSE, verbose = FALSE,
       technical = list(
         theta_lim = c(settings$theta_min, settings$theta_max), message = FALSE,
-        NCYCLES = min(settings$max_iterations, mirt_most_iterations),
+        NCYCLES = min(settings$max_iterations, mirt_max_iterations),
         warn = FALSE
       ), ...
     )

@@ -17,7 +17,7 @@ openmx_engine <- function() {
 # Relative change of -2 log-likelihood at which EM ends; number of its iterations after which `polish` goes on, since
 # what is still not at rest then goes far; steps of Newton and Raphson in an M-step, and their precision.
 openmx_tolerance <- 1e-10
-openmx_most_iterations <- 200
+openmx_max_iterations <- 200
 openmx_newton_steps <- 10L
 openmx_newton_tolerance <- 1e-9
 # OpenMx would keep slopes above 0, and otherwise let what runs away go on until its numbers end. Both bounds are far
@@ -30,7 +30,7 @@ openmx_fit <- function(responses, model, settings) {
   threads <- OpenMx::mxOption(NULL, "Number of Threads")
   on.exit(OpenMx::mxOption(NULL, "Number of Threads", threads))
   OpenMx::mxOption(NULL, "Number of Threads", 1L)
-  iterations <- min(settings$max_iterations, openmx_most_iterations)
+  iterations <- min(settings$max_iterations, openmx_max_iterations)
   run <- openmx_run(responses, model, settings, iterations)
   list(x = openmx_estimates(run, model), iterations = run$compute$output$EMcycles)
 }

@@ -22,7 +22,7 @@ fields <- function(where, values, names, errors) {
 }
 
 # A client that is wrong in every entry needs not be told of each.
-max_errors <- 100
+max_collected_errors <- 100
 
 new_errors <- function() {
   errors <- new.env(parent = emptyenv())
@@ -31,7 +31,7 @@ new_errors <- function() {
 }
 
 add_error <- function(errors, field, value, message) {
-  if (length(errors$found) < max_errors) {
+  if (length(errors$found) < max_collected_errors) {
     errors$found <- c(errors$found, list(list(field = field, value = value, message = message)))
   }
 }
@@ -116,7 +116,7 @@ field_text <- function(f, name) {
 }
 
 # Up to here doubles have all integers, so that their digits are those that were sent.
-max_exact <- 2^53
+max_exact_integer <- 2^53
 
 #' @return `field_id`: a string that is not empty; an integer becomes its decimal string.
 #' @noRd
@@ -124,7 +124,7 @@ field_id <- function(f, name) {
   value <- field_value(f, name)
   if (is_text(value)) value <- unmarked(value)
   if (is_text(value) && nzchar(value)) return(enc2utf8(value))
-  if (is_number(value) && abs(value) <= max_exact && value == round(value)) return(sprintf("%.0f", value))
+  if (is_number(value) && abs(value) <= max_exact_integer && value == round(value)) return(sprintf("%.0f", value))
   refuse(f, name, value, "must be a string that is not empty, or an integer")
   ""
 }

@@ -6,8 +6,8 @@ max_intercept <- 30
 min_slope <- 1e-3
 # Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
 # leave the items out would take answers from the others, of which then more diverge, down to a handful.
-most_lost_share <- 0.2
-most_lost <- 5
+max_lost_items_share <- 0.2
+max_lost_items <- 5
 # After so many rounds with items that run away the next starts where the last has ended.
 fresh_rounds <- 3
 # Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
@@ -108,7 +108,7 @@ is_flat <- function(model, x) {
 require_enough_answers <- function(responses, exclusion) {
   lost <- sum(exclusion$item_reasons %in% c("diverged", "no discrimination"))
   candidates <- lost + sum(exclusion$items)
-  if (lost <= max(most_lost, most_lost_share * candidates)) return()
+  if (lost <= max(max_lost_items, max_lost_items_share * candidates)) return()
   stop_calibration(sprintf(
     paste(
       "%d of %d items have no finite estimate: answers, %g per item in the median, do not determine slopes of their",

@@ -12,9 +12,9 @@ start_front <- function(host, port, socket, limits) {
     "current",
     IRT_FRONT_ADDRESS = sprintf("%s:%d", host, port),
     IRT_FRONT_SOCKET = socket,
-    IRT_FRONT_CONNECTIONS = whole(limits$max_connections),
-    IRT_FRONT_CONNECTIONS_EACH = whole(max(1, limits$max_connections %/% 2)),
-    IRT_FRONT_ANSWER_SECONDS = whole(longest_wait(limits))
+    IRT_FRONT_CONNECTIONS = integer_text(limits$max_connections),
+    IRT_FRONT_CONNECTIONS_EACH = integer_text(max(1, limits$max_connections %/% 2)),
+    IRT_FRONT_ANSWER_SECONDS = integer_text(longest_wait(limits))
   )
   config <- system.file("haproxy.cfg", package = "irtplumber", mustWork = TRUE)
   arguments <- c("--pdeathsig", "KILL", find_haproxy(), "-q", "-db", "-f", config)
@@ -43,11 +43,11 @@ listens <- function(front, port) {
 # The longest that R may take over an answer: every job before it may use all its time. haproxy counts in milliseconds
 # of 31 bits.
 longest_wait <- function(limits) {
-  longest_check <- busy_factor * check_seconds(limits, limits$max_body_bytes, "identity")
+  longest_check <- busy_machine_factor * check_seconds(limits, limits$max_body_bytes, "identity")
   min(max_jobs(limits) * (limits$max_job_seconds + longest_check), 2e6)
 }
 
-whole <- function(number) format(ceiling(number), scientific = FALSE)
+integer_text <- function(number) format(ceiling(number), scientific = FALSE)
 
 #' Start haproxy again where it has ended: running jobs need not end with it
 #' @noRd

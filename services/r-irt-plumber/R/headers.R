@@ -1,6 +1,6 @@
 # What the headers of a request say, before its body is looked at.
 
-key_pattern <- "^[!-~]{1,255}$"
+idempotency_key_pattern <- "^[!-~]{1,255}$"
 
 #' Refuse a request by its headers alone, in the order that the contract gives
 #'
@@ -46,7 +46,7 @@ read_encoding <- function(req) {
 read_key <- function(req) {
   key <- req$HTTP_IDEMPOTENCY_KEY
   if (is.null(key)) return(NULL)
-  if (!grepl(key_pattern, key, useBytes = TRUE, perl = TRUE)) {
+  if (!grepl(idempotency_key_pattern, key, useBytes = TRUE, perl = TRUE)) {
     value <- iconv(key, "latin1", "UTF-8", sub = "?")
     stop(problem_field("Idempotency-Key", "must be 1 to 255 visible ASCII characters", value = value))
   }

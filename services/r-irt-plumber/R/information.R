@@ -1,12 +1,12 @@
 # What a polynomial may add to the covariance of the scores, as a share of the complete-data information, and be the
 # last; and how many there are at most. For standard errors, and for a matrix that need only point uphill: with fewer it
 # is nearer to the complete-data information, and steps are shorter.
-fine_share <- 1e-7
-coarse_share <- 1e-3
-most_polynomials <- 60
-few_polynomials <- 8
+fine_polynomial_share <- 1e-7
+coarse_polynomial_share <- 1e-3
+max_polynomials <- 60
+max_polynomials_coarse <- 8
 # Scores of which less are not 0 are multiplied as a sparse matrix.
-sparse_share <- 0.2
+sparse_scores_share <- 0.2
 
 #' Observed information of the estimates, I = I_complete - I_missing (Louis 1982)
 #'
@@ -17,18 +17,18 @@ sparse_share <- 0.2
 #' polynomials that are orthonormal under it. The functions are smooth where the posterior is, so that a few
 #' polynomials do; they are added until the last one adds next to nothing.
 #'
-#' @param share See `fine_share`.
+#' @param share See `fine_polynomial_share`.
 #' @return List of `matrix` (P x P), `column` ((J + 1) x 3: number of each free parameter, 0 for others) and `scale`
 #'   (P: complete-data information of each parameter alone).
 #' @noRd
-observed_information <- function(objective, evaluation, share = fine_share) {
+observed_information <- function(objective, evaluation, share = fine_polynomial_share) {
   model <- objective$model
   column <- parameter_columns(model$free)
   nodes <- nodes_at(objective, evaluation$x)
   found <- curves_of(model, evaluation$x, nodes)
   functions <- score_functions(objective, evaluation$x, found, nodes, raw_parameters(model, column), column)
   table <- log_probabilities(found)
-  most <- if (share < coarse_share) most_polynomials else few_polynomials
+  most <- if (share < coarse_polynomial_share) max_polynomials else max_polynomials_coarse
   scale <- numeric(n_parameters(model))
   scale[column[model$free]] <- evaluation$scale[model$free]
   information <- complete_matrix(objective, evaluation, found, nodes, column)
@@ -125,7 +125,7 @@ missing_information <- function(block, posterior, functions, least, most) {
 #' @return `squares`: products of the columns, summed over the rows.
 #' @noRd
 squares <- function(scores) {
-  if (mean(scores != 0) >= sparse_share) return(crossprod(scores))
+  if (mean(scores != 0) >= sparse_scores_share) return(crossprod(scores))
   as.matrix(Matrix::crossprod(Matrix::Matrix(scores, sparse = TRUE)))
 }
 

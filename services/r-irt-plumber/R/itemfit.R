@@ -1,5 +1,5 @@
 # Nodes with less of an item's answers tell nothing of it.
-nobody <- 1e-12
+least_answers_at_node <- 1e-12
 
 #' How well single items fit
 #'
@@ -34,7 +34,7 @@ curve_gaps <- function(bank) {
   evaluation <- bank$fit$evaluation
   counts <- evaluation$counts
   answered <- counts$right + counts$wrong
-  known <- answered > nobody
+  known <- answered > least_answers_at_node
   expected <- curves_of(bank$model, evaluation$x, nodes_at(bank$objective, evaluation$x))$right
   gap <- ifelse(known, counts$right / answered - expected, 0)
   weights <- matrix(exp(bank$objective$grid$log_weights), nrow(gap), ncol(gap), byrow = TRUE) * known

@@ -34,17 +34,17 @@ limit_from <- function(name, default, least) {
   value
 }
 
-checked_bytes <- 8 * 2^20
+check_unit_bytes <- 8 * 2^20
 # About what gzip makes of answers; how long a body is when it is unpacked, only that tells.
-packed_to <- 1 / 10
+gzip_ratio <- 1 / 10
 # How much longer than its processor time a check may last, on a busy machine.
-busy_factor <- 20
+busy_machine_factor <- 20
 
 #' How much processor time checking one body may take: five million answers, 90 MiB, take half a minute
 #' @noRd
 check_seconds <- function(limits, body_bytes, encoding) {
-  bytes <- min(if (encoding == "gzip") body_bytes / packed_to else body_bytes, limits$max_body_bytes)
-  limits$max_check_seconds * max(1, ceiling(bytes / checked_bytes))
+  bytes <- min(if (encoding == "gzip") body_bytes / gzip_ratio else body_bytes, limits$max_body_bytes)
+  limits$max_check_seconds * max(1, ceiling(bytes / check_unit_bytes))
 }
 
 max_jobs <- function(limits) limits$max_running + limits$max_queued

@@ -6,7 +6,7 @@ start_guessing <- 0.2
 seed_slopes <- c(0.1, 4)
 seed_intercept <- 6
 # logit c of items held at c = 0.
-no_guessing <- -30
+logit_no_guessing <- -30
 
 #' The model of one calibration: which parameters there are, which of them are estimated, and their starting values
 #'
@@ -32,7 +32,7 @@ specify <- function(responses, settings, held = settings$anchors[0, ], without_g
   )
   unguessing <- which(ids %in% without_guessing & models == "3PL")
   model$free[unguessing, 3] <- FALSE
-  model$start[unguessing, 3] <- no_guessing
+  model$start[unguessing, 3] <- logit_no_guessing
   model <- hold_items(model, match(ids, held$item_id), held)
   model$free[n + 1, ] <- c(any(model$common), nrow(held) > 0, nrow(held) > 0 || any(models == "Rasch"))
   model

@@ -27,7 +27,7 @@ modal_abilities <- function(responses, parameters, settings, latent, weighted) {
     guessing = parameters$guessing[responses$item], right = responses$right == 1L, row = responses$user
   )
   equation <- mode_equation(weighted, latent)
-  blocks <- response_blocks(responses, most_block_users)
+  blocks <- response_blocks(responses, max_block_users)
   starts <- do.call(rbind, lapply(blocks, mode_brackets, parameters, grid, latent, weighted))
   roots <- mode_roots(starts[!is.na(starts$low), ], answers, equation)
   theta <- starts$end[!duplicated(starts$user)]

@@ -1,6 +1,6 @@
 # Elements of a matrix of one block, roughly: 32 MB.
 block_elements <- 4e6
-most_block_users <- 2000
+max_block_users <- 2000
 
 #' The marginal log-posterior of all free parameters as something that can be evaluated
 #'
@@ -9,7 +9,7 @@ most_block_users <- 2000
 #' @noRd
 new_objective <- function(responses, model, grid) {
   widest <- max(length(grid$nodes), 3 * n_items(responses))
-  size <- max(1, min(most_block_users, floor(block_elements / widest)))
+  size <- max(1, min(max_block_users, floor(block_elements / widest)))
   list(
     model = model, grid = grid, n_users = n_users(responses), blocks = response_blocks(responses, size)
   )

@@ -111,7 +111,7 @@ written_ids <- function(values) {
 
 written_id <- function(value) {
   if (is.character(value)) return(value)
-  if (value == round(value) && abs(value) <= max_exact) sprintf("%.0f", value) else NA_character_
+  if (value == round(value) && abs(value) <= max_exact_integer) sprintf("%.0f", value) else NA_character_
 }
 
 # Integers of many digits were marked before they were parsed; those of 64 bits are ids.

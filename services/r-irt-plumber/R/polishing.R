@@ -1,21 +1,21 @@
 # Longest step of an item's a, d and logit c, and of the common slope, latent mean and log SD.
-longest_step <- c(1, 2, 1.5)
-longest_shared_step <- c(0.5, 1, 0.5)
+max_item_step <- c(1, 2, 1.5)
+max_shared_step <- c(0.5, 1, 0.5)
 # Steps that do not become so much shorter than the one before ask for a new matrix, and, if that was new and the
 # maximum is so near, for a finer. From farther away a coarse one leads as well.
-slow_share <- 0.2
-finer <- 1e-2
-near_change <- 0.2
+slow_step_share <- 0.2
+matrix_refinement <- 1e-2
+near_maximum_step <- 0.2
 # Steps without progress after which rounding alone is left.
-most_idle <- 10
-most_damping <- 1e6
+max_idle_steps <- 10
+max_damping <- 1e6
 # Rounding of the objective, relative to its size: a fall by less is none.
-slack <- 1e-12
+objective_rounding <- 1e-12
 # Iterations for which an item may be out of range and go farther by so large a share, or be far out; a single long step
 # may come back, and an item that comes to rest not far out may, too, once others have left.
-patience <- 3
-outward <- 0.03
-far_out <- 2
+runaway_patience <- 3
+runaway_growth <- 0.03
+runaway_distance <- 2
 
 #' Bring an engine's estimates to the maximum of the marginal log-posterior
 #'
@@ -37,7 +37,7 @@ polish <- function(objective, x, settings, iterations, progress = NULL) {
   list(
     evaluation = state$now, iterations = state$iterations, converged = state$converged,
     max_change = state$max_change, max_gradient = state$max_gradient,
-    lost = if (state$lost) state$beyond >= patience else state$distance > 1
+    lost = if (state$lost) state$beyond >= runaway_patience else state$distance > 1
   )
 }
 
@@ -46,7 +46,7 @@ new_climb <- function(evaluation, iterations) {
   state$now <- evaluation
   state$iterations <- iterations
   state$matrix <- NULL
-  state$share <- coarse_share
+  state$share <- coarse_polynomial_share
   state$damping <- 0
   state$idle <- 0
   state$shortest <- Inf
@@ -67,11 +67,11 @@ is_over <- function(objective, state, settings, progress) {
   state$converged <- state$max_change <= settings$tolerance && state$max_gradient <= 100 * settings$tolerance
   if (!is.null(progress)) progress(state$iterations, state$now$loglik, state$max_change)
   distance <- distances(model, state$now$x)
-  leaving <- distance > 1 & distance > pmin((1 + outward) * state$distance, far_out)
+  leaving <- distance > 1 & distance > pmin((1 + runaway_growth) * state$distance, runaway_distance)
   state$beyond <- ifelse(leaving, state$beyond + 1, 0)
   state$distance <- distance
-  state$lost <- !state$converged && any(state$beyond >= patience)
-  state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > most_idle
+  state$lost <- !state$converged && any(state$beyond >= runaway_patience)
+  state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > max_idle_steps
 }
 
 #' The next step, with a new matrix if the last step was not much shorter than the one before
@@ -80,8 +80,10 @@ find_step <- function(objective, state) {
   before <- state$max_change
   if (is.null(state$matrix)) renew(objective, state) else state$fresh <- FALSE
   state$step <- newton_step(objective, state)
-  if (longest(state$step) > slow_share * before) {
-    if (state$was_fresh && before < near_change) state$share <- max(fine_share, state$share * finer)
+  if (longest(state$step) > slow_step_share * before) {
+    if (state$was_fresh && before < near_maximum_step) {
+      state$share <- max(fine_polynomial_share, state$share * matrix_refinement)
+    }
     renew(objective, state)
     state$step <- newton_step(objective, state)
   }
@@ -108,7 +110,7 @@ newton_step <- function(objective, state) {
   damping <- state$damping
   repeat {
     factor <- cholesky(state$matrix + diag(damping * state$scale, length(state$scale)))
-    if (!is.null(factor) || damping >= most_damping) break
+    if (!is.null(factor) || damping >= max_damping) break
     damping <- max(1e-4, 10 * damping)
   }
   column <- parameter_columns(free)
@@ -131,12 +133,12 @@ climb <- function(objective, state, settings) {
     step <- shortened_step(state$step)
     then <- evaluate(objective, tied(objective$model, state$now$x + step))
     state$iterations <- state$iterations + 1
-    if (isTRUE(then$value >= state$now$value - slack * abs(state$now$value))) break
+    if (isTRUE(then$value >= state$now$value - objective_rounding * abs(state$now$value))) break
     state$damping <- max(1e-3, 10 * state$damping)
-    if (state$damping > most_damping || state$iterations >= settings$max_iterations) return(FALSE)
+    if (state$damping > max_damping || state$iterations >= settings$max_iterations) return(FALSE)
     state$step <- newton_step(objective, state)
   }
-  if (then$value > state$now$value + slack * abs(state$now$value)) state$idle <- 0
+  if (then$value > state$now$value + objective_rounding * abs(state$now$value)) state$idle <- 0
   state$damping <- if (state$damping < 1e-3) 0 else state$damping / 10
   state$now <- then
   TRUE
@@ -145,7 +147,7 @@ climb <- function(objective, state, settings) {
 #' @return `shortened_step`: the step of each item, as a whole, shortened to what its parameters may move at once.
 #' @noRd
 shortened_step <- function(step) {
-  limits <- rbind(matrix(longest_step, nrow(step) - 1, 3, byrow = TRUE), longest_shared_step)
+  limits <- rbind(matrix(max_item_step, nrow(step) - 1, 3, byrow = TRUE), max_shared_step)
   ratio <- abs(step) / limits
   step / pmax(do.call(pmax, as.data.frame(ratio)), 1)
 }

@@ -11,7 +11,7 @@
 #'
 #' A prior is a list of `dist`, `first` and `second`: mean and SD, or alpha and beta.
 #' @noRd
-default_guessing <- list(dist = "normal_logit", first = -1.39, second = 0.5)
+default_guessing_prior <- list(dist = "normal_logit", first = -1.39, second = 0.5)
 
 #' The log-density of all items
 #'

@@ -1,8 +1,8 @@
 # Every refusal and failure as an RFC 9457 problem, and the one mapper from conditions to them.
 
 max_listed_errors <- 20
-max_text <- 200
-max_detail <- 2000
+max_quoted_length <- 200
+max_detail_length <- 2000
 retry_seconds <- "5"
 
 #' Make a problem
@@ -38,10 +38,10 @@ problem_from <- function(condition) {
 }
 
 # R's own words for it, those of C++, and those of jsonlite, whose parser stops where it gets no memory for a value.
-memory_words <- c("cannot allocate", "memory exhausted", "bad_alloc", "out of memory", "client cancelled parse")
+out_of_memory_words <- c("cannot allocate", "memory exhausted", "bad_alloc", "out of memory", "client cancelled parse")
 
 is_out_of_memory <- function(condition) {
-  grepl(paste(memory_words, collapse = "|"), conditionMessage(condition), ignore.case = TRUE)
+  grepl(paste(out_of_memory_words, collapse = "|"), conditionMessage(condition), ignore.case = TRUE)
 }
 
 problem_invalid <- function(detail, errors = list()) {
@@ -139,7 +139,7 @@ problem_body <- function(problem) {
     type = paste0("urn:irt:problem:", problem$kind),
     title = problem$title,
     status = problem$status,
-    detail = abridged(conditionMessage(problem), max_detail)
+    detail = abridged(conditionMessage(problem), max_detail_length)
   )
   if (length(problem$errors)) body$errors <- lapply(utils::head(problem$errors, max_listed_errors), printable_error)
   body
@@ -168,7 +168,7 @@ printable <- function(value) {
 
 is_flag <- function(value) is.logical(value) && length(value) == 1 && !is.na(value)
 
-abridged <- function(text, length = max_text) {
+abridged <- function(text, length = max_quoted_length) {
   text <- enc2utf8(as.character(text))
   if (nchar(text) <= length) text else paste0(substr(text, 1, length - 1), "\u2026")
 }

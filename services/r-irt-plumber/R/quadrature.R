@@ -1,6 +1,6 @@
 # Latent SDs to both sides that a grid in place must cover, and the spacings of its nodes that an SD must have.
 covered_sds <- 4
-least_spacings <- 1.5
+least_spacings_per_sd <- 1.5
 
 #' The grid over which the latent distribution is integrated
 #'
@@ -23,7 +23,7 @@ scoring_grid <- function(settings, mean, sd) {
   grid <- normal_grid(settings)
   covers <- settings$theta_min <= mean - covered_sds * sd && mean + covered_sds * sd <= settings$theta_max
   spacing <- (settings$theta_max - settings$theta_min) / (settings$quadrature_points - 1)
-  if (!covers || sd < least_spacings * spacing) {
+  if (!covers || sd < least_spacings_per_sd * spacing) {
     return(list(nodes = mean + sd * grid$nodes, log_weights = grid$log_weights))
   }
   list(nodes = grid$nodes, log_weights = log_shares(-((grid$nodes - mean) / sd)^2 / 2))

@@ -3,7 +3,7 @@
 repeat_policies <- c("refuse", "first", "last")
 
 # How the deployed client writes a time that is missing.
-no_time <- "None"
+missing_time <- "None"
 time_pattern <- paste0(
   "^((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\\.([0-9]{1,9}))?",
   " ?(?:Z|([+-])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?)?\\z"
@@ -39,7 +39,7 @@ kept_answers <- function(user, item, times, policy) {
 #' @return `microseconds`: since 1970, UTC; `NA` where there is no time.
 #' @noRd
 microseconds <- function(times, rows) {
-  missing <- vapply(times, function(time) is.null(time) || identical(time, no_time), NA)
+  missing <- vapply(times, function(time) is.null(time) || identical(time, missing_time), NA)
   found <- rep(NA_real_, length(times))
   texts <- as.character(unlist(times[!missing]))
   read <- written_microseconds(texts)

@@ -1,6 +1,6 @@
 # Which job runs when: a bounded number at once, the others in a bounded queue, the oldest first.
 
-max_attempts <- 3
+max_job_attempts <- 3
 
 #' Refuse where as many jobs run and wait as are accepted, or as many submissions wait to be checked
 #'
@@ -46,7 +46,7 @@ prepare_next <- function(service, worker) {
   service$is_preparing <- TRUE
   processor <- check_seconds(service$limits, file.size(file.path(job$folder, body_file)), entry$encoding)
   give_work(
-    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), busy_factor * processor,
+    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), busy_machine_factor * processor,
     function(outcome) {
       service$is_preparing <- FALSE
       service$preparing <- service$preparing[-1]
@@ -89,7 +89,7 @@ is_live <- function(job) !is.null(job) && !job$status %in% c("failed", "cancelle
 run_next <- function(service, worker) {
   job <- service$queue[[1]]
   service$queue <- service$queue[-1]
-  if (job$attempts >= max_attempts) {
+  if (job$attempts >= max_job_attempts) {
     told <- sprintf("The service ended %d times while this job ran; it is not tried again.", job$attempts)
     return(end_job(service, job, status = "failed", error = problem_body(problem_worker_died(told))))
   }

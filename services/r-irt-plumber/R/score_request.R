@@ -38,7 +38,8 @@ read_scored_items <- function(top) {
   }
   rows <- lapply(field_objects(top, "items", c("item_id", "model", "params")), read_scored_item)
   items <- data.frame(
-    item_id = column(rows, "item_id", ""), a = column(rows, "a", 0), b = column(rows, "b", 0), c = column(rows, "c", 0)
+    item_id = record_column(rows, "item_id", ""), a = record_column(rows, "a", 0), b = record_column(rows, "b", 0),
+    c = record_column(rows, "c", 0)
   )
   for (i in which(duplicated(items$item_id) & nzchar(items$item_id))) {
     add_error(top$errors, sprintf("items[%d].item_id", i - 1L), items$item_id[i], "is given more than once")
@@ -65,8 +66,8 @@ given_parameters <- function(params) {
     refuse(params, "a", 0, "must not be 0: such an item tells nothing of ability")
   }
   list(
-    a = field_number(params, "a", low = -steepest, high = steepest),
-    b = field_number(params, "b", low = -farthest, high = farthest),
+    a = field_number(params, "a", low = -max_given_slope, high = max_given_slope),
+    b = field_number(params, "b", low = -max_given_difficulty, high = max_given_difficulty),
     c = guessing
   )
 }

@@ -45,7 +45,7 @@ estimate_abilities <- function(responses, parameters, settings, latent) {
 eap <- function(responses, parameters, settings, latent) {
   grid <- scoring_grid(settings, latent[1], latent[2])
   table <- log_probabilities(curves(parameters$slope, parameters$intercept, parameters$guessing, grid$nodes))
-  size <- max(1, min(most_block_users, floor(block_elements / length(grid$nodes))))
+  size <- max(1, min(max_block_users, floor(block_elements / length(grid$nodes))))
   found <- lapply(response_blocks(responses, size), function(block) {
     posterior <- posterior_of(block, table, grid$log_weights)$posterior
     theta <- c(posterior %*% grid$nodes)

@@ -3,7 +3,7 @@
 # How long the loop waits for a request before it looks after the workers again.
 loop_seconds <- 0.02
 sweep_seconds <- 30
-small_bytes <- 2^20
+small_body_bytes <- 2^20
 
 #' Serve until the process is ended
 #'
@@ -64,7 +64,7 @@ application <- function(service) {
       if (is.null(refused)) router$call(req) else bare_answer(refused)
     },
     onHeaders = function(req) {
-      comes_late <- announced_bytes(req) > small_bytes || !is.null(req$HTTP_TRANSFER_ENCODING)
+      comes_late <- announced_bytes(req) > small_body_bytes || !is.null(req$HTTP_TRANSFER_ENCODING)
       refused <- if (comes_late) refuse_early(service, req)
       if (!is.null(refused)) bare_answer(refused)
     }

@@ -1,7 +1,7 @@
 # The contract's limits of given parameters, and of counts.
-steepest <- 1000
-farthest <- 10000
-most <- 1e9
+max_given_slope <- 1000
+max_given_difficulty <- 10000
+max_count <- 1e9
 
 irt_models <- c("Rasch", "1PL", "2PL", "3PL")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
@@ -47,14 +47,14 @@ read_settings <- function(request, engine = choose_engine()) {
 #' @noRd
 read_anchors <- function(top) {
   rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
-  ids <- column(rows, "item_id", "")
+  ids <- record_column(rows, "item_id", "")
   for (i in which(duplicated(ids) & nzchar(ids))) {
     add_error(top$errors, sprintf("anchors[%d].item_id", i - 1L), ids[i], "is given more than once")
   }
-  bare <- column(rows, "bare", NA)
+  bare <- record_column(rows, "bare", NA)
   anchors <- data.frame(
-    item_id = ids, a = column(rows, "a", 0), b = column(rows, "b", 0), c = column(rows, "c", 0),
-    fixed = column(rows, "fixed", NA)
+    item_id = ids, a = record_column(rows, "a", 0), b = record_column(rows, "b", 0), c = record_column(rows, "c", 0),
+    fixed = record_column(rows, "fixed", NA)
   )
   anchors <- anchors[!bare, ]
   rownames(anchors) <- NULL
@@ -71,8 +71,9 @@ read_anchor <- function(entry) {
   least <- if (fixed) 0 else -Inf
   list(
     item_id = item_id,
-    a = if (bare) NA_real_ else field_number(params, "a", low = -steepest, high = steepest, above = least),
-    b = field_number(params, "b", low = -farthest, high = farthest, required = !bare),
+    a = if (bare) NA_real_ else
+      field_number(params, "a", low = -max_given_slope, high = max_given_slope, above = least),
+    b = field_number(params, "b", low = -max_given_difficulty, high = max_given_difficulty, required = !bare),
     c = field_number(params, "c", low = 0, below = 1, required = FALSE),
     fixed = fixed,
     bare = bare
@@ -81,7 +82,7 @@ read_anchor <- function(entry) {
 
 #' @param rows List of lists; `like` a value of the type of field `name`.
 #' @noRd
-column <- function(rows, name, like) vapply(rows, function(row) row[[name]], like)
+record_column <- function(rows, name, like) vapply(rows, function(row) row[[name]], like)
 
 read_item_models <- function(top) {
   entry <- field_object(top, "item_models", NULL)
@@ -108,7 +109,7 @@ read_linking <- function(top, has_anchors, has_bare) {
   list(
     method = field_choice(entry, "method", linking_methods, if (linked) "stocking_lord" else "none"),
     drift_z = field_number(entry, "drift_z", 2.7, above = 0),
-    min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = most),
+    min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )
 }
@@ -120,10 +121,10 @@ read_options <- function(top) {
     quadrature_points = field_integer(entry, "quadrature_points", 61, low = 5, high = 2001),
     theta_min = field_number(entry, "theta_min", -6, low = -100, high = 100),
     theta_max = field_number(entry, "theta_max", 6, low = -100, high = 100),
-    max_iterations = field_integer(entry, "max_iterations", 2000, low = 1, high = most),
+    max_iterations = field_integer(entry, "max_iterations", 2000, low = 1, high = max_count),
     tolerance = field_number(entry, "tolerance", 1e-6, above = 0, high = 1),
-    min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = most),
-    min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = most),
+    min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = max_count),
+    min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = max_count),
     priors = read_priors(entry),
     scores = field_choices(entry, "scores", score_kinds, "EAP"),
     repeats = field_choice(entry, "repeats", repeat_policies, "refuse")
@@ -139,7 +140,7 @@ read_priors <- function(options) {
   priors <- lapply(stats::setNames(nm = names(prior_kinds)), function(name) {
     if (has_field(entry, name)) read_prior(entry, name, prior_kinds[[name]])
   })
-  if (is.null(priors$c)) priors$c <- default_guessing
+  if (is.null(priors$c)) priors$c <- default_guessing_prior
   priors
 }
 

@@ -2,7 +2,7 @@
 # seconds; one whose job was large, or was cancelled, is ended and replaced.
 
 # Beyond this a session has the memory of a large job, which R does not give back.
-keep_below_bytes <- 1500e6
+reusable_session_bytes <- 1500e6
 start_pause_seconds <- 2
 
 #' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
@@ -50,7 +50,7 @@ give_work <- function(worker, name, arguments, seconds, on_end, processor_second
     # It has ended since it was last looked at.
     log_failure(error)
     end_worker(worker)
-    lose(worker, NULL)
+    give_up(worker, NULL)
   })
 }
 
@@ -69,9 +69,9 @@ tend_workers <- function(service) {
 tend_worker <- function(worker) {
   if (worker$session$poll_process(0) == "ready") {
     message <- worker$session$read()
-    if (!is.null(message)) return(hear(worker, message))
+    if (!is.null(message)) return(receive(worker, message))
   }
-  if (!worker$session$is_alive()) return(lose(worker, NULL))
+  if (!worker$session$is_alive()) return(give_up(worker, NULL))
   if (worker$state != "busy") return()
   if (is_too_late(worker)) return(stop_worker(worker, problem_timeout(worker$work, worker$seconds)))
   if (memory_used(worker) > worker$memory_limit) stop_worker(worker, problem_too_much_memory())
@@ -79,7 +79,7 @@ tend_worker <- function(worker) {
 
 stop_worker <- function(worker, problem) {
   end_worker(worker)
-  lose(worker, list(problem = problem_body(problem)))
+  give_up(worker, list(problem = problem_body(problem)))
 }
 
 is_too_late <- function(worker) {
@@ -92,7 +92,7 @@ processor_used <- function(worker) {
   tryCatch(sum(worker$session$get_cpu_times(), na.rm = TRUE), error = function(error) 0)
 }
 
-hear <- function(worker, message) {
+receive <- function(worker, message) {
   if (message$code == 201 && worker$state == "starting") {
     worker$session$call(function() {
       utils::getFromNamespace("warm_up", "irtplumber")()
@@ -102,9 +102,9 @@ hear <- function(worker, message) {
     if (!is.null(message$error)) stop_no_worker(conditionMessage(message$error))
     worker$state <- "idle"
   } else if (message$code == 200) {
-    finish(worker, message)
+    finish_work(worker, message)
   } else if (message$code >= 500) {
-    lose(worker, NULL)
+    give_up(worker, NULL)
   }
 }
 
@@ -112,10 +112,10 @@ stop_no_worker <- function(reason) {
   stop_classed("irt_cannot_work", paste("a worker cannot load the engine:", reason))
 }
 
-finish <- function(worker, message) {
+finish_work <- function(worker, message) {
   on_end <- worker$on_end
   worker$state <- "idle"
-  if (memory_used(worker) > keep_below_bytes || isTRUE(message$result$memory_ran_out)) {
+  if (memory_used(worker) > reusable_session_bytes || isTRUE(message$result$memory_ran_out)) {
     end_worker(worker)
     worker$state <- "gone"
   }
@@ -124,7 +124,7 @@ finish <- function(worker, message) {
   on_end(message$result)
 }
 
-lose <- function(worker, outcome) {
+give_up <- function(worker, outcome) {
   was_busy <- worker$state == "busy"
   worker$state <- "gone"
   if (was_busy) worker$on_end(outcome)
