@@ -86,7 +86,8 @@ openmx_formulas <- function(prior) {
 
 #' The prior on b = -d / a
 #'
-#' Where slopes are fixed or shared, the derivatives by a and d of all items are gathered to those of the parameters.
+#' Where slopes are fixed or shared, `gather` sums the derivatives by the a and d of all items to those of the
+#' parameters.
 #' @noRd
 openmx_difficulty_prior <- function(prior, model, rows) {
   of_items <- c(openmx_prior_labels(model, rows, 1), openmx_prior_labels(model, rows, 2))

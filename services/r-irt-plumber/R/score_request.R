@@ -1,9 +1,9 @@
-#' Read a request to score
+#' Read a scoring request
 #'
-#' @param request The contract's, without its observations.
+#' @param request The contract's request without its observations.
 #' @return List of `items` (data frame of `item_id`, `a`, `b`, `c`, which is 0 without guessing), `latent` (mean and SD
 #'   of the normal prior) and `settings`, as `read_settings` returns them.
-#' @section Errors: `irt_invalid_request` with every field that is wrong.
+#' @section Errors: `irt_invalid_request` with every wrong field.
 #' @noRd
 read_score_request <- function(request) {
   errors <- new_errors()
@@ -57,8 +57,7 @@ read_scored_item <- function(entry) {
   c(list(item_id = item_id), values)
 }
 
-#' @return `given_parameters`: list of `a`, `b` and `c` of an item to score with, from its fields; `c` is 0 where it is
-#'   missing.
+#' @return `given_parameters`: list of `a`, `b` and `c` of an item from its fields; a missing `c` is 0.
 #' @noRd
 given_parameters <- function(params) {
   guessing <- field_number(params, "c", 0, low = 0, below = 1)

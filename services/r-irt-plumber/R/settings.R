@@ -1,4 +1,4 @@
-# The contract's limits of given parameters, and of counts.
+# The contract's limits for given parameters and for counts.
 max_given_slope <- 1000
 max_given_difficulty <- 10000
 max_count <- 1e9
@@ -14,17 +14,18 @@ option_names <- c(
 
 #' Read the settings of a calibration
 #'
-#' @param request The contract's request without its observations, as `jsonlite::fromJSON(simplifyVector = FALSE)`
-#'   has it.
-#' @param engine What will estimate: priors that it cannot do are refused. `NULL` for a request that estimates nothing.
-#' @return List with the contract's fields and defaults; `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
-#'   without guessing) and `fixed`, `item_models` a character vector with names. `bare_anchors` are the items of anchors
-#'   that came without parameters, or with b alone, and are not used.
-#' @section Errors: `irt_invalid_request` with every field that is wrong.
+#' @param request The contract's request without its observations, as read by
+#'   `jsonlite::fromJSON(simplifyVector = FALSE)`.
+#' @param engine The engine that will estimate; priors that it does not support are refused. `NULL` if nothing will be
+#'   estimated.
+#' @return List with the contract's fields and defaults. `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
+#'   without guessing) and `fixed`; `item_models` is a named character vector; `bare_anchors` are the items of anchors
+#'   without parameters, or with only b, which are not used.
+#' @section Errors: `irt_invalid_request` with every wrong field.
 #' @noRd
 read_settings <- function(request, engine = choose_engine()) {
   errors <- new_errors()
-  # A list without elements has no names, object or not.
+  # An empty list has no names, even if it was an object.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
   top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
   read <- read_anchors(top)
@@ -43,7 +44,7 @@ read_settings <- function(request, engine = choose_engine()) {
   settings
 }
 
-#' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of those without parameters.
+#' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of anchors without parameters.
 #' @noRd
 read_anchors <- function(top) {
   rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
@@ -66,7 +67,7 @@ read_anchor <- function(entry) {
   params <- field_object(entry, "params", c("a", "b", "c", "model"), required = TRUE)
   fixed <- field_flag(entry, "fixed", TRUE)
   if (has_field(params, "model")) field_choice(params, "model", irt_models, NULL, any_case = TRUE)
-  # An item that was tagged as an anchor without parameters, or with its difficulty alone.
+  # An item that was tagged as an anchor, without parameters or with only its difficulty.
   bare <- !has_field(params, "a") && !has_field(params, "c")
   least <- if (fixed) 0 else -Inf
   list(
@@ -88,8 +89,8 @@ read_item_models <- function(top) {
   entry <- field_object(top, "item_models", NULL)
   ids <- enc2utf8(as.character(names(entry$values)))
   if (any(ids == "")) refuse(top, "item_models", "", "has an empty item id")
-  # All at once, since there may be as many as items: to look each up by its name would take the square of the time. The
-  # last one counts, as other readers of JSON have it, should a name be there twice.
+  # All at once: looking up each item by its name would take quadratic time. If a name appears twice, the last one
+  # counts, as in other JSON parsers.
   kept <- ids != "" & !duplicated(ids, fromLast = TRUE)
   values <- entry$values[kept]
   ids <- ids[kept]
@@ -99,8 +100,8 @@ read_item_models <- function(top) {
   stats::setNames(irt_models[chosen], ids)
 }
 
-#' @return `read_linking`: `required` says whether too few anchors fail the calibration. Where a request has anchors and
-#'   states no linking, two anchors are enough to link; with fewer there is no linking.
+#' @return `read_linking`: list; too few anchors fail the calibration only if `required`. If a request has anchors and
+#'   no `linking`, two anchors are enough; with fewer, the calibration is not linked.
 #' @noRd
 read_linking <- function(top, has_anchors, has_bare) {
   stated <- has_field(top, "linking")
@@ -145,7 +146,7 @@ read_priors <- function(options) {
 }
 
 read_prior <- function(priors, name, kinds) {
-  # The names of the other fields depend on this one.
+  # The other fields depend on `dist`.
   any_field <- fields(field_path(priors, name), field_value(priors, name), NULL, priors$errors)
   dist <- field_choice(any_field, "dist", kinds, NULL)
   beta <- dist == "beta"

@@ -1,12 +1,12 @@
-# What a worker does with a submission: look it all through before it is accepted, then calibrate or score.
-# Both are called by name in a session that `workers.R` keeps.
+# The work of a session: check a submission before it is accepted, then calibrate or score it. `workers.R` calls both
+# functions by name.
 
-# The responses of the request that was prepared last: whoever runs it in the same session need not read them again.
+# The responses of the last checked request: if the same session runs the job, it need not read them again.
 last_prepared <- new.env(parent = emptyenv())
 
-#' Read a body, check all of it, and leave request and responses as files for whoever runs it
+#' Read and check a body, and write request and responses to files for `run_work`
 #'
-#' @param folder Of the job, with the body as it came.
+#' @param folder Folder of the job, with the body as received.
 #' @return List: `problem`, or `fingerprint` and `timings`.
 #' @noRd
 prepare_work <- function(folder, kind, encoding, limits) {
@@ -21,14 +21,14 @@ prepare_work <- function(folder, kind, encoding, limits) {
     write_whole(file.path(folder, request_file), json_text(body$request))
     write_whole(file.path(folder, responses_file), serialize(responses, NULL, xdr = FALSE))
     unlink(list.files(folder, paste0("^", body_file), full.names = TRUE))
-    # By its job: the folder moves when the job is accepted.
+    # By job id, since the folder moves when the job is accepted.
     last_prepared$job <- basename(folder)
     last_prepared$responses <- responses
     list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
   })
 }
 
-#' Calibrate or score what `prepare_work` left in the folder, and write the result there
+#' Calibrate or score the files of `prepare_work`, and write the result to the same folder
 #'
 #' @return List: `problem`, or `timings`, seconds by phase.
 #' @noRd
@@ -52,7 +52,7 @@ run_work <- function(folder, kind) {
   })
 }
 
-#' @return `as_outcome`: what `work` returns, or its problem. `memory_ran_out` asks for a new session, since R does not
+#' @return `as_outcome`: the value of `work`, or its problem. `memory_ran_out` requests a new session, since R does not
 #'   give memory back.
 #' @noRd
 as_outcome <- function(work) {

@@ -1,15 +1,15 @@
-# R sessions in the background. Each does one thing at a time and is kept for the next, since loading the engines takes
-# seconds; one whose job was large, or was cancelled, is ended and replaced.
+# R sessions in the background. Each does one job at a time and is reused, since loading the engine takes seconds. A
+# session is replaced after a large or cancelled job.
 
-# Beyond this a session has the memory of a large job, which R does not give back.
+# A session with more memory than this is not reused, since R does not give the memory of a large job back.
 reusable_session_bytes <- 1500e6
 start_pause_seconds <- 2
 
-#' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
+#' Start the sessions that a service needs: one per running job, and one that checks submissions
 #' @noRd
 start_workers <- function(service) {
   while (length(service$workers) < service$limits$max_running + 1 && Sys.time() >= service$start_after) {
-    # Where none can be started, as on a full disk, it is tried again in a while.
+    # If a session cannot be started, as on a full disk, try again later.
     service$start_after <- Sys.time() + start_pause_seconds
     service$workers <- c(service$workers, list(start_worker(service$limits)))
     service$start_after <- Sys.time()
@@ -26,17 +26,17 @@ start_worker <- function(limits) {
   worker
 }
 
-#' A session that has nothing to do, or `NULL`
+#' An idle session, or `NULL`
 #' @noRd
 idle_worker <- function(service) {
   Find(function(worker) worker$state == "idle", service$workers)
 }
 
-#' Have a worker call one of `work.R`'s functions
+#' Let a worker call a function of `work.R`
 #'
-#' @param seconds The longest that it may take, and `processor_seconds` of the processor, which a busy machine does not
-#'   use up.
-#' @param on_end Function of the returned list; `NULL` when the session ended before its work did.
+#' @param seconds Limit of elapsed time.
+#' @param processor_seconds Limit of processor time, which does not depend on how busy the machine is.
+#' @param on_end Function of the returned list, or of `NULL` if the session ended before the work was done.
 #' @noRd
 give_work <- function(worker, name, arguments, seconds, on_end, processor_seconds = Inf) {
   call <- function(name, arguments) do.call(utils::getFromNamespace(name, "irtplumber"), arguments)
@@ -47,14 +47,14 @@ give_work <- function(worker, name, arguments, seconds, on_end, processor_second
   worker$deadline <- Sys.time() + seconds
   worker$on_end <- on_end
   tryCatch(worker$session$call(call, list(name, arguments)), error = function(error) {
-    # It has ended since it was last looked at.
+    # The session has ended since it was last checked.
     log_failure(error)
     end_worker(worker)
     give_up(worker, NULL)
   })
 }
 
-#' Look after all sessions: take in what they answer, end those that take too long, replace those that are gone
+#' Check on all sessions: receive their results, end those that exceed a limit, replace those that have ended
 #' @noRd
 tend_workers <- function(service) {
   for (worker in service$workers) {
@@ -86,7 +86,7 @@ is_too_late <- function(worker) {
   Sys.time() > worker$deadline || (is.finite(worker$processor_limit) && processor_used(worker) > worker$processor_limit)
 }
 
-#' Seconds of processor time of a session and of the programs that it called
+#' Processor time in seconds of a session and the programs that it called
 #' @noRd
 processor_used <- function(worker) {
   tryCatch(sum(worker$session$get_cpu_times(), na.rm = TRUE), error = function(error) 0)
@@ -135,7 +135,7 @@ end_worker <- function(worker) {
   worker$session$close()
 }
 
-#' Load what the first job would otherwise wait for
+#' Load the engine, so that the first job need not wait for it
 #' @noRd
 warm_up <- function() {
   loadNamespace(choose_engine()$package)

@@ -63,12 +63,12 @@ test_that("priors that mirt cannot do are refused with their field", {
       read_settings(list(model = "3PL", options = list(priors = prior)), engine), irt_invalid_request = identity
     )
     expect_equal(condition$errors[[1]]$field, paste0("options.priors.", names(prior)))
-    expect_match(conditionMessage(condition), "mirt cannot estimate with a")
+    expect_match(conditionMessage(condition), "mirt does not support a")
   }
 })
 
 test_that("the engine is chosen by name", {
-  expect_error(choose_engine("winsteps"), "IRT_ENGINE is 'winsteps'; it may be auto, openmx, mirt")
+  expect_error(choose_engine("winsteps"), "IRT_ENGINE is 'winsteps'; it must be auto, openmx or mirt")
   expect_equal(choose_engine("auto")$name, if (is_installed("mirt")) "mirt" else "openmx")
   expect_equal(engine_info(choose_engine("openmx"))$name, "OpenMx")
 })
