@@ -40,7 +40,7 @@ def test_version_is_the_engines():
 
 
 def test_documentation_is_up_to_date(r_home, tmp_path):
-    """If this fails, run the expression below in the package and commit NAMESPACE and man/."""
+    """The README of the package says how to update them."""
     copy = tmp_path / "package"
     shutil.copytree(r_service.PACKAGE, copy, ignore=shutil.ignore_patterns("NAMESPACE", "man", "tests"))
     done = run_r(r_home, "roxygen2::roxygenise(roclets = c('namespace', 'rd'), load_code = 'installed')", copy)
