@@ -25,7 +25,7 @@ _SERVE = (
 _PROGRAMS = {"dpkg-dev": "dpkg-architecture", "haproxy": "haproxy"}
 # Debian installs haproxy outside an ordinary user's PATH.
 _PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
-_TEST = ("r-cran-lintr", "r-cran-testthat")
+_TEST = ("r-cran-lintr", "r-cran-roxygen2", "r-cran-testthat")
 _R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
 
 

@@ -1,5 +1,5 @@
 #' @return `require_anchors`: the fixed anchors among the items, sorted by item.
-#' @section Errors: `irt_too_few_anchors` where there are fewer than the settings ask for.
+#' @section Errors: `irt_too_few_anchors` if there are fewer than the settings require.
 #' @noRd
 require_anchors <- function(settings, item_ids) {
   given <- settings$anchors[settings$anchors$fixed, ]
@@ -15,13 +15,13 @@ require_anchors <- function(settings, item_ids) {
   anchors
 }
 
-#' Screen the anchors of a free calibration, and link by those that did not drift or choose them to be held
+#' Screen the anchors of a free calibration; link by those that did not drift, or choose them to be held fixed
 #'
 #' @param bank As `fit_bank` returns it.
-#' @return List of `method`, `anchors` (sorted by item), `screening` (as `screen` returns it), and with the method
-#'   `fixed` `held` (the anchors to hold), else `line` (as `link` returns it) and `rows` (the numbers of the items that
-#'   it comes from).
-#' @section Errors: `irt_too_few_anchors` where too few anchors are left.
+#' @return List of `method`, `anchors` (sorted by item) and `screening` (as `screen` returns it). With the method
+#'   `fixed` also `held` (the anchors to hold); with other methods `line` (as `link` returns it) and `rows` (numbers of
+#'   the items it was computed from).
+#' @section Errors: `irt_too_few_anchors` if too few anchors remain.
 #' @noRd
 anchor_bank <- function(settings, bank, covariance) {
   anchors <- require_anchors(settings, bank$responses$item_ids)
@@ -60,7 +60,7 @@ require_undrifted <- function(settings, screening) {
   ))
 }
 
-#' @return `anchor_roles`: `used`, `drifted` or `fixed` for each item, `NA` for one that is no anchor.
+#' @return `anchor_roles`: `used`, `drifted` or `fixed` for each item, `NA` for items that are not anchors.
 #' @noRd
 anchor_roles <- function(anchoring, item_ids) {
   if (is.null(anchoring)) return(rep(NA_character_, length(item_ids)))

@@ -1,15 +1,15 @@
-# To tell which anchors drifted, estimates need not be better than this.
+# Precise enough to tell which anchors drifted.
 screening_tolerance <- 1e-4
 
 #' Calibrate a bank: item parameters with standard errors, abilities and fit, on the scale of the anchors
 #'
 #' @param responses As `new_responses` returns it; `settings` as `read_settings`; `engine` as `choose_engine`.
-#' @param progress Called with the number of iterations, the log-likelihood and the longest further step of a parameter,
-#'   from time to time.
+#' @param progress Called from time to time with the number of iterations, the log-likelihood and the largest change
+#'   that remains for a parameter.
 #' @return The contract's `Calibration`, for `to_json`. Attribute `timings`: seconds by phase.
-#' @section Errors: `irt_calibration_failed` where too few items, answers or anchors are left; `irt_invalid_request`
-#'   for priors that the engine cannot estimate with.
-#' @export
+#' @section Errors: `irt_calibration_failed` if too few items, answers or anchors remain; `irt_invalid_request` for
+#'   priors that the engine does not support.
+#' @noRd
 calibrate_bank <- function(responses, settings, engine = choose_engine(), progress = NULL) {
   require_priors(engine, settings)
   clock <- new_clock()
@@ -39,7 +39,7 @@ calibrate_bank <- function(responses, settings, engine = choose_engine(), progre
   structure(result, timings = as.list(clock$seconds))
 }
 
-#' Estimate the bank and link it; with the method `fixed` estimate freely first, to see which anchors drifted
+#' Estimate the bank and link it; with the method `fixed`, first estimate it freely to find the anchors that drifted
 #'
 #' @return List of `bank`, `covariance` and `anchoring` (`NULL` without linking).
 #' @noRd
@@ -62,7 +62,7 @@ estimate_bank <- function(responses, settings, exclusion, engine, progress, cloc
   c(found, list(anchoring = anchoring))
 }
 
-#' @return `linked_bank`: as `anchor_bank`; `NULL` where anchors are too few and the settings do not require a linking.
+#' @return `linked_bank`: as `anchor_bank`; `NULL` if there are too few anchors and the settings do not require linking.
 #' @noRd
 linked_bank <- function(settings, found) {
   tryCatch(anchor_bank(settings, found$bank, found$covariance), irt_too_few_anchors = function(condition) {

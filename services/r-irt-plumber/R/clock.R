@@ -1,6 +1,6 @@
 #' Seconds by phase
 #'
-#' @return `new_clock`: an environment whose `seconds` is a numeric vector with names.
+#' @return `new_clock`: an environment whose `seconds` is a named numeric vector.
 #' @noRd
 new_clock <- function() {
   clock <- new.env(parent = emptyenv())
@@ -8,7 +8,7 @@ new_clock <- function() {
   clock
 }
 
-#' @return `timed`: the value of `work`, whose time is added to that of `phase`.
+#' @return `timed`: the value of `work`; its time is added to `phase`.
 #' @noRd
 timed <- function(clock, phase, work) {
   started <- proc.time()[["elapsed"]]

@@ -32,7 +32,7 @@ add_items <- function(total, blocks, places) {
   total
 }
 
-#' Latent mean and log SD act through the ability of every item, the held ones included
+#' Add the rows of the latent mean and log SD, which act on every item through ability, including held items
 #'
 #' @param moves Derivatives of theta by mean and log SD at the nodes, Q x 2.
 #' @param latent Columns of the two, 0 where they are not free.
@@ -44,7 +44,7 @@ add_latent <- function(total, by_node, x, nodes, moves, places, latent) {
   )
   for (k in which(latent > 0)) {
     for (kind in 1:3) {
-      # Of tied slopes only that of all of them is a parameter; `add_at` sums.
+      # Tied slopes are one parameter; `add_at` sums over their items.
       values <- colSums(of_items[[kind]] * moves[, k])
       total <- add_both(total, cbind(places[, kind], latent[k]), values)
     }
@@ -58,8 +58,8 @@ add_latent <- function(total, by_node, x, nodes, moves, places, latent) {
   total
 }
 
-#' @return `add_at`: the matrix with `values` added at places (row, column), of which some may repeat; those with a 0
-#'   are passed over.
+#' @return `add_at`: the matrix with `values` added at places (row, column). Places may repeat; those with a 0 are
+#'   skipped.
 #' @noRd
 add_at <- function(total, places, values) {
   kept <- places[, 1] > 0 & places[, 2] > 0

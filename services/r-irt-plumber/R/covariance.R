@@ -1,10 +1,10 @@
-# Of the information that complete data would have of a parameter at least this share must be left, given the parameters
-# before it, for it to count as determined.
-least_share <- 1e-5
+# A parameter counts as determined if, given the parameters before it, at least this share of its complete-data
+# information remains.
+least_determined_share <- 1e-5
 
 #' The covariance of the estimates: the inverse of the observed information
 #'
-#' A parameter that the data do not determine does not disturb the others: it counts as known.
+#' A parameter that the data do not determine is treated as known, so that it does not affect the others.
 #'
 #' @param information As `observed_information` returns it.
 #' @return List of `matrix` (P x P), `column` ((J + 1) x 3) and `undetermined` (P, logical: rows and columns are 0).
@@ -13,8 +13,8 @@ covariance_of <- function(information) {
   n <- nrow(information$matrix)
   undetermined <- rep(FALSE, n)
   factor <- cholesky(information$matrix)
-  if (is.null(factor) || any(diag(factor)^2 < least_share * information$scale)) {
-    undetermined <- weak_pivots(information$matrix, least_share * information$scale)
+  if (is.null(factor) || any(diag(factor)^2 < least_determined_share * information$scale)) {
+    undetermined <- weak_pivots(information$matrix, least_determined_share * information$scale)
     factor <- cholesky(information$matrix[!undetermined, !undetermined, drop = FALSE])
   }
   covariance <- matrix(0, n, n)
@@ -22,11 +22,11 @@ covariance_of <- function(information) {
   list(matrix = covariance, column = information$column, undetermined = undetermined)
 }
 
-#' @return `cholesky`: the factor, `NULL` where the matrix is not positive definite.
+#' @return `cholesky`: the factor, `NULL` if the matrix is not positive definite.
 #' @noRd
 cholesky <- function(matrix) tryCatch(chol(matrix), error = function(condition) NULL)
 
-#' @return `weak_pivots`: parameters (P, logical) whose pivot, once those before it are eliminated, is below `weakest`.
+#' @return `weak_pivots`: parameters (P, logical) whose pivot is below `weakest` once those before it are eliminated.
 #' @noRd
 weak_pivots <- function(matrix, weakest) {
   n <- nrow(matrix)
@@ -41,7 +41,7 @@ weak_pivots <- function(matrix, weakest) {
   weak
 }
 
-#' @return `variance_of`: of the parameter in a column; `NULL` where it is not estimated or not determined.
+#' @return `variance_of`: variance of the parameter in a column; `NULL` if it is not estimated or not determined.
 #' @noRd
 variance_of <- function(covariance, place) {
   if (place == 0 || covariance$undetermined[place]) NULL else covariance$matrix[place, place]

@@ -1,10 +1,11 @@
 #' Response functions of items at nodes, and their derivatives
 #'
-#' P(right) = c + (1 - c) L with L = 1 / (1 + exp(-eta)), eta = a theta + d. `known` is the share of the right answers
-#' that are known and not guessed.
+#' P(right) = c + (1 - c) L with L = 1 / (1 + exp(-eta)), eta = a theta + d. `known` is the share of right answers that
+#' are not guessed.
 #'
 #' @param slope,intercept,guessing Vectors (J); `nodes` (Q).
-#' @return `curves`: list of matrices, J x Q: `logistic`, `missed` (1 - L), `right` (P), `known`, and of `guessing`.
+#' @return `curves`: list of matrices, J x Q: `eta`, `logistic` (L), `missed` (1 - L), `right` (P) and `known`; and of
+#'   `guessing` (J).
 #' @noRd
 curves <- function(slope, intercept, guessing, nodes) {
   eta <- outer(slope, nodes) + intercept
@@ -16,7 +17,7 @@ curves <- function(slope, intercept, guessing, nodes) {
   )
 }
 
-#' @return `known_share`: 1 without guessing, also where the logistic is too small to be told from 0.
+#' @return `known_share`: 1 without guessing, even where the logistic underflows to 0.
 #' @noRd
 known_share <- function(logistic, guessing) {
   known <- (1 - guessing) * logistic / (guessing + (1 - guessing) * logistic)
@@ -38,7 +39,7 @@ log_probabilities <- function(found) {
   list(right = right, wrong = log1p(-found$guessing) + stats::plogis(-found$eta, log.p = TRUE))
 }
 
-#' Derivatives of log P(answer) by the intercept d and by logit c; by the slope it is the node times that by d
+#' Derivatives of log P(answer) by the intercept d and by logit c; by the slope, it is the node times that by d
 #'
 #' @return `item_scores`: list of `by_d` and `by_c`, each a list of `right` and `wrong`, J x Q.
 #' @noRd
@@ -72,7 +73,7 @@ node_derivatives <- function(found, counts) {
   )
 }
 
-#' What the answers would tell of each item's a, d and logit c alone if abilities were known: Fisher's information
+#' Fisher information of each item's a, d and logit c, each alone, if abilities were known
 #'
 #' @return J x 3, not negative.
 #' @noRd

@@ -1,10 +1,10 @@
-# Bodies in the forms that the deployed client sends, rewritten in the contract's own: what follows knows one form
-# alone, observations with the ids of users and items, and items with their parameters.
+# Rewrites the bodies of the deployed client in the contract's own form. All later code sees only that form:
+# observations with the ids of users and items, and items with their parameters.
 
 #' @param body As `read_body` returns it; `kind` "calibrate" or "score".
-#' @return `rewritten`: the body with `observations`, and for "score" with `items`, whatever form it had; `where` is the
-#'   field that the observations came from. Raises 422 that names what is wrong with `responses` or `item_params`, 413
-#'   for more than `max_rows` answers.
+#' @return `rewritten`: the body with `observations`, and for "score" with `items`; `where` is the field that the
+#'   observations came from. Raises 422 that names the error in `responses` or `item_params`, 413 for more than
+#'   `max_rows` answers.
 #' @noRd
 rewritten <- function(kind, body, max_rows) {
   body$where <- "observations"
@@ -28,7 +28,7 @@ without <- function(request, names) {
   if (length(request)) request else structure(list(), names = character())
 }
 
-# That client sends every attempt, and knows no `options` to say which of them counts.
+# The deployed client sends every attempt, and no `options` to say which one counts.
 first_by_default <- function(request) {
   if (!is.null(request[["options"]])) return(request)
   request[["options"]] <- list(repeats = "first")
@@ -57,8 +57,8 @@ rewritten_score <- function(body, max_rows) {
   body
 }
 
-#' @return `items_of_params`: the contract's `items`, of an object of parameters by item, or of an array that names the
-#'   columns of a matrix.
+#' @return `items_of_params`: the contract's `items`, from an object of parameters by item or from an array, in the
+#'   order of a matrix's columns.
 #' @noRd
 items_of_params <- function(given) {
   if (!is.list(given) || !length(given)) {
@@ -67,7 +67,7 @@ items_of_params <- function(given) {
   errors <- new_errors()
   top <- fields("", list(item_params = given), "item_params", errors)
   if (is_object(given)) {
-    # The last one counts, as other readers of JSON have it, should a name be there twice.
+    # If a name appears twice, the last one counts, as in other JSON parsers.
     given <- given[!duplicated(names(given), fromLast = TRUE)]
     ids <- enc2utf8(names(given))
     entries <- Map(function(id, value) fields(paste0("item_params.", id), value, c("a", "b", "c"), errors), ids, given)
@@ -82,8 +82,7 @@ items_of_params <- function(given) {
   items
 }
 
-#' @return `rows_of_one_user`: rows of observations of the user "1"; `read_observations` refuses what is wrong with
-#'   their values.
+#' @return `rows_of_one_user`: rows of observations of the user "1"; `read_observations` checks their values.
 #' @noRd
 rows_of_one_user <- function(responses, known) {
   if (!is_array(responses) || !length(responses)) {
@@ -103,11 +102,11 @@ rows_of_one_user <- function(responses, known) {
   lapply(responses, function(row) c(row, list(user_id = "1")))
 }
 
-# Another value than an id becomes a text that no item has.
+# A value that is not an id becomes "", which no item has.
 as_id <- function(value) if (is_text(value) || is_number(value)) value else ""
 
-#' @return `columns_of_matrix`: columns of observations, of a matrix of users by items of 1, 0 and null; ids are "1",
-#'   "2", ... by position, those of the items `item_ids` where they are known.
+#' @return `columns_of_matrix`: columns of observations, from a matrix (users x items) of 1, 0 and null. Ids are
+#'   positions, "1", "2", ...; items have `item_ids` if given.
 #' @noRd
 columns_of_matrix <- function(rows, item_ids, max_rows) {
   if (!is_array(rows) || !length(rows) || !all(vapply(rows, is_array, NA))) {

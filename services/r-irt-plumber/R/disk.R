@@ -1,9 +1,9 @@
-# Files that are whole, and on the disk, or not there at all.
+# Atomic writes: a file is complete and on disk, or not there at all.
 
-#' Write a file beside its place, bring it to the disk, and move it into its place
+#' Write a file to a draft, sync it to disk, and move it into place
 #'
 #' @param content One string, or raw bytes.
-#' @section Errors: A problem (503) where the disk is full or faulty; what was in the place before is still there.
+#' @section Errors: A problem (503) if the disk is full or faulty; the previous file is then unchanged.
 #' @noRd
 write_whole <- function(path, content) {
   draft <- paste0(path, ".draft")
@@ -14,7 +14,7 @@ write_whole <- function(path, content) {
       if (!file.rename(draft, path)) stop(problem_disk(path))
     },
     error = function(error) {
-      # On a full disk its space is the first that is wanted.
+      # On a full disk, free its space.
       unlink(draft)
       stop(error)
     }
@@ -22,16 +22,16 @@ write_whole <- function(path, content) {
   sync_disk(dirname(path))
 }
 
-#' Write raw bytes, all of them
+#' Write raw bytes, and check that all were written
 #'
-#' R does not tell of what fails when a file is closed, which is where a small one is written: its size tells.
+#' A small file is only written when it is closed, and R does not report errors of close. So the size is compared.
 #' @noRd
 write_bytes <- function(path, bytes) {
   tryCatch(writeBin(bytes, path), error = function(error) NULL, warning = function(warning) NULL)
   if (!identical(as.numeric(file.size(path)), as.numeric(length(bytes)))) stop(problem_disk(path))
 }
 
-#' Bring files or folders to the disk itself, for a power failure; R alone cannot
+#' Sync files or folders to disk, so that they survive a power failure; R itself has no fsync
 #' @noRd
 sync_disk <- function(paths) {
   if (processx::run("sync", paths, error_on_status = FALSE)$status != 0) stop(problem_disk(paths[1]))

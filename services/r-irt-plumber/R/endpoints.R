@@ -1,4 +1,4 @@
-# What each route does. Each gets the service, the request and the response of plumber, and returns the response.
+# The handlers of the routes. Each takes the service and plumber's request and response, and returns the response.
 
 submission_paths <- c("/irt/calibrate", "/irt/score")
 poll_seconds <- "1"
@@ -23,9 +23,9 @@ submit <- function(service, kind, req, res) {
   })
 }
 
-#' Refuse a body that is too long, or not all there
+#' Refuse a body that is too long or incomplete
 #'
-#' httpuv keeps it in a file while it comes, and does not tell when that file cannot be written.
+#' httpuv writes the body to a file as it arrives, and does not report if that file cannot be written.
 #' @noRd
 check_arrived <- function(service, req) {
   limit <- service$limits$max_body_bytes
@@ -90,7 +90,7 @@ answer_problem <- function(res, problem) {
 answer_json <- function(res, body, status) answer_text(res, json_text(body), "application/json", status)
 
 answer_text <- function(res, text, type, status) {
-  # plumber's own of another type may be there.
+  # Replaces the type that plumber may have set.
   res$headers[["Content-Type"]] <- type
   res$status <- status
   res$body <- if (is.raw(text)) text else charToRaw(enc2utf8(text))

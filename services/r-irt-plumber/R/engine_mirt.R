@@ -1,7 +1,7 @@
-#' mirt: EM by Bock & Aitkin (1981), M-steps by Newton and Raphson
+#' mirt: EM by Bock & Aitkin (1981), M-steps by Newton-Raphson
 #'
-#' It has no prior on b. Its `expbeta` prior on c is not offered: in mirt 1.45.1 its gradient lacks the factor
-#' c (1 - c), so that the result is not the maximum of the posterior.
+#' mirt has no prior on b. Its `expbeta` prior on c is not offered: in mirt 1.45.1 the gradient lacks the factor
+#' c (1 - c), so the result is not the maximum of the posterior.
 #' @noRd
 mirt_engine <- function() {
   list(
@@ -12,8 +12,8 @@ mirt_engine <- function() {
 }
 
 mirt_tolerance <- 1e-6
-# After so many iterations `polish` goes on, since what is still not at rest then goes far.
-mirt_most_iterations <- 100
+# After this many iterations `polish` takes over: a parameter that still moves then has far to go.
+mirt_max_iterations <- 100
 
 mirt_fit <- function(responses, model, settings) {
   types <- ifelse(model$guesses, "3PL", "2PL")
@@ -23,7 +23,7 @@ mirt_fit <- function(responses, model, settings) {
       TOL = mirt_tolerance, optimizer = "NR", calcNull = FALSE, verbose = FALSE,
       technical = list(
         theta_lim = c(settings$theta_min, settings$theta_max), message = FALSE,
-        NCYCLES = min(settings$max_iterations, mirt_most_iterations),
+        NCYCLES = min(settings$max_iterations, mirt_max_iterations),
         warn = FALSE
       ), ...
     )

@@ -1,10 +1,10 @@
-#' OpenMx: EM by Bock & Aitkin (1981) with `mxExpectationBA81`, M-steps by Newton and Raphson
+#' OpenMx: EM by Bock & Aitkin (1981) with `mxExpectationBA81`, M-steps by Newton-Raphson
 #'
-#' Its items are those of `rpf.drm`: P = g + (u - g) / (1 + exp(-(a theta + c))), g and u on the logit scale. Priors are
-#' fit functions of their own beside that of the data, with exact derivatives. Its grid reaches as far to both sides
-#' and does not move with the latent distribution; what this changes is for `polish` to remove.
+#' Items are those of `rpf.drm`: P = g + (u - g) / (1 + exp(-(a theta + c))), with g and u on the logit scale. Each
+#' prior is a fit function next to that of the data, with exact derivatives. The grid is symmetric and does not move
+#' with the latent distribution; `polish` removes the difference that this makes.
 #'
-#' One thread, since that is fast enough and gives the same bits each time.
+#' One thread is fast enough, and gives the same bits each time.
 #' @noRd
 openmx_engine <- function() {
   list(
@@ -14,30 +14,29 @@ openmx_engine <- function() {
   )
 }
 
-# Relative change of -2 log-likelihood at which EM ends; number of its iterations after which `polish` goes on, since
-# what is still not at rest then goes far; steps of Newton and Raphson in an M-step, and their precision.
+# EM ends at this relative change of -2 log-likelihood, or after this many iterations: then `polish` takes over, since a
+# parameter that still moves has far to go. Then the number of Newton-Raphson steps per M-step, and their precision.
 openmx_tolerance <- 1e-10
-openmx_most_iterations <- 200
+openmx_max_iterations <- 200
 openmx_newton_steps <- 10L
 openmx_newton_tolerance <- 1e-9
-# OpenMx would keep slopes above 0, and otherwise let what runs away go on until its numbers end. Both bounds are far
-# beyond those of `runaways`.
+# By default OpenMx keeps slopes above 0 and lets diverging parameters overflow. These bounds are far beyond those of
+# `runaways`.
 openmx_widest_slope <- 50
 openmx_widest_intercept <- 150
 
 openmx_fit <- function(responses, model, settings) {
-  # Its expressions name what they use by symbols that only its own namespace knows.
   threads <- OpenMx::mxOption(NULL, "Number of Threads")
   on.exit(OpenMx::mxOption(NULL, "Number of Threads", threads))
   OpenMx::mxOption(NULL, "Number of Threads", 1L)
-  iterations <- min(settings$max_iterations, openmx_most_iterations)
+  iterations <- min(settings$max_iterations, openmx_max_iterations)
   run <- openmx_run(responses, model, settings, iterations)
   list(x = openmx_estimates(run, model), iterations = run$compute$output$EMcycles)
 }
 
-#' @return `openmx_run`: the model after at most `iterations` of EM. Where its numbers end before, because something ran
-#'   away, fewer show it as well.
-#' @section Errors: `irt_calibration_failed` where not even the first ones succeed.
+#' @return `openmx_run`: the model after at most `iterations` of EM. If they overflow because a parameter diverges, half
+#'   as many are tried: they show the divergence too.
+#' @section Errors: `irt_calibration_failed` if not even one iteration succeeds.
 #' @noRd
 openmx_run <- function(responses, model, settings, iterations) {
   description <- openmx_model(responses, model, settings, as.integer(iterations))
@@ -106,7 +105,7 @@ openmx_item_matrix <- function(model, names) {
   free[1, model$common] <- model$free[n + 1, 1]
   labels <- openmx_labels(model)
   labels[!free] <- NA
-  # Where there is no guessing its logit is minus infinity.
+  # Without guessing, the logit is minus infinity.
   values <- rbind(t(items[, 1:2, drop = FALSE]), ifelse(model$guesses, items[, 3], -Inf), Inf)
   bounds <- function(slope, intercept) rbind(rep(slope, n), intercept, NA, NA)
   OpenMx::mxMatrix(

@@ -1,12 +1,12 @@
-#' Which items and persons take part, by rules that hold before anything is estimated
+#' Which items and persons take part, by rules that apply before the estimation
 #'
-#' Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (no
-#' finite difficulty fits); after an estimation also "diverged" and "no discrimination" (see `fit_bank`). For persons:
-#' "too few responses" (fewer than `min_user_responses` in all) and "no usable responses" (none, or fewer than that, to
-#' the items that are left).
+#' Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (the
+#' difficulty would be infinite); after the estimation also "diverged" and "no discrimination" (see `fit_bank`). For
+#' persons: "too few responses" (fewer than `min_user_responses` in total) and "no usable responses" (fewer than that to
+#' the remaining items).
 #'
-#' @return `everyone`: an environment, since all steps of a calibration add to it, of `items` (J) and `users` (N),
-#'   logical, and `item_reasons` and `user_reasons`, as long, `NA` for those that take part.
+#' @return `everyone`: an environment, since all steps of a calibration add to it. `items` (J) and `users` (N) are
+#'   logical; `item_reasons` and `user_reasons`, of the same lengths, are `NA` for those that take part.
 #' @noRd
 everyone <- function(responses) {
   exclusion <- new.env(parent = emptyenv())
@@ -27,7 +27,7 @@ drop_users <- function(exclusion, users, reason) {
   exclusion$user_reasons[users] <- reason
 }
 
-#' @return `apply_rules`: the answers that are left, after rules were applied again and again, since each exclusion
+#' @return `apply_rules`: the remaining answers. The rules are applied until nothing changes, since each exclusion
 #'   leaves others with fewer answers.
 #' @noRd
 apply_rules <- function(responses, settings, exclusion) {
@@ -41,8 +41,8 @@ apply_rules <- function(responses, settings, exclusion) {
   }
 }
 
-#' @return `apply_minimum`: the answers that are left when persons with too few, in all or to the items that are left,
-#'   are excluded.
+#' @return `apply_minimum`: the remaining answers after excluding persons with too few, in total or to the remaining
+#'   items.
 #' @noRd
 apply_minimum <- function(responses, settings, exclusion) {
   drop_short_users(responses, settings, exclusion)
@@ -72,19 +72,19 @@ drop_hopeless_items <- function(kept, settings, exclusion) {
   any(lost)
 }
 
-#' @return `exclusion_summary`: how many items were excluded for which reason, in words.
+#' @return `exclusion_summary`: one sentence with the number of excluded items by reason.
 #' @noRd
 exclusion_summary <- function(exclusion) {
   reasons <- sort(unique(stats::na.omit(exclusion$item_reasons)), method = "radix")
   counts <- tabulate(match(exclusion$item_reasons, reasons), length(reasons))
-  told <- paste(counts, reasons, collapse = ", ")
+  details <- paste(counts, reasons, collapse = ", ")
   sprintf(
     "%d of %d items are excluded%s",
-    sum(counts), length(exclusion$items), if (length(counts)) paste0(": ", told) else ""
+    sum(counts), length(exclusion$items), if (length(counts)) paste0(": ", details) else ""
   )
 }
 
-#' @return `excluded`: the contract's `excluded`; counts are of all answers that came in.
+#' @return `excluded`: the contract's `excluded`; counts are of all answers received.
 #' @noRd
 excluded <- function(exclusion, responses) {
   items <- which(!is.na(exclusion$item_reasons))

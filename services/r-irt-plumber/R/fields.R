@@ -1,12 +1,12 @@
 #' Reading fields of a request
 #'
-#' A request is what `jsonlite::fromJSON(simplifyVector = FALSE)` makes of JSON: objects are lists with names, arrays
-#' lists without, and null is `NULL`, which counts as missing. All that is wrong is collected, so that it can be told
-#' at once: `errors` is an environment that every reader adds to, and the reader returns something to go on with.
+#' A request is JSON as read by `jsonlite::fromJSON(simplifyVector = FALSE)`: objects are named lists, arrays are
+#' unnamed lists, and null is `NULL`, which counts as missing. All errors are collected and reported at once: every
+#' reader adds to the environment `errors`, and returns a default so that reading can continue.
 #'
 #' @param where Path of the object, "" for the request itself.
 #' @param values The object.
-#' @param names Names of the fields that it may have; `NULL` for any.
+#' @param names Names of the allowed fields; `NULL` allows any.
 #' @param errors As made by `new_errors`.
 #' @return `fields`: list of `where`, `values` and `errors`.
 #' @noRd
@@ -21,8 +21,8 @@ fields <- function(where, values, names, errors) {
   found
 }
 
-# A client that is wrong in every entry needs not be told of each.
-max_errors <- 100
+# A client that sends an error in every entry need not see all of them.
+max_collected_errors <- 100
 
 new_errors <- function() {
   errors <- new.env(parent = emptyenv())
@@ -31,7 +31,7 @@ new_errors <- function() {
 }
 
 add_error <- function(errors, field, value, message) {
-  if (length(errors$found) < max_errors) {
+  if (length(errors$found) < max_collected_errors) {
     errors$found <- c(errors$found, list(list(field = field, value = value, message = message)))
   }
 }
@@ -50,10 +50,10 @@ is_number <- function(value) is.numeric(value) && length(value) == 1 && !is.na(v
 
 field_path <- function(f, name) if (nzchar(f$where)) paste0(f$where, ".", name) else name
 
-#' @return `field_value`: the value, `NULL` where it is missing.
+#' @return `field_value`: the value, `NULL` if it is missing.
 #' @noRd
 field_value <- function(f, name) {
-  # The last one, as other readers of JSON have it, should a name be there twice.
+  # If a name appears twice, the last one counts, as in other JSON parsers.
   at <- which(names(f$values) == name)
   if (length(at)) f$values[[at[length(at)]]] else NULL
 }
@@ -69,7 +69,7 @@ field_object <- function(f, name, names, required = FALSE) {
   fields(field_path(f, name), value, names, f$errors)
 }
 
-#' @return `field_objects`: list of what `fields` returns, one for each entry of an array.
+#' @return `field_objects`: list of results of `fields`, one per entry of an array.
 #' @noRd
 field_objects <- function(f, name, names) {
   value <- field_value(f, name)
@@ -96,7 +96,7 @@ field_choice <- function(f, name, choices, default, any_case = FALSE) {
 
 choice_message <- function(choices) paste("must be one of", paste(choices, collapse = ", "))
 
-#' @return `field_choices`: those of `choices` that an array has, in their order.
+#' @return `field_choices`: the elements of `choices` that an array contains, in the order of `choices`.
 #' @noRd
 field_choices <- function(f, name, choices, default) {
   value <- field_value(f, name)
@@ -115,16 +115,16 @@ field_text <- function(f, name) {
   NULL
 }
 
-# Up to here doubles have all integers, so that their digits are those that were sent.
-max_exact <- 2^53
+# Doubles represent all integers up to here, so the digits are those that were sent.
+max_exact_integer <- 2^53
 
-#' @return `field_id`: a string that is not empty; an integer becomes its decimal string.
+#' @return `field_id`: a non-empty string; an integer becomes its decimal string.
 #' @noRd
 field_id <- function(f, name) {
   value <- field_value(f, name)
   if (is_text(value)) value <- unmarked(value)
   if (is_text(value) && nzchar(value)) return(enc2utf8(value))
-  if (is_number(value) && abs(value) <= max_exact && value == round(value)) return(sprintf("%.0f", value))
+  if (is_number(value) && abs(value) <= max_exact_integer && value == round(value)) return(sprintf("%.0f", value))
   refuse(f, name, value, "must be a string that is not empty, or an integer")
   ""
 }
@@ -144,19 +144,19 @@ field_integer <- function(f, name, default, low, high = Inf) {
   default
 }
 
-#' @return `field_number`: a finite number within limits; where it is missing `default`, or `NA` if not `required`.
+#' @return `field_number`: a finite number within limits; if it is missing, `default`, or `NA` if not `required`.
 #' @noRd
 field_number <- function(f, name, default = NULL, low = -Inf, high = Inf, above = -Inf, below = Inf, required = TRUE) {
   value <- if (has_field(f, name)) field_value(f, name) else default
   if (is.null(value) && !required) return(NA_real_)
   limits <- c("at least" = low, "at most" = high, above = above, below = below)
   limits <- limits[is.finite(limits)]
-  told <- paste(sprintf("%s %g", names(limits), limits), collapse = " and ")
+  wanted <- trimws(paste("must be a finite number", paste(sprintf("%s %g", names(limits), limits), collapse = " and ")))
   if (!is_number(value)) {
-    refuse(f, name, value, if (is.null(value)) "is missing" else trimws(paste("must be a finite number", told)))
+    refuse(f, name, value, if (is.null(value)) "is missing" else wanted)
     return(if (is.null(default)) NA_real_ else default)
   }
   within <- value >= low & value <= high & value > above & value < below
-  if (!is.finite(value) || !within) refuse(f, name, value, trimws(paste("must be a finite number", told)))
+  if (!is.finite(value) || !within) refuse(f, name, value, wanted)
   as.numeric(value)
 }

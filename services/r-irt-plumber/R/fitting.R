@@ -1,24 +1,24 @@
-# An item whose slope, per latent SD, or intercept passes these is on its way to infinity: its answers are all but a
-# step function of ability. One whose slope is closer to 0 than the last has no difficulty. A slope that items share
-# counts for each of them.
+# An item diverges if its slope (per latent SD) or its intercept exceeds these limits: its answers are almost a step
+# function of ability. If its slope is closer to 0 than `min_slope`, its difficulty is undefined. A shared slope counts
+# for each of its items.
 max_slope <- 10
 max_intercept <- 30
 min_slope <- 1e-3
-# Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
-# leave the items out would take answers from the others, of which then more diverge, down to a handful.
-most_lost_share <- 0.2
-most_lost <- 5
-# After so many rounds with items that run away the next starts where the last has ended.
+# If more than both this share and this number of items have no finite estimate, there are too few answers for the
+# model. Excluding the items would take answers from the others, of which more would then diverge, until few remain.
+max_lost_items_share <- 0.2
+max_lost_items <- 5
+# After this many rounds with diverging items, the next round starts from the last estimates.
 fresh_rounds <- 3
-# Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
+# Beyond this, logit c diverges, which is only possible with priors other than the default.
 max_logit_guessing <- 9
 
-#' Estimate the items that are not excluded, leaving out those that turn out to have no finite estimate
+#' Estimate the items that are not excluded, and exclude those that have no finite estimate
 #'
-#' @param exclusion As `everyone` returns it; extended by what cannot be estimated.
+#' @param exclusion As `everyone` returns it; items and persons that cannot be estimated are added.
 #' @param held Anchors that are held at their parameters.
-#' @return List of `responses` that took part, their `model`, the `objective` and its `fit`, as `polish` returns it.
-#' @section Errors: `irt_calibration_failed` where too little is left.
+#' @return List of the `responses` that took part, their `model`, the `objective` and its `fit`, as `polish` returns it.
+#' @section Errors: `irt_calibration_failed` if too few items or answers remain.
 #' @noRd
 fit_bank <- function(responses, settings, exclusion, held, engine, progress = NULL) {
   without_guessing <- character()
@@ -33,7 +33,7 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
     fit <- estimate(objective, kept, settings, engine, near, progress)
     x <- fit$evaluation$x
     lost <- which(fit$lost)
-    # A slope passes through 0 on many ways; only where it ends there is it lost.
+    # A slope may pass through 0 on its way; only at the end is it an error.
     if (!length(lost)) lost <- which(is_flat(model, x))
     if (!length(lost)) return(list(responses = kept, model = model, objective = objective, fit = fit))
     guess_nothing <- lost[guessing_is_lost(item_rows(x)[lost, , drop = FALSE])]
@@ -42,14 +42,14 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
     reasons <- ifelse(abs(x[lost, 1]) >= min_slope, "diverged", "no discrimination")
     drop_items(exclusion, which(exclusion$items)[lost], reasons)
     require_enough_answers(responses, exclusion)
-    # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated as
-    # if it had never been there, unless there is no end to it.
+    # Guessing that goes to 0 changes little for the other items. After an exclusion they are estimated from scratch, as
+    # if the item had never existed, except after too many rounds.
     if (length(lost)) rounds <- rounds + 1
     near <- if (!length(lost)) x else if (rounds > fresh_rounds) x[-lost, ]
   }
 }
 
-#' @param near Parameters, (J + 1) x 3, known to be near the maximum; `NULL` where the engine is to find these.
+#' @param near Parameters, (J + 1) x 3, known to be near the maximum; if `NULL`, the engine finds them.
 #' @return As `polish` returns it.
 #' @noRd
 estimate <- function(objective, responses, settings, engine, near, progress) {
@@ -59,8 +59,8 @@ estimate <- function(objective, responses, settings, engine, near, progress) {
     return(polish(objective, back_to_start(model, x), settings, 0, progress))
   }
   found <- tryCatch(engine$fit(responses, model, settings), error = function(error) {
-    # Engines stop at data that leave next to nothing to estimate, such as a latent variance that goes to 0. From the
-    # start the same maximum is found, only by more steps.
+    # Engines fail on degenerate data, such as a latent variance that goes to 0. `polish` finds the same maximum from
+    # the starting values, only in more steps.
     message(engine$label, " stopped: ", conditionMessage(error))
     list(x = model$start, iterations = 0)
   })
@@ -68,9 +68,9 @@ estimate <- function(objective, responses, settings, engine, near, progress) {
   polish(objective, back_to_start(model, x), settings, found$iterations, progress)
 }
 
-#' @return `back_to_start`: `x` with the items that an engine sent out of range at their starting values, for `polish`
-#'   to judge them: on a grid too coarse for a steep item, or by a single long step, one with a finite estimate gets
-#'   there too. What the items share goes back as well: a latent SD without end sends all of them out.
+#' @return `back_to_start`: `x` with out-of-range items reset to their starting values, for `polish` to judge them. An
+#'   engine may also send an item with a finite estimate out of range, by one long step or if the grid is too coarse for
+#'   a steep item. The shared parameters are reset too, since a diverging latent SD sends all items out of range.
 #' @noRd
 back_to_start <- function(model, x) {
   gone <- which(runaways(model, x))
@@ -79,18 +79,17 @@ back_to_start <- function(model, x) {
   tied(model, x)
 }
 
-#' @return `guessing_is_lost`: rows where guessing goes to 0 and nothing else is wrong.
+#' @return `guessing_is_lost`: rows where guessing goes to 0 and the other parameters are in range.
 #' @noRd
 guessing_is_lost <- function(items) {
   items[, 3] < -max_logit_guessing & abs(items[, 1]) <= max_slope & abs(items[, 2]) <= max_intercept
 }
 
-#' @return `distances`: how far out the estimates of each item (J) are; beyond 1 they are beyond any that answers can
-#'   support.
+#' @return `distances`: estimates of each item (J) relative to their limits; above 1 they are out of range.
 #' @noRd
 distances <- function(model, x) {
   items <- abs(item_rows(x))
-  # Not a number is as far out as can be.
+  # NaN counts as infinitely far out.
   items[!is.finite(items)] <- .Machine$double.xmax
   free <- item_rows(model$free)
   of_slope <- pmin(items[, 1] * latent_sd(x), .Machine$double.xmax) / max_slope
@@ -103,12 +102,12 @@ is_flat <- function(model, x) {
   abs(item_rows(x)[, 1]) < min_slope & (item_rows(model$free)[, 1] | model$common)
 }
 
-#' @section Errors: `irt_calibration_failed` where too many items have no finite estimate.
+#' @section Errors: `irt_calibration_failed` if too many items have no finite estimate.
 #' @noRd
 require_enough_answers <- function(responses, exclusion) {
   lost <- sum(exclusion$item_reasons %in% c("diverged", "no discrimination"))
   candidates <- lost + sum(exclusion$items)
-  if (lost <= max(most_lost, most_lost_share * candidates)) return()
+  if (lost <= max(max_lost_items, max_lost_items_share * candidates)) return()
   stop_calibration(sprintf(
     paste(
       "%d of %d items have no finite estimate: answers, %g per item in the median, do not determine slopes of their",
@@ -124,7 +123,7 @@ summary_and_remedy <- function(exclusion) {
   paste0(exclusion_summary(exclusion), ". ", remedy)
 }
 
-#' @section Errors: `irt_calibration_failed` where there are more parameters than frequencies of response patterns could
+#' @section Errors: `irt_calibration_failed` if there are more parameters than the frequencies of response patterns can
 #'   determine.
 #' @noRd
 require_identified <- function(model, exclusion) {

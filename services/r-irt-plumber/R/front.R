@@ -1,20 +1,20 @@
-# haproxy in front of R's own server, which has no limit on how long a request's head takes, on connections, or on
-# what a WebSocket may send. inst/haproxy.cfg says what it does.
+# haproxy in front of R's own server, which limits neither the time for a request's head nor the number of connections
+# nor WebSocket traffic. inst/haproxy.cfg is its configuration.
 
-#' Start haproxy, and return when it listens
+#' Start haproxy, and return once it listens
 #'
 #' @param socket Path of the Unix socket that R's server listens on.
-#' @return A `processx` process. An address that is not free is an error. The process ends with this one, however that
-#'   ends.
+#' @return A `processx` process, which ends whenever this one ends.
+#' @section Errors: The address is already in use.
 #' @noRd
 start_front <- function(host, port, socket, limits) {
   environment <- c(
     "current",
     IRT_FRONT_ADDRESS = sprintf("%s:%d", host, port),
     IRT_FRONT_SOCKET = socket,
-    IRT_FRONT_CONNECTIONS = whole(limits$max_connections),
-    IRT_FRONT_CONNECTIONS_EACH = whole(max(1, limits$max_connections %/% 2)),
-    IRT_FRONT_ANSWER_SECONDS = whole(longest_wait(limits))
+    IRT_FRONT_CONNECTIONS = integer_text(limits$max_connections),
+    IRT_FRONT_CONNECTIONS_EACH = integer_text(max(1, limits$max_connections %/% 2)),
+    IRT_FRONT_ANSWER_SECONDS = integer_text(longest_wait(limits))
   )
   config <- system.file("haproxy.cfg", package = "irtplumber", mustWork = TRUE)
   arguments <- c("--pdeathsig", "KILL", find_haproxy(), "-q", "-db", "-f", config)
@@ -40,16 +40,15 @@ listens <- function(front, port) {
   !is.null(sockets) && any(sockets$state == "CONN_LISTEN" & sockets$lport == port, na.rm = TRUE)
 }
 
-# The longest that R may take over an answer: every job before it may use all its time. haproxy counts in milliseconds
-# of 31 bits.
+# The longest time to an answer: every job in front may use all its time. haproxy counts milliseconds in 31 bits.
 longest_wait <- function(limits) {
-  longest_check <- busy_factor * check_seconds(limits, limits$max_body_bytes, "identity")
+  longest_check <- busy_machine_factor * check_seconds(limits, limits$max_body_bytes, "identity")
   min(max_jobs(limits) * (limits$max_job_seconds + longest_check), 2e6)
 }
 
-whole <- function(number) format(ceiling(number), scientific = FALSE)
+integer_text <- function(number) format(ceiling(number), scientific = FALSE)
 
-#' Start haproxy again where it has ended: running jobs need not end with it
+#' Restart haproxy if it has ended, so that running jobs go on
 #' @noRd
 tend_front <- function(service) {
   if (is.null(service$front) || service$front$is_alive()) return(invisible())

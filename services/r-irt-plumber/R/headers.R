@@ -1,11 +1,11 @@
-# What the headers of a request say, before its body is looked at.
+# Reads the headers of a request, before its body.
 
-key_pattern <- "^[!-~]{1,255}$"
+idempotency_key_pattern <- "^[!-~]{1,255}$"
 
-#' Refuse a request by its headers alone, in the order that the contract gives
+#' Refuse a request by its headers alone; the checks are in the contract's order
 #'
 #' @param req Rook request: environment with the header fields.
-#' @return A problem, or `NULL` where there is nothing to refuse yet.
+#' @return A problem, or `NULL` if the headers are fine.
 #' @noRd
 refuse_early <- function(service, req) {
   if (req$PATH_INFO != "/healthz" && !is_allowed(service$token, sent_token(req))) return(problem_unauthorized())
@@ -23,7 +23,7 @@ refuse_early <- function(service, req) {
   )
 }
 
-#' @return `read_encoding`: "gzip" or "identity"; raises 415 for media types and encodings that are not read.
+#' @return `read_encoding`: "gzip" or "identity"; raises 415 for other media types and encodings.
 #' @noRd
 read_encoding <- function(req) {
   encoding <- tolower(trimws(text_of(req$HTTP_CONTENT_ENCODING)))
@@ -41,12 +41,12 @@ read_encoding <- function(req) {
   names(known)[match(encoding, known)]
 }
 
-#' @return `read_key`: the idempotency key, `NULL` where there is none.
+#' @return `read_key`: the idempotency key, or `NULL`.
 #' @noRd
 read_key <- function(req) {
   key <- req$HTTP_IDEMPOTENCY_KEY
   if (is.null(key)) return(NULL)
-  if (!grepl(key_pattern, key, useBytes = TRUE, perl = TRUE)) {
+  if (!grepl(idempotency_key_pattern, key, useBytes = TRUE, perl = TRUE)) {
     value <- iconv(key, "latin1", "UTF-8", sub = "?")
     stop(problem_field("Idempotency-Key", "must be 1 to 255 visible ASCII characters", value = value))
   }
@@ -58,7 +58,7 @@ prefers_async <- function(req) {
   "respond-async" %in% tolower(trimws(preferences))
 }
 
-# haproxy says it, and drops what a client says of itself.
+# haproxy sets this header, and drops one that a client sends.
 client_address <- function(req) text_of(req$HTTP_X_FORWARDED_FOR)
 
 announced_bytes <- function(req) {

@@ -1,4 +1,4 @@
-# What the service says of itself to anyone who asks.
+# What `/healthz` returns; it needs no token.
 
 contract_version <- "1.0"
 

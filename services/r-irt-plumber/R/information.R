@@ -1,34 +1,34 @@
-# What a polynomial may add to the covariance of the scores, as a share of the complete-data information, and be the
-# last; and how many there are at most. For standard errors, and for a matrix that need only point uphill: with fewer it
-# is nearer to the complete-data information, and steps are shorter.
-fine_share <- 1e-7
-coarse_share <- 1e-3
-most_polynomials <- 60
-few_polynomials <- 8
-# Scores of which less are not 0 are multiplied as a sparse matrix.
-sparse_share <- 0.2
+# Polynomials are added until one adds less than this share of the complete-data information, or up to this number.
+# Standard errors need the fine limits. A matrix that only has to point uphill can do with the coarse ones: it is then
+# closer to the complete-data information, and steps are shorter.
+fine_polynomial_share <- 1e-7
+coarse_polynomial_share <- 1e-3
+max_polynomials <- 60
+max_polynomials_coarse <- 8
+# Scores with a smaller share of nonzero elements are multiplied as a sparse matrix.
+sparse_scores_share <- 0.2
 
 #' Observed information of the estimates, I = I_complete - I_missing (Louis 1982)
 #'
 #' I_complete is minus the Hessian of the expected complete-data log-likelihood and log-prior; I_missing the posterior
 #' covariance of the complete-data scores. The complete data are answers and z, where theta = mean + sd z.
 #'
-#' The covariance of two functions of z under a user's posterior is the sum of the products of their coefficients in
-#' polynomials that are orthonormal under it. The functions are smooth where the posterior is, so that a few
-#' polynomials do; they are added until the last one adds next to nothing.
+#' Expand two functions of z in polynomials that are orthonormal under a user's posterior: their covariance is the sum
+#' of products of their coefficients. The functions are smooth where the posterior has its mass, so a few polynomials
+#' suffice; they are added until the last one adds next to nothing.
 #'
-#' @param share See `fine_share`.
+#' @param share See `fine_polynomial_share`.
 #' @return List of `matrix` (P x P), `column` ((J + 1) x 3: number of each free parameter, 0 for others) and `scale`
 #'   (P: complete-data information of each parameter alone).
 #' @noRd
-observed_information <- function(objective, evaluation, share = fine_share) {
+observed_information <- function(objective, evaluation, share = fine_polynomial_share) {
   model <- objective$model
   column <- parameter_columns(model$free)
   nodes <- nodes_at(objective, evaluation$x)
   found <- curves_of(model, evaluation$x, nodes)
   functions <- score_functions(objective, evaluation$x, found, nodes, raw_parameters(model, column), column)
   table <- log_probabilities(found)
-  most <- if (share < coarse_share) most_polynomials else few_polynomials
+  most <- if (share < coarse_polynomial_share) max_polynomials else max_polynomials_coarse
   scale <- numeric(n_parameters(model))
   scale[column[model$free]] <- evaluation$scale[model$free]
   information <- complete_matrix(objective, evaluation, found, nodes, column)
@@ -50,7 +50,7 @@ parameter_columns <- function(free) {
   column
 }
 
-#' The parameters of items that have a score: the free ones, and the slopes that are tied to the common one
+#' The item parameters that have a score: the free ones, and the slopes tied to the common one
 #'
 #' @return Data frame of `item`, `kind` (1 to 3: a, d, logit c) and `column` in the information matrix.
 #' @noRd
@@ -60,8 +60,8 @@ raw_parameters <- function(model, column) {
   data.frame(item = at[, 1], kind = at[, 2], column = places[at])
 }
 
-#' @return `places_of`: columns of each item's a, d and logit c, J x 3, 0 where it is not estimated; of 1PL items a is
-#'   the common slope.
+#' @return `places_of`: columns of each item's a, d and logit c, J x 3, 0 where it is not estimated; the a of a 1PL item
+#'   is the common slope.
 #' @noRd
 places_of <- function(model, column) {
   places <- item_rows(column)
@@ -71,10 +71,11 @@ places_of <- function(model, column) {
 
 #' Scores of the parameters as functions of z
 #'
-#' @return List of `raw` (R parameters), their scores for a `wrong` answer and what a right one has in `added` to it,
-#'   Q x R; `bent`, those whose addition is no polynomial of degree 0 or 1 (items with guessing); `shift`, the scores
-#'   of the latent mean for a right and a wrong answer, J x Q; `stretch`, what makes them those of the log of the latent
-#'   SD, Q; `latent`, the columns of these two, 0 where they are not free; `nodes` z.
+#' @return List of `raw` (R parameters); `wrong`, their scores for a wrong answer, and `added`, the difference for a
+#'   right one, Q x R; `bent`, the parameters whose `added` is not a polynomial of degree 0 or 1 (items with guessing);
+#'   `shift`, the scores of the latent mean for a right and a wrong answer, J x Q; `stretch` (Q), the factor that turns
+#'   `shift` into the scores of the log of the latent SD; `latent`, the columns of these two, 0 where they are not free;
+#'   `nodes`, z.
 #' @noRd
 score_functions <- function(objective, x, found, nodes, raw, column) {
   scores <- item_scores(found)
@@ -94,8 +95,9 @@ score_functions <- function(objective, x, found, nodes, raw, column) {
   )
 }
 
-#' @param posterior Users x Q; `least` (P): a polynomial that adds less to each diagonal element is the last, and so is
-#'   that of degree `most`.
+#' @param posterior Users x Q.
+#' @param least (P) The sum ends with a polynomial that adds less than this to each diagonal element, or at the degree
+#'   `most`.
 #' @noRd
 missing_information <- function(block, posterior, functions, least, most) {
   raw <- functions$raw
@@ -125,7 +127,7 @@ missing_information <- function(block, posterior, functions, least, most) {
 #' @return `squares`: products of the columns, summed over the rows.
 #' @noRd
 squares <- function(scores) {
-  if (mean(scores != 0) >= sparse_share) return(crossprod(scores))
+  if (mean(scores != 0) >= sparse_scores_share) return(crossprod(scores))
   as.matrix(Matrix::crossprod(Matrix::Matrix(scores, sparse = TRUE)))
 }
 
@@ -142,11 +144,11 @@ gathered <- function(scores, column, n) {
 
 #' Polynomials that are orthonormal under each user's posterior (Gram and Schmidt)
 #'
-#' The recurrence of three terms would do in exact arithmetic, but a posterior that sits on a few nodes makes it lose
-#' the orthogonality to all earlier ones.
+#' The three-term recurrence would suffice in exact arithmetic, but for a posterior concentrated on a few nodes it loses
+#' orthogonality.
 #'
-#' @return List of `following()`: the next one, of degree 1 first, at the nodes (users x Q). Where a posterior sits on
-#'   fewer nodes than the degree it is 0.
+#' @return List of `following()`, which returns the next polynomial, starting with degree 1, at the nodes (users x Q); 0
+#'   if a posterior has fewer nodes than the degree.
 #' @noRd
 orthonormal <- function(posterior, nodes) {
   z <- rep(nodes, each = nrow(posterior))

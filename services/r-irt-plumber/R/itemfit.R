@@ -1,14 +1,14 @@
-# Nodes with less of an item's answers tell nothing of it.
-nobody <- 1e-12
+# Nodes with fewer expected answers to an item are ignored.
+least_answers_at_node <- 1e-12
 
-#' How well single items fit
+#' Fit statistics of items
 #'
 #' infit, outfit: weighted and unweighted mean squares of the residuals at the EAP estimates (Wright & Masters 1982),
 #' outfit = mean(r^2 / W), infit = sum(r^2) / sum(W), with r = y - P and W = P (1 - P).
 #'
 #' RMSD, MD: root mean squared and mean difference between the observed and the model's response function, weighted by
-#' the latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). Observed is what the E-step expects:
-#' right answers over answers at each node.
+#' the latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). The observed function comes from the
+#' E-step: expected right answers over expected answers at each node.
 #'
 #' @param bank As `fit_bank` returns it; `theta` (N) EAP estimates.
 #' @return Data frame of `infit`, `outfit`, `rmsd` and `md` (J).
@@ -22,7 +22,7 @@ mean_squares <- function(bank, theta) {
   items <- item_rows(bank$fit$evaluation$x)
   guessing <- guessing_of(bank$model, bank$fit$evaluation$x)[responses$item]
   eta <- items[responses$item, 1] * theta[responses$user] + items[responses$item, 2]
-  # Each from its own formula: of two numbers near 0 and 1 the difference to 1 loses the small one.
+  # Not `wrong <- 1 - right`, which loses precision near 0.
   wrong <- (1 - guessing) * stats::plogis(-eta)
   right <- guessing + (1 - guessing) * stats::plogis(eta)
   ratio <- ifelse(responses$right == 1L, wrong / right, right / wrong)
@@ -34,7 +34,7 @@ curve_gaps <- function(bank) {
   evaluation <- bank$fit$evaluation
   counts <- evaluation$counts
   answered <- counts$right + counts$wrong
-  known <- answered > nobody
+  known <- answered > least_answers_at_node
   expected <- curves_of(bank$model, evaluation$x, nodes_at(bank$objective, evaluation$x))$right
   gap <- ifelse(known, counts$right / answered - expected, 0)
   weights <- matrix(exp(bank$objective$grid$log_weights), nrow(gap), ncol(gap), byrow = TRUE) * known

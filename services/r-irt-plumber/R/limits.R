@@ -1,11 +1,11 @@
-# The limits of one running service, each an environment variable with a default.
+# The limits of a running service; each is an environment variable with a default.
 
 #' Read the limits from the environment
 #'
-#' @return List: `max_running` jobs at once, `max_queued` that may wait, `max_checks_per_client`, submissions of one
-#'   address that wait to be checked, `max_connections`, `max_body_bytes` of a body (also after decompression),
-#'   `max_rows` observations, `max_check_seconds` of the processor for checking each 8 MiB of a body, `max_job_seconds`,
-#'   `worker_bytes` of memory of one session, `keep_results_seconds`.
+#' @return List: `max_running` jobs at once; `max_queued` waiting jobs; `max_checks_per_client`, submissions per address
+#'   that wait to be checked; `max_connections`; `max_body_bytes`, also after decompression; `max_rows` observations;
+#'   `max_check_seconds` of processor time per 8 MiB of a body; `max_job_seconds`; `worker_bytes`, memory of one
+#'   session; `keep_results_seconds`.
 #' @noRd
 read_limits <- function() {
   running <- limit_from("IRT_MAX_RUNNING", 1, 1)
@@ -34,17 +34,17 @@ limit_from <- function(name, default, least) {
   value
 }
 
-checked_bytes <- 8 * 2^20
-# About what gzip makes of answers; how long a body is when it is unpacked, only that tells.
-packed_to <- 1 / 10
-# How much longer than its processor time a check may last, on a busy machine.
-busy_factor <- 20
+check_unit_bytes <- 8 * 2^20
+# About the ratio that gzip reaches on answers; the exact size is known only after unpacking.
+gzip_ratio <- 1 / 10
+# Limit of a check's elapsed time, as a multiple of its processor time: the machine may be busy.
+busy_machine_factor <- 20
 
-#' How much processor time checking one body may take: five million answers, 90 MiB, take half a minute
+#' Limit of the processor time to check one body; five million answers, 90 MiB, take half a minute
 #' @noRd
 check_seconds <- function(limits, body_bytes, encoding) {
-  bytes <- min(if (encoding == "gzip") body_bytes / packed_to else body_bytes, limits$max_body_bytes)
-  limits$max_check_seconds * max(1, ceiling(bytes / checked_bytes))
+  bytes <- min(if (encoding == "gzip") body_bytes / gzip_ratio else body_bytes, limits$max_body_bytes)
+  limits$max_check_seconds * max(1, ceiling(bytes / check_unit_bytes))
 }
 
 max_jobs <- function(limits) limits$max_running + limits$max_queued

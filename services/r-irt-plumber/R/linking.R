@@ -3,26 +3,26 @@ linking_nodes <- seq(-4, 4, length.out = 41)
 linking_weights <- exp(-linking_nodes^2 / 2) / sum(exp(-linking_nodes^2 / 2))
 linking_iterations <- 100
 linking_precision <- 1e-12
-# What is beyond is no scale; its square, and that of what is on it, might be infinite.
+# A larger slope is meaningless, and its square might overflow.
 largest_slope <- 1e12
 
 #' Linking constants: the line theta_ref = A theta + B that brings a calibration to the scale of its anchors
 #'
-#' a_ref = a / A, b_ref = A b + B (Kolen & Brennan 2014, chapter 6). The criterion of the curve methods is taken in one
-#' direction, new to reference.
+#' a_ref = a / A, b_ref = A b + B (Kolen & Brennan 2014, chapter 6). The criterion of the curve methods is one-sided,
+#' new to reference.
 #'
 #' * mean_mean: A = mean(a) / mean(a_ref), B = mean(b_ref) - A mean(b) (Loyd & Hoover 1980)
 #' * mean_sigma: A = SD(b_ref) / SD(b), B likewise (Marco 1977)
-#' * haebara: least sum over nodes and items of squared differences of response functions (Haebara 1980)
-#' * stocking_lord: least sum over nodes of squared differences of the test response functions (Stocking & Lord 1983)
+#' * haebara: minimises the squared differences of item response functions, summed over nodes and items (Haebara 1980)
+#' * stocking_lord: minimises the squared differences of test response functions, summed over nodes (Stocking & Lord
+#'   1983)
 #'
 #' @param anchors Data frame of n anchors: `a_ref`, `b_ref`, `c_ref` on the reference scale, `a`, `b`, `c` newly
-#'   calibrated; c is 0 where there is none.
-#' @param one_slope The new calibration fixes all slopes at 1 (Rasch). Its unit is the logit and not the spread of the
-#'   abilities, so A is that of mean_mean, whatever the method, and the method determines B alone.
+#'   calibrated; c is 0 without guessing.
+#' @param one_slope The new calibration fixes all slopes at 1 (Rasch). Its unit is the logit, not the spread of the
+#'   abilities, so A is always that of mean_mean, and the method determines only B.
 #' @return List of `slope`, `intercept`, and their derivatives by the anchors' new a and b: `by_a` and `by_b`, n x 2.
-#' @section Errors: `irt_calibration_failed` where no line with a positive slope fits, or the curves do not determine
-#'   one.
+#' @section Errors: `irt_calibration_failed` if no line with a positive slope fits, or the curves do not determine one.
 #' @noRd
 link <- function(method, anchors, one_slope = FALSE) {
   line <- if (method == "mean_sigma" && !one_slope) mean_sigma(anchors) else mean_mean(anchors)
@@ -62,9 +62,9 @@ mean_sigma <- function(anchors) {
   )
 }
 
-#' @return `determined_line`: that of `curve_line`.
-#' @section Errors: `irt_calibration_failed` where the curves do not determine it: those that are steps, or flat where
-#'   the nodes are, stay as they are under small changes of the line.
+#' @return `determined_line`: the line of `curve_line`.
+#' @section Errors: `irt_calibration_failed` if the curves do not determine the line: curves that are steps, or flat at
+#'   the nodes, do not change if the line changes a little.
 #' @noRd
 determined_line <- function(method, anchors, one_slope, start) {
   tryCatch(curve_line(method, anchors, one_slope, start), error = function(condition) {
@@ -81,8 +81,8 @@ determined_line <- function(method, anchors, one_slope, start) {
   })
 }
 
-#' @return `curve_line`: the line of Haebara or of Stocking and Lord, by Newton's method with halved steps; where the
-#'   criterion is not convex, Gauss and Newton's.
+#' @return `curve_line`: the line of Haebara or of Stocking and Lord, by Newton's method with step halving; where the
+#'   criterion is not convex, by Gauss-Newton.
 #' @noRd
 curve_line <- function(method, anchors, one_slope, start) {
   free <- c(!one_slope, TRUE)
@@ -120,8 +120,7 @@ curve_step <- function(now, free) {
   step
 }
 
-#' @return `solved_line`: the solution with its derivatives by the anchors' parameters, from those of the equations that
-#'   it solves.
+#' @return `solved_line`: the solution, with its derivatives by the anchors' parameters (implicit function theorem).
 #' @noRd
 solved_line <- function(point, now, anchors, free) {
   n <- nrow(anchors)
@@ -138,9 +137,9 @@ solved_line <- function(point, now, anchors, free) {
   list(slope = point[1], intercept = point[2], by_a = by_a, by_b = by_b)
 }
 
-#' @return `curve_criterion`: a function of (A, B) that returns half the criterion (`value`), its `gradient` (2),
-#'   `hessian` and the part `gauss_newton` of it (2 x 2), and its derivatives by A and B and by the anchors' a and b
-#'   (`mixed_a`, `mixed_b`: n x 2).
+#' @return `curve_criterion`: a function of (A, B) that returns half the criterion (`value`), its `gradient` (2), its
+#'   `hessian` and the Gauss-Newton part of it (`gauss_newton`), 2 x 2, and the mixed derivatives by A and B and the
+#'   anchors' a and b (`mixed_a`, `mixed_b`: n x 2).
 #' @noRd
 curve_criterion <- function(method, anchors) {
   row <- function(values) matrix(values, length(linking_nodes), nrow(anchors), byrow = TRUE)
@@ -168,11 +167,11 @@ curve_criterion <- function(method, anchors) {
   }
 }
 
-#' @param gap Nodes x n, between the curves; `by` the derivatives of the new curves, likewise.
+#' @param gap Differences of the curves, nodes x n; `by`: derivatives of the new curves, likewise.
 #' @noRd
 assemble_criterion <- function(gap, by, by_item) {
   w <- linking_weights
-  # Stocking and Lord compare sums over items, and these are the same for each item that is varied.
+  # Stocking and Lord compare sums over items, which are the same in each item's column.
   summed <- function(values) if (by_item) values else matrix(rowSums(values), nrow(gap), ncol(gap))
   once <- function(values) if (by_item) sum(w * values) else sum(w * values[, 1])
   residual <- summed(gap)

@@ -1,25 +1,25 @@
-# The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
-# sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
+# Factor from the logit of the proportion correct to an intercept at slope 1, since the spread of abilities shrinks the
+# former: sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
 ability_spread <- 1.16
 start_guessing <- 0.2
-# A seed is only where the estimation starts. From farther away it might not come back.
+# Limits of seeds, which are only starting values: from farther away the estimation might not converge.
 seed_slopes <- c(0.1, 4)
 seed_intercept <- 6
 # logit c of items held at c = 0.
-no_guessing <- -30
+logit_no_guessing <- -30
 
-#' The model of one calibration: which parameters there are, which of them are estimated, and their starting values
+#' The model of one calibration: its parameters, which of them are estimated, and their starting values
 #'
-#' Parameters are kept in one matrix `x`, (J + 1) x 3. Row j of the first J: slope a, intercept d = -a b and logit c of
-#' item j. Row J + 1: the slope common to 1PL items, the mean of the latent distribution, the logarithm of its SD.
+#' Parameters are in one matrix `x`, (J + 1) x 3. Row j of the first J contains slope a, intercept d = -a b and logit c
+#' of item j; row J + 1 the common slope of the 1PL items, the mean of the latent distribution and the log of its SD.
 #'
-#' Rasch items have slope 1, and then the variance of the latent distribution is free; 1PL items share a slope; with
-#' held items mean and variance of the latent distribution are free.
+#' Rasch items have slope 1, and the latent variance is then free; 1PL items share a slope; with held items, the latent
+#' mean and variance are free.
 #'
 #' @param held Data frame of anchors (as `settings$anchors`) that are held at their parameters.
 #' @param without_guessing Ids of 3PL items that are held at c = 0.
-#' @return List of `free` ((J + 1) x 3, logical; a slope tied to the common one is not free itself), `common` (J: the
-#'   slope is the common one), `guesses` (J), `start` ((J + 1) x 3) and `priors`.
+#' @return List of `free` ((J + 1) x 3, logical; a slope tied to the common one is not free itself), `common` (J,
+#'   logical: the slope is the common one), `guesses` (J, logical), `start` ((J + 1) x 3) and `priors`.
 #' @noRd
 specify <- function(responses, settings, held = settings$anchors[0, ], without_guessing = character()) {
   n <- n_items(responses)
@@ -32,13 +32,13 @@ specify <- function(responses, settings, held = settings$anchors[0, ], without_g
   )
   unguessing <- which(ids %in% without_guessing & models == "3PL")
   model$free[unguessing, 3] <- FALSE
-  model$start[unguessing, 3] <- no_guessing
+  model$start[unguessing, 3] <- logit_no_guessing
   model <- hold_items(model, match(ids, held$item_id), held)
   model$free[n + 1, ] <- c(any(model$common), nrow(held) > 0, nrow(held) > 0 || any(models == "Rasch"))
   model
 }
 
-#' @param at Row of each item (J) in `held`, `NA` for those that are estimated.
+#' @param at Row of each item (J) in `held`, `NA` for estimated items.
 #' @noRd
 hold_items <- function(model, at, held) {
   items <- which(!is.na(at))
@@ -63,15 +63,15 @@ starting_values <- function(responses, settings, models) {
   if (identical(settings$priors$a$dist, "lognormal")) {
     start[, 1] <- pmax(start[, 1], 0.05)
   } else if (!is.null(settings$priors$b)) {
-    # Such a prior has no way from a slope above 0 to one below: at 0 the difficulty is infinite.
+    # Under a prior on b, a slope cannot change its sign: at 0 the difficulty is infinite.
     turned <- is.na(at) & models %in% c("2PL", "3PL") & is_reversed(responses)
     start[turned, 1] <- -start[turned, 1]
   }
   rbind(start, c(1, 0, 0))
 }
 
-#' @param seeds Data frame of the seed of each item (J rows), `NA` where there is none.
-#' @return `seeded_values`: `start` (J x 3) with the seeds' values, brought within limits.
+#' @param seeds Data frame of the seed of each item (J rows), `NA` for items without one.
+#' @return `seeded_values`: `start` (J x 3) with the seeds' values, clipped to their limits.
 #' @noRd
 seeded_values <- function(start, seeds, models) {
   seeded <- which(!is.na(seeds$item_id))
@@ -80,13 +80,13 @@ seeded_values <- function(start, seeds, models) {
   slope <- ifelse(models[seeded] %in% c("2PL", "3PL"), ifelse(seeds$a < 0, -steepness, steepness), 1)
   intercept <- pmin(pmax(-slope * seeds$b, -seed_intercept), seed_intercept)
   start[seeded, 1:2] <- cbind(slope, intercept)
-  told <- models[seeded] == "3PL" & !is.na(seeds$c) & seeds$c > 0
-  start[seeded[told], 3] <- bounded_logit(seeds$c[told])
+  has_guessing <- models[seeded] == "3PL" & !is.na(seeds$c) & seeds$c > 0
+  start[seeded[has_guessing], 3] <- bounded_logit(seeds$c[has_guessing])
   start
 }
 
-#' @return `is_reversed`: items (J) that are right less often for those who are right elsewhere more often: with a
-#'   negative covariance of the answer and the share of the user's other answers that are right.
+#' @return `is_reversed`: items (J) whose answers have a negative covariance with the share of right answers among the
+#'   user's other answers.
 #' @noRd
 is_reversed <- function(responses) {
   lengths <- user_counts(responses)
@@ -108,11 +108,11 @@ tied <- function(model, x) {
   x
 }
 
-#' @return `item_rows`: the parameters of the items alone, J x 3.
+#' @return `item_rows`: the parameters of the items, J x 3.
 #' @noRd
 item_rows <- function(x) x[-nrow(x), , drop = FALSE]
 
-#' @return `guessing_of`: probability c of each item (J), 0 where there is none.
+#' @return `guessing_of`: c of each item (J), 0 without guessing.
 #' @noRd
 guessing_of <- function(model, x) ifelse(model$guesses, stats::plogis(item_rows(x)[, 3]), 0)
 

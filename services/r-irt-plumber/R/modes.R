@@ -1,4 +1,4 @@
-# How far beyond the range of the grid a mode is looked for, and how many intervals are looked at.
+# The search for modes covers the range of the grid times this factor, in this number of intervals.
 mode_reach <- 1.5
 mode_intervals <- 96
 mode_iterations <- 200
@@ -8,13 +8,13 @@ mode_difference <- 1e-4
 
 #' MAP: the mode of the posterior. WLE: Warm's (1989) weighted likelihood estimate
 #'
-#' WLE is the root of dlogL/dtheta + J / (2 I), for 3PL items too, where the maximum of logL + log(I) / 2, which some
-#' programs call WLE, is another. The SE is 1 / sqrt of minus the slope of the equation at the estimate, or, where that
-#' is not positive, of the test information. An estimate that would lie beyond the ends of the grid's range, stretched
-#' by half, is put there. Of several solutions it is that with the highest posterior, or with the highest likelihood
-#' times the root of the information.
+#' WLE is the root of dlogL/dtheta + J / (2 I). For 3PL items this is not the maximum of logL + log(I) / 2, which some
+#' programs call WLE. The SE is 1 / sqrt of minus the slope of the equation at the estimate, or, if that is not
+#' positive, of the test information. Estimates are clipped to the range of the grid, times `mode_reach`. Of several
+#' solutions, the one with the highest posterior counts, or with the highest likelihood times the square root of the
+#' information.
 #'
-#' @param weighted WLE and not MAP; other parameters as for `estimate_abilities`.
+#' @param weighted `TRUE` for WLE, `FALSE` for MAP; other parameters as for `estimate_abilities`.
 #' @return List of `theta` and `se` (N each).
 #' @noRd
 modal_abilities <- function(responses, parameters, settings, latent, weighted) {
@@ -27,7 +27,7 @@ modal_abilities <- function(responses, parameters, settings, latent, weighted) {
     guessing = parameters$guessing[responses$item], right = responses$right == 1L, row = responses$user
   )
   equation <- mode_equation(weighted, latent)
-  blocks <- response_blocks(responses, most_block_users)
+  blocks <- response_blocks(responses, max_block_users)
   starts <- do.call(rbind, lapply(blocks, mode_brackets, parameters, grid, latent, weighted))
   roots <- mode_roots(starts[!is.na(starts$low), ], answers, equation)
   theta <- starts$end[!duplicated(starts$user)]
@@ -39,7 +39,7 @@ modal_abilities <- function(responses, parameters, settings, latent, weighted) {
 }
 
 #' @return `mode_brackets`: data frame of `user`, the ends `low` and `high` of an interval in which the equation falls
-#'   through 0, and the `end` of the grid to take where there is none (`low` is `NA`). At least one row for each user.
+#'   through 0, and the `end` of the grid to use without such an interval (`low` is `NA`). At least one row per user.
 #' @noRd
 mode_brackets <- function(block, parameters, grid, latent, weighted) {
   found <- curves(parameters$slope, parameters$intercept, parameters$guessing, grid)
@@ -67,7 +67,7 @@ mode_brackets <- function(block, parameters, grid, latent, weighted) {
   starts[order(starts$user), ]
 }
 
-#' @return `rows_of`: the answers of these users, with `row` the place among `users`, of which some may repeat.
+#' @return `rows_of`: the answers of `users`, which may repeat; `row` is the position in `users`.
 #' @noRd
 rows_of <- function(answers, users) {
   n <- max(answers$row, 0)
@@ -109,7 +109,7 @@ mode_roots <- function(starts, answers, equation) {
   f_high <- equation(high, own)$value
   for (step in seq_len(mode_iterations)) {
     if (!length(left)) break
-    # Illinois steps converge fast, halving every third one guarantees that they do.
+    # Illinois steps converge fast; bisecting every third time guarantees convergence.
     middle <- if (step %% 3 == 0) (low + high) / 2 else (low * f_high - high * f_low) / (f_high - f_low)
     f <- equation(middle, own)$value
     up <- f > 0
@@ -133,7 +133,7 @@ mode_roots <- function(starts, answers, equation) {
   starts
 }
 
-#' @return `mode_criterion`: what is maximised, up to a constant: the log-posterior, or logL + log(I) / 2.
+#' @return `mode_criterion`: up to a constant, the log-posterior or logL + log(I) / 2; compares several solutions.
 #' @noRd
 mode_criterion <- function(theta, answers, weighted, latent) {
   if (!length(theta)) return(numeric())

@@ -1,15 +1,15 @@
-# Elements of a matrix of one block, roughly: 32 MB.
+# Approximate number of elements of a block's matrix: 32 MB.
 block_elements <- 4e6
-most_block_users <- 2000
+max_block_users <- 2000
 
-#' The marginal log-posterior of all free parameters as something that can be evaluated
+#' The marginal log-posterior of all free parameters
 #'
 #' @param model As `specify` returns it; `grid` as `normal_grid`.
-#' @return List of what `evaluate` and `observed_information` need.
+#' @return List for `evaluate` and `observed_information`.
 #' @noRd
 new_objective <- function(responses, model, grid) {
   widest <- max(length(grid$nodes), 3 * n_items(responses))
-  size <- max(1, min(most_block_users, floor(block_elements / widest)))
+  size <- max(1, min(max_block_users, floor(block_elements / widest)))
   list(
     model = model, grid = grid, n_users = n_users(responses), blocks = response_blocks(responses, size)
   )
@@ -34,9 +34,9 @@ posterior_of <- function(block, table, log_weights) {
 #' Evaluate the marginal log-posterior: one E-step
 #'
 #' @param x Parameters, (J + 1) x 3.
-#' @return List of `x`, `loglik` (marginal, without priors), `value` (with priors), `gradient` ((J + 1) x 3, 0 for what
-#'   is not free), `counts` (expected right and wrong answers, J x Q each) and `scale` ((J + 1) x 3, complete-data
-#'   information of single parameters).
+#' @return List of `x`, `loglik` (marginal, without priors), `value` (with priors), `gradient` ((J + 1) x 3, 0 for
+#'   parameters that are not free), `counts` (expected right and wrong answers, J x Q each) and `scale` ((J + 1) x 3,
+#'   complete-data information of single parameters).
 #' @noRd
 evaluate <- function(objective, x) {
   model <- objective$model
@@ -59,7 +59,7 @@ evaluate <- function(objective, x) {
   )
 }
 
-#' @return `acting`: parameters that a prior acts on, J x 3; on the common slope it acts once, by way of the first item
+#' @return `acting`: parameters that a prior acts on, J x 3. A prior on the common slope counts once, for the first item
 #'   that has it.
 #' @noRd
 acting <- function(model) {
@@ -74,7 +74,7 @@ gradient_of <- function(model, x, found, nodes, counts, prior) {
   by_c <- rowSums(counts$right * scores$by_c$right + counts$wrong * scores$by_c$wrong)
   by_item <- cbind(by_eta %*% nodes, rowSums(by_eta), by_c)
   slope <- item_rows(x)[, 1]
-  # theta = mean + sd z: the latent parameters act through every item, the held ones included.
+  # theta = mean + sd z: the latent parameters act on every item, including held ones.
   by_mean <- sum(slope * by_item[, 2])
   by_log_sd <- sum(slope * by_item[, 1]) - latent_mean(x) * by_mean
   by_item <- by_item + prior$gradient

@@ -3,13 +3,12 @@
 observation_columns <- c("user_id", "item_id", "is_correct")
 time_column <- "responded_at"
 
-#' Check what a client sent as `observations`
+#' Check the `observations` of a request
 #'
 #' @param value As parsed from JSON: a list of rows, or an object of columns.
 #' @param where The field that they came from.
 #' @return List of `user_id` and `item_id`, character (n), `is_correct`, integer (n), and `times`, a list (n) of strings
-#'   and `NULL`, or empty. Raises 413 for more than
-#'   `max_rows`, and 422 that names the first values that are wrong and tells how many there are.
+#'   and `NULL`, or empty. Raises 413 for more than `max_rows`, and 422 with the first wrong values and their number.
 #' @noRd
 read_observations <- function(value, max_rows, where = "observations") {
   if (!is.list(value)) {
@@ -37,8 +36,8 @@ read_observations <- function(value, max_rows, where = "observations") {
 
 check_row_count <- function(rows, max_rows) {
   if (rows > max_rows) {
-    told <- "There may be at most %s observations; the request has %s."
-    stop(problem_too_large(sprintf(told, with_commas(max_rows), with_commas(rows))))
+    detail <- "There may be at most %s observations; the request has %s."
+    stop(problem_too_large(sprintf(detail, with_commas(max_rows), with_commas(rows))))
   }
 }
 
@@ -74,14 +73,14 @@ checked_columns <- function(columns, max_rows) {
   }))
   lengths <- vapply(columns[given], length, integer(1))
   if (length(unique(lengths)) > 1) {
-    told <- paste(sprintf("%s has %d", given, lengths), collapse = ", ")
-    stop(problem_field("observations", paste("the columns differ in length:", told)))
+    details <- paste(sprintf("%s has %d", given, lengths), collapse = ", ")
+    stop(problem_field("observations", paste("the columns differ in length:", details)))
   }
   check_row_count(lengths[[1]], max_rows)
   columns[given]
 }
 
-# Types of single values tell JSON's apart: parsed scalars are vectors of length one, objects and arrays are lists.
+# JSON's types by those of R: parsed scalars are vectors of length one, objects and arrays are lists.
 kinds <- function(values) {
   found <- vapply(values, typeof, "", USE.NAMES = FALSE)
   found[lengths(values) > 1] <- "list"
@@ -95,7 +94,7 @@ wrong_ids <- function(values, place, column) {
   observation_errors(values, wrong, place, column, "must be a string that is not empty, or an integer")
 }
 
-#' @return `written_ids`: ids as strings, `NA` where they are none.
+#' @return `written_ids`: ids as strings, `NA` for values that are not ids.
 #' @noRd
 written_ids <- function(values) {
   kind <- kinds(values)
@@ -111,10 +110,10 @@ written_ids <- function(values) {
 
 written_id <- function(value) {
   if (is.character(value)) return(value)
-  if (value == round(value) && abs(value) <= max_exact) sprintf("%.0f", value) else NA_character_
+  if (value == round(value) && abs(value) <= max_exact_integer) sprintf("%.0f", value) else NA_character_
 }
 
-# Integers of many digits were marked before they were parsed; those of 64 bits are ids.
+# Long integers were marked before parsing; those that fit 64 bits are ids.
 unmarked <- function(ids) {
   mark <- "\u0001integer "
   long <- !is.na(ids) & startsWith(ids, mark)
@@ -141,7 +140,7 @@ are_correctness <- function(values) {
   fine
 }
 
-# The time of an answer has no part in the estimation; only its type is looked at.
+# The time of an answer does not enter the estimation; only its type is checked.
 wrong_times <- function(values, place) {
   wrong <- !kinds(values) %in% c("character", "NULL")
   observation_errors(values, wrong, place, time_column, "must be a date and time as a string, or null")
@@ -153,9 +152,9 @@ observation_errors <- function(values, wrong, place, column, message) {
 
 raise_observation_errors <- function(errors) {
   if (!length(errors)) return(invisible())
-  told <- paste0(errors[[1]]$field, ": ", errors[[1]]$message)
+  detail <- paste0(errors[[1]]$field, ": ", errors[[1]]$message)
   if (length(errors) > max_listed_errors) {
-    told <- sprintf("%s (%d such errors; the first %d are listed)", told, length(errors), max_listed_errors)
+    detail <- sprintf("%s (%d such errors; the first %d are listed)", detail, length(errors), max_listed_errors)
   }
-  stop(problem_invalid(told, errors))
+  stop(problem_invalid(detail, errors))
 }

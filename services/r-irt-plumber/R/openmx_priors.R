@@ -38,7 +38,7 @@ openmx_algebra <- function(name, formula, dimnames = NA) {
   OpenMx::mxAlgebraFromString(formula, name = name, dimnames = dimnames)
 }
 
-digits <- function(number) sprintf("(%.17g)", number)
+openmx_number <- function(number) sprintf("(%.17g)", number)
 
 #' A prior on the parameters in column `place` of the items, one by one
 #' @noRd
@@ -57,16 +57,16 @@ openmx_prior <- function(prior, model, rows, place) {
 #' @return `openmx_formulas`: `value`, `gradient` and `hessian` by the row vector p.
 #' @noRd
 openmx_formulas <- function(prior) {
-  m <- digits(prior$first)
-  s <- digits(prior$second)
-  height <- digits(-2 * log_normal_height(prior$second))
+  m <- openmx_number(prior$first)
+  s <- openmx_number(prior$second)
+  height <- openmx_number(-2 * log_normal_height(prior$second))
   z <- if (prior$dist == "lognormal") sprintf("((log(p) - %s) / %s)", m, s) else sprintf("((p - %s) / %s)", m, s)
   c <- "(1 / (1 + exp(-p)))"
   switch(prior$dist,
     beta = c(
       value = sprintf(
         "sum(%s - 2 * ((%s - 1) * log(%s) + (%s - 1) * log(1 - %s)))",
-        digits(2 * lbeta(prior$first, prior$second)), m, c, s, c
+        openmx_number(2 * lbeta(prior$first, prior$second)), m, c, s, c
       ),
       gradient = sprintf("-2 * ((%s - 1) * (1 - %s) - (%s - 1) * %s)", m, c, s, c),
       hessian = sprintf("vec2diag(2 * (%s + %s - 2) * %s * (1 - %s))", m, s, c, c)
@@ -86,18 +86,19 @@ openmx_formulas <- function(prior) {
 
 #' The prior on b = -d / a
 #'
-#' Where slopes are fixed or shared, the derivatives by a and d of all items are gathered to those of the parameters.
+#' Where slopes are fixed or shared, `gather` sums the derivatives by the a and d of all items to those of the
+#' parameters.
 #' @noRd
 openmx_difficulty_prior <- function(prior, model, rows) {
   of_items <- c(openmx_prior_labels(model, rows, 1), openmx_prior_labels(model, rows, 2))
   labels <- unique(of_items[!is.na(of_items)])
   gather <- outer(of_items, labels, function(own, label) ifelse(!is.na(own) & own == label, 1, 0))
-  z <- sprintf("((-d / a - %s) / %s)", digits(prior$first), digits(prior$second))
-  s <- digits(prior$second)
+  z <- sprintf("((-d / a - %s) / %s)", openmx_number(prior$first), openmx_number(prior$second))
+  s <- openmx_number(prior$second)
   OpenMx::mxModel(
     "prior2", openmx_parameters("a", model, rows, 1), openmx_parameters("d", model, rows, 2),
     OpenMx::mxMatrix(name = "gather", nrow = nrow(gather), ncol = ncol(gather), values = gather),
-    openmx_algebra("fit", sprintf("sum(%s + %s^2)", digits(-2 * log_normal_height(prior$second)), z)),
+    openmx_algebra("fit", sprintf("sum(%s + %s^2)", openmx_number(-2 * log_normal_height(prior$second)), z)),
     openmx_algebra("by_b", sprintf("2 * %s / %s", z, s)),
     openmx_algebra("grad", "cbind(by_b * d / a^2, -by_b / a) %*% gather", list(NULL, labels)),
     openmx_algebra("aa", sprintf("2 / %s^2 * d^2 / a^4 - 2 * by_b * d / a^3", s)),

@@ -1,33 +1,34 @@
-# Longest step of an item's a, d and logit c, and of the common slope, latent mean and log SD.
-longest_step <- c(1, 2, 1.5)
-longest_shared_step <- c(0.5, 1, 0.5)
-# Steps that do not become so much shorter than the one before ask for a new matrix, and, if that was new and the
-# maximum is so near, for a finer. From farther away a coarse one leads as well.
-slow_share <- 0.2
-finer <- 1e-2
-near_change <- 0.2
-# Steps without progress after which rounding alone is left.
-most_idle <- 10
-most_damping <- 1e6
-# Rounding of the objective, relative to its size: a fall by less is none.
-slack <- 1e-12
-# Iterations for which an item may be out of range and go farther by so large a share, or be far out; a single long step
-# may come back, and an item that comes to rest not far out may, too, once others have left.
-patience <- 3
-outward <- 0.03
-far_out <- 2
+# Maximum step of an item's a, d and logit c, and of the common slope, latent mean and log SD.
+max_item_step <- c(1, 2, 1.5)
+max_shared_step <- c(0.5, 1, 0.5)
+# A step longer than this share of the one before requires a new matrix. If the matrix was new already, and steps are
+# shorter than `near_maximum_step`, it is refined; farther away, a coarse matrix is good enough.
+slow_step_share <- 0.2
+matrix_refinement <- 1e-2
+near_maximum_step <- 0.2
+# After this many steps without progress, only rounding errors remain.
+max_idle_steps <- 10
+max_damping <- 1e6
+# Relative rounding error of the objective; a smaller decrease does not count.
+objective_rounding <- 1e-12
+# An item is lost after this many iterations out of range in which its distance grows by more than this share, or
+# exceeds `runaway_distance`. A single long step may be reversed, and an item that settles just out of range may return
+# once others are excluded.
+runaway_patience <- 3
+runaway_growth <- 0.03
+runaway_distance <- 2
 
 #' Bring an engine's estimates to the maximum of the marginal log-posterior
 #'
-#' Engines end on criteria of their own, and some on a grid of their own. A few Newton steps, with a gradient and an
-#' information matrix that are the same for all engines, remove these differences; no step is kept that lowers the
-#' log-posterior.
+#' Engines differ in their convergence criteria, and some in their grid. A few Newton steps, with the same gradient and
+#' information matrix for all engines, remove these differences. A step that lowers the log-posterior is never kept.
 #'
-#' @param x Parameters, (J + 1) x 3; `iterations` that the engine used of `settings$max_iterations`.
-#' @param progress Called with the number of iterations, the log-likelihood and the longest further step.
-#' @return List of `evaluation`, `iterations`, `converged`, `max_change` (longest further step of a parameter: a, d,
-#'   logit c, latent mean, log of latent SD), `max_gradient` (largest derivative of the log-posterior, times the
-#'   complete-data SE) and `lost` (J, logical: items whose estimates ran away).
+#' @param x Parameters, (J + 1) x 3.
+#' @param iterations Number of `settings$max_iterations` that the engine used.
+#' @param progress Called with the number of iterations, the log-likelihood and the largest change that remains.
+#' @return List of `evaluation`, `iterations`, `converged`, `max_change` (largest change that remains for a parameter:
+#'   a, d, logit c, latent mean, log of latent SD), `max_gradient` (largest derivative of the log-posterior, times the
+#'   complete-data SE) and `lost` (J, logical: items whose estimates diverge).
 #' @noRd
 polish <- function(objective, x, settings, iterations, progress = NULL) {
   state <- new_climb(evaluate(objective, x), iterations)
@@ -37,7 +38,7 @@ polish <- function(objective, x, settings, iterations, progress = NULL) {
   list(
     evaluation = state$now, iterations = state$iterations, converged = state$converged,
     max_change = state$max_change, max_gradient = state$max_gradient,
-    lost = if (state$lost) state$beyond >= patience else state$distance > 1
+    lost = if (state$lost) state$beyond >= runaway_patience else state$distance > 1
   )
 }
 
@@ -46,7 +47,7 @@ new_climb <- function(evaluation, iterations) {
   state$now <- evaluation
   state$iterations <- iterations
   state$matrix <- NULL
-  state$share <- coarse_share
+  state$share <- coarse_polynomial_share
   state$damping <- 0
   state$idle <- 0
   state$shortest <- Inf
@@ -67,21 +68,23 @@ is_over <- function(objective, state, settings, progress) {
   state$converged <- state$max_change <= settings$tolerance && state$max_gradient <= 100 * settings$tolerance
   if (!is.null(progress)) progress(state$iterations, state$now$loglik, state$max_change)
   distance <- distances(model, state$now$x)
-  leaving <- distance > 1 & distance > pmin((1 + outward) * state$distance, far_out)
+  leaving <- distance > 1 & distance > pmin((1 + runaway_growth) * state$distance, runaway_distance)
   state$beyond <- ifelse(leaving, state$beyond + 1, 0)
   state$distance <- distance
-  state$lost <- !state$converged && any(state$beyond >= patience)
-  state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > most_idle
+  state$lost <- !state$converged && any(state$beyond >= runaway_patience)
+  state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > max_idle_steps
 }
 
-#' The next step, with a new matrix if the last step was not much shorter than the one before
+#' Compute the next step, with a new matrix if it is not much shorter than the one before
 #' @noRd
 find_step <- function(objective, state) {
   before <- state$max_change
   if (is.null(state$matrix)) renew(objective, state) else state$fresh <- FALSE
   state$step <- newton_step(objective, state)
-  if (longest(state$step) > slow_share * before) {
-    if (state$was_fresh && before < near_change) state$share <- max(fine_share, state$share * finer)
+  if (longest(state$step) > slow_step_share * before) {
+    if (state$was_fresh && before < near_maximum_step) {
+      state$share <- max(fine_polynomial_share, state$share * matrix_refinement)
+    }
     renew(objective, state)
     state$step <- newton_step(objective, state)
   }
@@ -98,7 +101,7 @@ renew <- function(objective, state) {
   state$fresh <- TRUE
 }
 
-#' @return `newton_step`: the change of the parameters, (J + 1) x 3, damped where the matrix is not positive definite or
+#' @return `newton_step`: the change of the parameters, (J + 1) x 3, damped if the matrix is not positive definite or
 #'   steps did not lead uphill (Levenberg 1944, Marquardt 1963).
 #' @noRd
 newton_step <- function(objective, state) {
@@ -108,7 +111,7 @@ newton_step <- function(objective, state) {
   damping <- state$damping
   repeat {
     factor <- cholesky(state$matrix + diag(damping * state$scale, length(state$scale)))
-    if (!is.null(factor) || damping >= most_damping) break
+    if (!is.null(factor) || damping >= max_damping) break
     damping <- max(1e-4, 10 * damping)
   }
   column <- parameter_columns(free)
@@ -122,30 +125,30 @@ newton_step <- function(objective, state) {
   step
 }
 
-#' Go a step, more and more damped until the log-posterior does not fall
+#' Take a step, with more and more damping until the log-posterior does not decrease
 #'
-#' @return Whether there was such a step.
+#' @return `FALSE` if no such step was found.
 #' @noRd
 climb <- function(objective, state, settings) {
   repeat {
     step <- shortened_step(state$step)
     then <- evaluate(objective, tied(objective$model, state$now$x + step))
     state$iterations <- state$iterations + 1
-    if (isTRUE(then$value >= state$now$value - slack * abs(state$now$value))) break
+    if (isTRUE(then$value >= state$now$value - objective_rounding * abs(state$now$value))) break
     state$damping <- max(1e-3, 10 * state$damping)
-    if (state$damping > most_damping || state$iterations >= settings$max_iterations) return(FALSE)
+    if (state$damping > max_damping || state$iterations >= settings$max_iterations) return(FALSE)
     state$step <- newton_step(objective, state)
   }
-  if (then$value > state$now$value + slack * abs(state$now$value)) state$idle <- 0
+  if (then$value > state$now$value + objective_rounding * abs(state$now$value)) state$idle <- 0
   state$damping <- if (state$damping < 1e-3) 0 else state$damping / 10
   state$now <- then
   TRUE
 }
 
-#' @return `shortened_step`: the step of each item, as a whole, shortened to what its parameters may move at once.
+#' @return `shortened_step`: the step of each item, scaled as a whole so that no parameter exceeds its maximum step.
 #' @noRd
 shortened_step <- function(step) {
-  limits <- rbind(matrix(longest_step, nrow(step) - 1, 3, byrow = TRUE), longest_shared_step)
+  limits <- rbind(matrix(max_item_step, nrow(step) - 1, 3, byrow = TRUE), max_shared_step)
   ratio <- abs(step) / limits
   step / pmax(do.call(pmax, as.data.frame(ratio)), 1)
 }

@@ -1,7 +1,7 @@
 #' Prior densities of item parameters
 #'
-#' Each acts on the parameter that its name says, with its full density, constants included, and no Jacobian: the
-#' estimate is the maximum of log-likelihood + sum of log-densities, wherever the numerics work in other parameters.
+#' Each acts on the parameter in its name, with its full density, including constants, and without a Jacobian: the
+#' estimate is the maximum of log-likelihood + sum of log-densities, even where the numerics use other parameters.
 #'
 #' * a normal: density of a
 #' * a lognormal: density of a, with its factor 1/a (mode of a alone: exp(mean - sd^2)); keeps a above 0
@@ -11,9 +11,9 @@
 #'
 #' A prior is a list of `dist`, `first` and `second`: mean and SD, or alpha and beta.
 #' @noRd
-default_guessing <- list(dist = "normal_logit", first = -1.39, second = 0.5)
+default_guessing_prior <- list(dist = "normal_logit", first = -1.39, second = 0.5)
 
-#' The log-density of all items
+#' Prior log-density of all items
 #'
 #' @param x Parameters, (J + 1) x 3, as `specify` describes them.
 #' @param acts Logical, J x 3: parameters with a prior.
@@ -38,7 +38,7 @@ log_prior <- function(priors, x, acts) {
   total
 }
 
-#' @return `density_parts`: what a density contributes, from derivatives by the parameter in column `place` alone.
+#' @return `density_parts`: the contribution of a density that depends only on the parameter in column `place`.
 #' @noRd
 density_parts <- function(value, first, second, place) {
   gradient <- matrix(0, length(value), 3)
@@ -57,7 +57,7 @@ slope_density <- function(prior, a) {
     z <- (a - mean) / sd
     return(density_parts(log_normal_height(sd) - z^2 / 2, -z / sd, rep(-1 / sd^2, length(a)), 1))
   }
-  # A slope that is not positive is impossible: the density is 0, and no step that leads there is taken.
+  # The density is 0 for a slope that is not positive, so no step leads there.
   inside <- a > 0
   a[!inside] <- 1
   z <- (log(a) - mean) / sd

@@ -1,16 +1,16 @@
-# Every refusal and failure as an RFC 9457 problem, and the one mapper from conditions to them.
+# Refusals and failures as RFC 9457 problems, and the mapping from conditions to problems.
 
 max_listed_errors <- 20
-max_text <- 200
-max_detail <- 2000
+max_quoted_length <- 200
+max_detail_length <- 2000
 retry_seconds <- "5"
 
 #' Make a problem
 #'
-#' @param kind Stable name that a program compares; it becomes the `type` URI.
+#' @param kind Stable name for programs; it becomes the `type` URI.
 #' @param errors List of `list(field, value, message)`.
-#' @param headers Named list of headers of the answer.
-#' @return A condition of class `irt_problem` that can be raised.
+#' @param headers Named list of response headers.
+#' @return A condition of class `irt_problem`, which can be raised.
 #' @noRd
 problem <- function(kind, title, status, detail, errors = list(), headers = list()) {
   structure(
@@ -19,9 +19,9 @@ problem <- function(kind, title, status, detail, errors = list(), headers = list
   )
 }
 
-#' The problem that a condition means to a client
+#' The problem that a client sees for a condition
 #'
-#' What is not foreseen says nothing of its cause; `log_failure` keeps it for those who run the service.
+#' An unexpected error does not reveal its cause; `log_failure` logs it.
 #' @noRd
 problem_from <- function(condition) {
   if (inherits(condition, "irt_problem")) return(condition)
@@ -37,11 +37,11 @@ problem_from <- function(condition) {
   problem("internal", "Internal error", 500L, "The service failed; its log has the cause.")
 }
 
-# R's own words for it, those of C++, and those of jsonlite, whose parser stops where it gets no memory for a value.
-memory_words <- c("cannot allocate", "memory exhausted", "bad_alloc", "out of memory", "client cancelled parse")
+# Messages of R, of C++, and of jsonlite, whose parser stops when it cannot allocate a value.
+out_of_memory_words <- c("cannot allocate", "memory exhausted", "bad_alloc", "out of memory", "client cancelled parse")
 
 is_out_of_memory <- function(condition) {
-  grepl(paste(memory_words, collapse = "|"), conditionMessage(condition), ignore.case = TRUE)
+  grepl(paste(out_of_memory_words, collapse = "|"), conditionMessage(condition), ignore.case = TRUE)
 }
 
 problem_invalid <- function(detail, errors = list()) {
@@ -92,7 +92,7 @@ problem_too_many_jobs <- function(limit) {
 }
 
 problem_too_many_checks <- function(limit) {
-  detail <- sprintf("%d submissions of this client wait to be checked, as many as are accepted at once.", limit)
+  detail <- sprintf("%d submissions of this client are waiting to be checked, the limit; try again later.", limit)
   problem("too-many-jobs", "Too many jobs", 429L, detail, headers = list(`Retry-After` = retry_seconds))
 }
 
@@ -105,7 +105,7 @@ problem_memory <- function() {
   problem_unavailable("The request needs more memory than the machine has, or than this service gives to one job.")
 }
 
-# Of a session, whose memory is limited: the same request would need as much again.
+# For a session that exceeds its memory limit. Not 503: a retry would need the same amount.
 problem_too_much_memory <- function() {
   problem_too_large("The request needs more memory than this service gives to one job.")
 }
@@ -117,7 +117,7 @@ problem_responses_lost <- function() {
 
 problem_disk <- function(path) {
   log_line("ERROR", sprintf("%s cannot be written: the disk is full or faulty", path))
-  problem_unavailable("The machine of the service is short of disk space.")
+  problem_unavailable("The service is out of disk space.")
 }
 
 problem_worker_died <- function(detail) {
@@ -139,13 +139,13 @@ problem_body <- function(problem) {
     type = paste0("urn:irt:problem:", problem$kind),
     title = problem$title,
     status = problem$status,
-    detail = abridged(conditionMessage(problem), max_detail)
+    detail = abridged(conditionMessage(problem), max_detail_length)
   )
   if (length(problem$errors)) body$errors <- lapply(utils::head(problem$errors, max_listed_errors), printable_error)
   body
 }
 
-#' The problem that a stored job or a worker speaks of
+#' The problem of a stored job or a worker's outcome, from its body
 #' @noRd
 problem_of_body <- function(body) {
   kind <- sub("^.*:", "", body$type)
@@ -159,7 +159,7 @@ printable_error <- function(error) {
   printed
 }
 
-# What a client sent may be anything; what is sent back is short.
+# A client's value may be anything; it is returned in short form.
 printable <- function(value) {
   if (is.null(value) || is_flag(value) || (is_number(value) && is.finite(value))) return(value)
   if (is_text(value)) return(abridged(value))
@@ -168,7 +168,7 @@ printable <- function(value) {
 
 is_flag <- function(value) is.logical(value) && length(value) == 1 && !is.na(value)
 
-abridged <- function(text, length = max_text) {
+abridged <- function(text, length = max_quoted_length) {
   text <- enc2utf8(as.character(text))
   if (nchar(text) <= length) text else paste0(substr(text, 1, length - 1), "\u2026")
 }

@@ -1,24 +1,24 @@
-# Repeated answers: of those that a user gave to one item, the first or the last counts.
+# Repeated answers of a user to an item: the first or the last counts.
 
 repeat_policies <- c("refuse", "first", "last")
 
-# How the deployed client writes a time that is missing.
-no_time <- "None"
+# How the deployed client writes a missing time.
+missing_time <- "None"
 time_pattern <- paste0(
   "^((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\\.([0-9]{1,9}))?",
   " ?(?:Z|([+-])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?)?\\z"
 )
 
-#' Which answers count where a user has several to an item
+#' Which answers count if a user has several to an item
 #'
-#' The first and the last are so by time; equal times go by their position, and so does a pair any of whose answers has
-#' no time.
+#' First and last are by time. Position decides between equal times, and for all answers of a user to an item if one of
+#' them has no time.
 #'
 #' @param user,item Numbers of n answers.
 #' @param times List of n strings and `NULL`, or an empty list.
 #' @param policy "first" or "last".
-#' @return Logical (n), or `NULL` where nothing is repeated.
-#' @section Errors: `irt_invalid_request` naming a time of a repeated answer that cannot be read.
+#' @return Logical (n), or `NULL` if nothing is repeated.
+#' @section Errors: `irt_invalid_request` naming the time of a repeated answer that cannot be parsed.
 #' @noRd
 kept_answers <- function(user, item, times, policy) {
   pair <- (user - 1) * max(item, 0) + item
@@ -36,10 +36,10 @@ kept_answers <- function(user, item, times, policy) {
   kept
 }
 
-#' @return `microseconds`: since 1970, UTC; `NA` where there is no time.
+#' @return `microseconds`: since 1970, UTC; `NA` for a missing time.
 #' @noRd
 microseconds <- function(times, rows) {
-  missing <- vapply(times, function(time) is.null(time) || identical(time, no_time), NA)
+  missing <- vapply(times, function(time) is.null(time) || identical(time, missing_time), NA)
   found <- rep(NA_real_, length(times))
   texts <- as.character(unlist(times[!missing]))
   read <- written_microseconds(texts)
@@ -54,7 +54,7 @@ microseconds <- function(times, rows) {
   found
 }
 
-#' @return `written_microseconds`: of texts, `NA` for those that are no date and time.
+#' @return `written_microseconds`: of texts; `NA` for those that are not a date and time.
 #' @noRd
 written_microseconds <- function(texts) {
   parts <- regmatches(texts, regexec(time_pattern, texts, perl = TRUE))

@@ -1,20 +1,19 @@
 #' Answers as a sparse structure
 #'
-#' @param user_id,item_id Character vectors (n), UTF-8, none missing or empty.
+#' @param user_id,item_id Character vectors (n), UTF-8, without missing or empty elements.
 #' @param is_correct Integer or logical vector (n) of 0 and 1.
-#' @param times List of n times as strings, or `NULL` in it, or an empty list; they tell the first of repeated answers
-#'   from the last.
-#' @param repeats What becomes of several answers of a user to an item: one of `repeat_policies`.
-#' @return `irt_responses`: list of `user_ids` (N) and `item_ids` (J), distinct and sorted by code point, and for each
-#'   answer, ordered by user and then item, `user` and `item` (n, numbers from 1) and `right` (n, 0 or 1). The order of
-#'   the input leaves no trace. `n_repeats_dropped`: how many answers were left out as repeated.
-#' @section Errors: `irt_invalid_request` where repeated answers are refused, with their number.
-#' @export
+#' @param times List of n times, each a string or `NULL`, or an empty list. They order repeated answers.
+#' @param repeats What to do with several answers of a user to an item: one of `repeat_policies`.
+#' @return `irt_responses`: list of `user_ids` (N) and `item_ids` (J), distinct and sorted by code point; for each
+#'   answer, sorted by user and then item, `user` and `item` (n, numbers from 1) and `right` (n, 0 or 1); and
+#'   `n_repeats_dropped`, the number of dropped answers. The result does not depend on the order of the input.
+#' @section Errors: `irt_invalid_request` with the number of repeated answers, if they are refused.
+#' @noRd
 new_responses <- function(user_id, item_id, is_correct, times = list(), repeats = "refuse") {
   stopifnot(length(user_id) == length(item_id), length(user_id) == length(is_correct))
   user_id <- enc2utf8(user_id)
   item_id <- enc2utf8(item_id)
-  # Radix order is that of the bytes, and of UTF-8 that is the order of the code points, in any locale.
+  # Radix order is that of the bytes, which for UTF-8 is the order of the code points, in any locale.
   user_ids <- sort(unique(user_id), method = "radix")
   item_ids <- sort(unique(item_id), method = "radix")
   user <- match(user_id, user_ids)
@@ -73,8 +72,8 @@ item_counts <- function(responses) {
 
 user_counts <- function(responses) tabulate(responses$user, n_users(responses))
 
-#' @param users,items Logical (N) and (J): whose answers, and to what.
-#' @return `select_responses`: these answers alone, with ids and numbers of those selected.
+#' @param users,items Logical (N) and (J).
+#' @return `select_responses`: the answers of these users to these items, with users and items renumbered.
 #' @noRd
 select_responses <- function(responses, users, items) {
   if (all(users) && all(items)) return(responses)
@@ -86,10 +85,11 @@ select_responses <- function(responses, users, items) {
   )
 }
 
-#' Cut the answers into blocks of users, so that memory for what is computed of each user stays bounded
+#' Cut the answers into blocks of users, to bound the memory of computations per user
 #'
-#' @param size Users of a block.
-#' @return List of `users` (their numbers), `right` and `wrong` (sparse matrices, users x items, 1 for such an answer).
+#' @param size Users per block.
+#' @return One list per block: `users` (their numbers), `right` and `wrong` (sparse matrices, users x items, 1 for such
+#'   an answer).
 #' @noRd
 response_blocks <- function(responses, size) {
   n <- n_users(responses)

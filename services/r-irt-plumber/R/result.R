@@ -1,19 +1,19 @@
 #' Write a result as JSON
 #'
-#' @param result What `calibrate_bank` or `score_bank` returned.
-#' @return One string, UTF-8: numbers with 15 significant digits, null for what does not exist.
-#' @export
+#' @param result As `calibrate_bank` or `score_bank` returns it.
+#' @return One string, UTF-8: numbers with 15 significant digits, null for missing values.
+#' @noRd
 to_json <- function(result) {
   json <- jsonlite::toJSON(unclass(result), auto_unbox = TRUE, digits = NA, null = "null", na = "null")
   enc2utf8(as.character(json))
 }
 
-#' @return `item_rows_of`: the contract's `item_params`, one list for each item.
+#' @return `item_rows_of`: the contract's `item_params`, one list per item.
 #' @noRd
 item_rows_of <- function(bank, settings, items, fit, anchoring) {
   ids <- bank$responses$item_ids
   counts <- item_counts(bank$responses)
-  # An anchor that is held with its guessing is a 3PL item, whatever the others are.
+  # An anchor held with its guessing is always a 3PL item.
   models <- ifelse(is.na(items$values[, 3]), model_of(settings, ids), "3PL")
   roles <- anchor_roles(anchoring, ids)
   lapply(seq_along(ids), function(j) {
@@ -64,8 +64,8 @@ linking_constants <- function(anchoring) {
   )
 }
 
-#' @return `linking_anchors`: data frame with one row for each anchor of the request, sorted by item, linked or
-#'   not, also for those without parameters.
+#' @return `linking_anchors`: data frame with one row per anchor of the request, linked or not, including those without
+#'   parameters; sorted by item.
 #' @noRd
 linking_anchors <- function(settings, anchoring, item_ids) {
   screened <- screened_anchors(anchoring)

@@ -1,4 +1,4 @@
-# Every route of the service. This is the only file that knows plumber's way to list them.
+# All routes of the service. Only this file uses plumber's functions to declare them.
 
 #' The routes
 #'
@@ -7,7 +7,7 @@
 #' @noRd
 routes <- function(service) {
   plumber::options_plumber(methodNotAllowed = FALSE)
-  # No parsers: bodies are read in the background.
+  # No parsers: workers parse the bodies.
   router <- plumber::pr_set_parsers(plumber::pr(), stats::setNames(list(), character()))
   add <- function(method, path, endpoint) {
     handler <- function(req, res) guarded(res, function() endpoint(service, req, res))
@@ -25,7 +25,7 @@ routes <- function(service) {
   plumber::pr_set_docs(router, FALSE)
 }
 
-# Paths that there are, and what may be done with them.
+# The existing paths and their methods, for 405.
 known_paths <- list(
   "^/irt/(calibrate|score)$" = "POST",
   "^/irt/jobs$" = "GET",

@@ -1,10 +1,10 @@
-# Which job runs when: a bounded number at once, the others in a bounded queue, the oldest first.
+# Runs jobs: a limited number at once, the others wait in a limited queue, oldest first.
 
-max_attempts <- 3
+max_job_attempts <- 3
 
-#' Refuse where as many jobs run and wait as are accepted, or as many submissions wait to be checked
+#' Refuse a submission if all places for jobs, or for submissions that wait to be checked, are taken
 #'
-#' A repeated submission may ask for its job when all places are taken, but it waits to be checked like any other.
+#' A repeated submission needs no place for a job, but it waits to be checked like any other.
 #' @noRd
 require_room <- function(service, key, address) {
   known <- is_live(job_by_key(service$store, key))
@@ -21,14 +21,14 @@ jobs_under_way <- function(service) length(service$preparing) + length(service$q
 #' Take in a submission whose body is in the job's folder
 #'
 #' @param address Of the client.
-#' @param answer Function of a job or a problem, called once: when the submission was looked through, or refused.
+#' @param answer Function of a job or a problem, called once, when the submission has been checked or refused.
 #' @noRd
 submit_job <- function(service, job, encoding, address, answer) {
   entry <- list(job = job, encoding = encoding, address = address, answer = answer)
   service$preparing <- c(service$preparing, list(entry))
 }
 
-#' Give free sessions what waits: submissions first, since their clients wait for an answer
+#' Give waiting work to idle sessions; submissions first, since their clients wait for an answer
 #' @noRd
 hand_out <- function(service) {
   while (length(service$preparing) && !service$is_preparing && !is.null(worker <- idle_worker(service))) {
@@ -46,18 +46,18 @@ prepare_next <- function(service, worker) {
   service$is_preparing <- TRUE
   processor <- check_seconds(service$limits, file.size(file.path(job$folder, body_file)), entry$encoding)
   give_work(
-    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), busy_factor * processor,
+    worker, "prepare_work", list(job$folder, job$kind, entry$encoding, service$limits), busy_machine_factor * processor,
     function(outcome) {
       service$is_preparing <- FALSE
       service$preparing <- service$preparing[-1]
-      # Its client must get an answer, also where the disk is full.
+      # The client must get an answer, even if the disk is full.
       entry$answer(tryCatch(accept_job(service, job, outcome), error = function(error) reject_job(job, error)))
     },
     processor_seconds = processor
   )
 }
 
-#' @return `accept_job`: the job to answer with, which is an earlier one where the key names that; or a problem.
+#' @return `accept_job`: the job to return to the client, an earlier one if it has the same key; or a problem.
 #' @noRd
 accept_job <- function(service, job, outcome) {
   if (is.null(outcome)) outcome <- list(problem = problem_body(worker_died()))
@@ -83,15 +83,15 @@ reject_job <- function(job, error) {
   problem_from(error)
 }
 
-# A job that failed or was cancelled does not hold its key.
+# A job that failed or was cancelled frees its key.
 is_live <- function(job) !is.null(job) && !job$status %in% c("failed", "cancelled")
 
 run_next <- function(service, worker) {
   job <- service$queue[[1]]
   service$queue <- service$queue[-1]
-  if (job$attempts >= max_attempts) {
-    told <- sprintf("The service ended %d times while this job ran; it is not tried again.", job$attempts)
-    return(end_job(service, job, status = "failed", error = problem_body(problem_worker_died(told))))
+  if (job$attempts >= max_job_attempts) {
+    detail <- sprintf("The service ended %d times while this job ran; it is not tried again.", job$attempts)
+    return(end_job(service, job, status = "failed", error = problem_body(problem_worker_died(detail))))
   }
   update_job(service$store, job, status = "running", started_at = timestamp(), attempts = job$attempts + 1)
   service$running[[job$id]] <- list(job = job, worker = worker)
@@ -109,10 +109,10 @@ complete_job <- function(service, job, outcome) {
 }
 
 worker_died <- function() {
-  problem_worker_died("The worker process was killed, as the system does when memory runs out, or crashed.")
+  problem_worker_died("The worker process crashed or was killed, for example because the system ran out of memory.")
 }
 
-#' Cancel a job that has not ended; one that waits leaves the queue, and the session of one that runs is ended
+#' Cancel a job that has not ended: remove it from the queue, or end the session that runs it
 #' @noRd
 cancel_job <- function(service, job) {
   if (has_ended(job)) return(job)
@@ -127,10 +127,10 @@ cancel_job <- function(service, job) {
 }
 
 end_job <- function(service, job, ...) {
-  # The record first: who is killed in between leaves a job that has ended.
+  # The record first: if the service is killed in between, the job has ended.
   update_job(service$store, job, finished_at = timestamp(), ...)
   unlink(file.path(job$folder, c(responses_file, request_file)))
-  # On a full disk that made room; without its responses the job is not run again even if it was too little.
+  # On a full disk, this freed some space. If it was not enough, the job still does not run again without its responses.
   if (job$unwritten) update_job(service$store, job)
   log_line("INFO", sprintf("job %s %s", job$id, job$status))
   for (waiting in job$waiting) unharmed(waiting(job))
@@ -138,12 +138,12 @@ end_job <- function(service, job, ...) {
   job
 }
 
-#' Take up what an earlier service left undone, the oldest first
+#' Resume the unfinished jobs of an earlier service, oldest first
 #' @noRd
 take_up <- function(service) {
   unfinished <- Filter(Negate(has_ended), rev(newest_first(service$store)))
   for (job in unfinished) {
-    # A result is whole where it is there: it was moved into its place.
+    # If there is a result, it is complete, since it was moved into place.
     if (file.exists(file.path(job$folder, result_file))) {
       end_job(service, job, status = "succeeded")
       next

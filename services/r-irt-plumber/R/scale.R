@@ -1,29 +1,29 @@
-# A c below this is 0.
+# A smaller c counts as 0.
 least_guessing <- 1e-9
 least_variance <- 1e-14
 
-#' @return `item_values`: a, b and c of the items, J x 3; c is `NA` where there is none.
+#' @return `item_values`: a, b and c of the items, J x 3; c is `NA` without guessing.
 #' @noRd
 item_values <- function(model, x) {
   items <- item_rows(x)
   guessing <- guessing_of(model, x)
-  # Items held at c = 0 have the c nearest to it that has a logit.
+  # Items held at c = 0 have a tiny c internally, since 0 has no logit.
   guessing[guessing < least_guessing] <- 0
   guessing[!model$guesses] <- NA
   unname(cbind(items[, 1], -items[, 2] / items[, 1], guessing))
 }
 
-#' Estimates with standard errors by the delta method, on their own scale or moved by a line
+#' Estimates with standard errors by the delta method, on the scale of the estimation or linked
 #'
 #' @param covariance As `covariance_of` returns it.
-#' @param line Linking constants, estimated from the items `anchors` (numbers); their sampling error is part of the
-#'   standard errors, the anchors' reference parameters count as known.
-#' @return List of `values` and `errors`, J x 3 (a, b, c); `NA` where there is no c or no SE.
+#' @param line Linking constants, estimated from the items `anchors` (numbers). The standard errors include the sampling
+#'   error of the constants; the anchors' reference parameters count as known.
+#' @return List of `values` and `errors`, J x 3 (a, b, c); `NA` if there is no c or no SE.
 #' @noRd
 item_estimates <- function(model, x, covariance, line = NULL, anchors = NULL) {
   values <- item_values(model, x)
   places <- places_of(model, covariance$column)
-  # Parameters that are not estimated have place 0: here that is a last row of zeros.
+  # Parameters that are not estimated have place 0; here they get an extra last row of zeros.
   at <- ifelse(places == 0, nrow(covariance$matrix) + 1L, places)
   padded <- rbind(cbind(covariance$matrix, 0), 0)
   entry <- function(k, l) padded[cbind(at[, k], at[, l])]
@@ -46,14 +46,15 @@ item_estimates <- function(model, x, covariance, line = NULL, anchors = NULL) {
 
 #' Variances of a / A and A b + B, where A and B are functions of the anchors' estimates
 #'
-#' @param variance J x 3, of a, b and c; `at` (J x 3) places in the covariance matrix, one beyond it for none.
+#' @param variance J x 3, of a, b and c.
+#' @param at Places in the covariance matrix, J x 3; one past its end for parameters that are not estimated.
 #' @noRd
 linked_variance <- function(values, variance, line, anchors, covariance, at) {
   a <- values[, 1]
   b <- values[, 2]
   n <- nrow(covariance$matrix)
   weights <- matrix(0, n + 1, 2)
-  # b moves with a and with d.
+  # b depends on a and d.
   by_slope <- line$by_a + line$by_b * (-b / a)[anchors]
   by_intercept <- line$by_b * (-1 / a)[anchors]
   for (k in 1:2) {
@@ -61,7 +62,7 @@ linked_variance <- function(values, variance, line, anchors, covariance, at) {
     weights[as.integer(rownames(sums)), k] <- sums[, 1]
   }
   weights <- weights[seq_len(n), , drop = FALSE]
-  # Covariances of all parameters with A and B, and of these.
+  # Covariances of all parameters with A and B, and of A and B with each other.
   products <- rbind(covariance$matrix %*% weights, 0)
   of_line <- crossprod(weights, products[seq_len(n), , drop = FALSE])
   with_a <- products[at[, 1], , drop = FALSE]
@@ -76,15 +77,15 @@ linked_variance <- function(values, variance, line, anchors, covariance, at) {
 errors_of <- function(variance, places, covariance) {
   determined <- places > 0
   determined[determined] <- !covariance$undetermined[places[determined]]
-  # b moves with a, and is known only if both are, or if a is given.
+  # b depends on a, so it is determined only if a is, or if a is given.
   determined[, 2] <- determined[, 2] & (places[, 1] == 0 | determined[, 1])
-  # Where the linking fixes a parameter rounding leaves a little to either side of 0.
+  # If the linking fixes a parameter, its variance is 0 up to rounding, and may be negative.
   errors <- suppressWarnings(sqrt(ifelse(abs(variance) < least_variance, 0, variance)))
   errors[!determined] <- NA
   errors
 }
 
-#' @return `latent_estimates`: mean and SD of the abilities on the scale of the estimation; SEs are `NULL` where fixed.
+#' @return `latent_estimates`: mean and SD of the abilities on the scale of the estimation; SEs are `NULL` if fixed.
 #' @noRd
 latent_estimates <- function(x, covariance) {
   last <- covariance$column[nrow(x), ]

@@ -1,10 +1,10 @@
-#' Read a request to score
+#' Read a scoring request
 #'
-#' @param request The contract's, without its observations.
+#' @param request The contract's request without its observations.
 #' @return List of `items` (data frame of `item_id`, `a`, `b`, `c`, which is 0 without guessing), `latent` (mean and SD
 #'   of the normal prior) and `settings`, as `read_settings` returns them.
-#' @section Errors: `irt_invalid_request` with every field that is wrong.
-#' @export
+#' @section Errors: `irt_invalid_request` with every wrong field.
+#' @noRd
 read_score_request <- function(request) {
   errors <- new_errors()
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
@@ -38,7 +38,8 @@ read_scored_items <- function(top) {
   }
   rows <- lapply(field_objects(top, "items", c("item_id", "model", "params")), read_scored_item)
   items <- data.frame(
-    item_id = column(rows, "item_id", ""), a = column(rows, "a", 0), b = column(rows, "b", 0), c = column(rows, "c", 0)
+    item_id = record_column(rows, "item_id", ""), a = record_column(rows, "a", 0), b = record_column(rows, "b", 0),
+    c = record_column(rows, "c", 0)
   )
   for (i in which(duplicated(items$item_id) & nzchar(items$item_id))) {
     add_error(top$errors, sprintf("items[%d].item_id", i - 1L), items$item_id[i], "is given more than once")
@@ -56,8 +57,7 @@ read_scored_item <- function(entry) {
   c(list(item_id = item_id), values)
 }
 
-#' @return `given_parameters`: list of `a`, `b` and `c` of an item to score with, from its fields; `c` is 0 where it is
-#'   missing.
+#' @return `given_parameters`: list of `a`, `b` and `c` of an item from its fields; a missing `c` is 0.
 #' @noRd
 given_parameters <- function(params) {
   guessing <- field_number(params, "c", 0, low = 0, below = 1)
@@ -65,8 +65,8 @@ given_parameters <- function(params) {
     refuse(params, "a", 0, "must not be 0: such an item tells nothing of ability")
   }
   list(
-    a = field_number(params, "a", low = -steepest, high = steepest),
-    b = field_number(params, "b", low = -farthest, high = farthest),
+    a = field_number(params, "a", low = -max_given_slope, high = max_given_slope),
+    b = field_number(params, "b", low = -max_given_difficulty, high = max_given_difficulty),
     c = guessing
   )
 }

@@ -1,9 +1,9 @@
-#' Estimate abilities with item parameters given
+#' Estimate abilities with given item parameters
 #'
-#' @param responses As `new_responses` returns it; answers to items without parameters take no part.
+#' @param responses As `new_responses` returns it; answers to items without parameters are ignored.
 #' @param score_request As `read_score_request` returns it.
 #' @return The contract's `Scores`, for `to_json`. Attribute `timings`: seconds by phase.
-#' @export
+#' @noRd
 score_bank <- function(responses, score_request) {
   started <- proc.time()[["elapsed"]]
   items <- score_request$items
@@ -19,16 +19,16 @@ score_bank <- function(responses, score_request) {
   scores <- list(
     abilities = rows, excluded = excluded(exclusion, responses), n_repeats_dropped = responses$n_repeats_dropped
   )
-  # Who scores one user need not look for the row.
+  # For clients that score one user.
   if (nrow(rows) == 1) scores <- c(list(theta = rows$theta, se = rows$se), scores)
   structure(scores, timings = list(scores = proc.time()[["elapsed"]] - started))
 }
 
-#' EAP for everyone, MAP and WLE where the settings ask for them
+#' EAP, and MAP and WLE if the settings ask for them
 #'
 #' @param parameters List of `slope`, `intercept` and `guessing` (J each).
 #' @param latent Mean and SD of the normal prior.
-#' @return List of `theta` and `se` (N; EAP) and, where asked for, `map`, `se_map`, `wle`, `se_wle`.
+#' @return List of `theta` and `se` (N; EAP) and, if requested, `map`, `se_map`, `wle`, `se_wle`.
 #' @noRd
 estimate_abilities <- function(responses, parameters, settings, latent) {
   found <- eap(responses, parameters, settings, latent)
@@ -45,7 +45,7 @@ estimate_abilities <- function(responses, parameters, settings, latent) {
 eap <- function(responses, parameters, settings, latent) {
   grid <- scoring_grid(settings, latent[1], latent[2])
   table <- log_probabilities(curves(parameters$slope, parameters$intercept, parameters$guessing, grid$nodes))
-  size <- max(1, min(most_block_users, floor(block_elements / length(grid$nodes))))
+  size <- max(1, min(max_block_users, floor(block_elements / length(grid$nodes))))
   found <- lapply(response_blocks(responses, size), function(block) {
     posterior <- posterior_of(block, table, grid$log_weights)$posterior
     theta <- c(posterior %*% grid$nodes)

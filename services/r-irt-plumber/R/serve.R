@@ -1,26 +1,30 @@
-# The running service: what it listens on, and the loop that keeps it going.
+# The running service: its listening socket and its main loop.
 
-# How long the loop waits for a request before it looks after the workers again.
+# How long the loop waits for a request before it checks on the workers again.
 loop_seconds <- 0.02
 sweep_seconds <- 30
-small_bytes <- 2^20
+small_body_bytes <- 2^20
 
-#' Serve until the process is ended
+#' Run the calibration service until the process is ended
 #'
-#' Work is done in sessions of their own: this process only passes on, so that the health check never waits. It may be
-#' killed at any moment; the next one takes up the jobs that it finds in `state_dir`. haproxy listens for it: `front.R`.
+#' The environment variable `IRT_SERVICE_TOKEN` must contain the bearer token; README.md lists the other variables.
 #'
-#' @param host,port Address to listen on; port 0 is any free one.
+#' This process only dispatches requests to background sessions, so the health check never waits. It may be killed at
+#' any moment; the next service on the same `state_dir` resumes the unfinished jobs. haproxy, a child process, accepts
+#' the connections.
+#'
+#' @param host,port Address to listen on; port 0 chooses a free port.
 #' @param state_dir Folder for jobs and results.
-#' @param port_file File that the port is written to once the service answers, or `NULL`.
+#' @param port_file File to which the port is written once the service answers, or `NULL`.
 #' @return Does not return.
-#' @section Errors: An address that is not free, a state folder that cannot be written to or that another service uses.
+#' @section Errors: The address is in use; `state_dir` cannot be written to, or another service uses it; there is no
+#'   token, or a variable has a wrong value.
 #' @export
 serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL) {
   service <- new_service(state_dir)
   on.exit(for (worker in service$workers) end_worker(worker))
   port <- if (port == 0) httpuv::randomPort(host = host) else port
-  # The session's own folder: nobody else may look into it.
+  # R's temporary folder is private.
   socket <- file.path(tempdir(), "http.socket")
   server <- httpuv::startPipeServer(socket, strtoi("077", 8L), application(service), quiet = TRUE)
   on.exit(httpuv::stopServer(server), add = TRUE)
@@ -35,7 +39,7 @@ serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL)
   }
 }
 
-#' @param token,limits,engine For tests; by default from the environment.
+#' @param token,limits,engine By default from the environment; tests pass others.
 #' @noRd
 new_service <- function(state_dir, token = take_token(), limits = read_limits(), engine = choose_engine()) {
   service <- new.env(parent = emptyenv())
@@ -51,10 +55,11 @@ new_service <- function(state_dir, token = take_token(), limits = read_limits(),
   service
 }
 
-#' What httpuv calls: plumber's router, and before it what refuses by the headers
+#' The application for httpuv: checks the headers, then calls plumber's router
 #'
-#' Where a large body is still to come, or one of unknown size, that is done before it comes: else anyone could fill the
-#' disk. A small one is read first: an answer that is sent while the client still sends can be lost with the connection.
+#' If a body is large or its size is unknown, the headers are checked before it is received; otherwise anyone could fill
+#' the disk. A small body is received first, since a response sent while the client still sends can be lost with the
+#' connection.
 #' @noRd
 application <- function(service) {
   router <- routes(service)
@@ -64,7 +69,7 @@ application <- function(service) {
       if (is.null(refused)) router$call(req) else bare_answer(refused)
     },
     onHeaders = function(req) {
-      comes_late <- announced_bytes(req) > small_bytes || !is.null(req$HTTP_TRANSFER_ENCODING)
+      comes_late <- announced_bytes(req) > small_body_bytes || !is.null(req$HTTP_TRANSFER_ENCODING)
       refused <- if (comes_late) refuse_early(service, req)
       if (!is.null(refused)) bare_answer(refused)
     }
@@ -86,9 +91,9 @@ tend <- function(service) {
   }
 }
 
-#' Log an error and go on: what fails for one job, as on a full disk, must not end the service for all
+#' Log an error and go on, since a failure of one job, as on a full disk, must not end the service
 #'
-#' Except where no worker can start: nothing would ever be done.
+#' Except if no worker can start: then no job would ever run.
 #' @noRd
 unharmed <- function(work) {
   tryCatch(work, irt_cannot_work = stop, error = log_failure)

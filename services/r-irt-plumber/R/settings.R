@@ -1,7 +1,7 @@
-# The contract's limits of given parameters, and of counts.
-steepest <- 1000
-farthest <- 10000
-most <- 1e9
+# The contract's limits for given parameters and for counts.
+max_given_slope <- 1000
+max_given_difficulty <- 10000
+max_count <- 1e9
 
 irt_models <- c("Rasch", "1PL", "2PL", "3PL")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
@@ -14,17 +14,18 @@ option_names <- c(
 
 #' Read the settings of a calibration
 #'
-#' @param request The contract's request without its observations, as `jsonlite::fromJSON(simplifyVector = FALSE)`
-#'   has it.
-#' @param engine What will estimate: priors that it cannot do are refused. `NULL` for a request that estimates nothing.
-#' @return List with the contract's fields and defaults; `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
-#'   without guessing) and `fixed`, `item_models` a character vector with names. `bare_anchors` are the items of anchors
-#'   that came without parameters, or with b alone, and are not used.
-#' @section Errors: `irt_invalid_request` with every field that is wrong.
-#' @export
+#' @param request The contract's request without its observations, as read by
+#'   `jsonlite::fromJSON(simplifyVector = FALSE)`.
+#' @param engine The engine that will estimate; priors that it does not support are refused. `NULL` if nothing will be
+#'   estimated.
+#' @return List with the contract's fields and defaults. `anchors` is a data frame of `item_id`, `a`, `b`, `c` (`NA`
+#'   without guessing) and `fixed`; `item_models` is a named character vector; `bare_anchors` are the items of anchors
+#'   without parameters, or with only b, which are not used.
+#' @section Errors: `irt_invalid_request` with every wrong field.
+#' @noRd
 read_settings <- function(request, engine = choose_engine()) {
   errors <- new_errors()
-  # A list without elements has no names, object or not.
+  # An empty list has no names, even if it was an object.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
   top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
   read <- read_anchors(top)
@@ -43,18 +44,18 @@ read_settings <- function(request, engine = choose_engine()) {
   settings
 }
 
-#' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of those without parameters.
+#' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of anchors without parameters.
 #' @noRd
 read_anchors <- function(top) {
   rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
-  ids <- column(rows, "item_id", "")
+  ids <- record_column(rows, "item_id", "")
   for (i in which(duplicated(ids) & nzchar(ids))) {
     add_error(top$errors, sprintf("anchors[%d].item_id", i - 1L), ids[i], "is given more than once")
   }
-  bare <- column(rows, "bare", NA)
+  bare <- record_column(rows, "bare", NA)
   anchors <- data.frame(
-    item_id = ids, a = column(rows, "a", 0), b = column(rows, "b", 0), c = column(rows, "c", 0),
-    fixed = column(rows, "fixed", NA)
+    item_id = ids, a = record_column(rows, "a", 0), b = record_column(rows, "b", 0), c = record_column(rows, "c", 0),
+    fixed = record_column(rows, "fixed", NA)
   )
   anchors <- anchors[!bare, ]
   rownames(anchors) <- NULL
@@ -66,13 +67,14 @@ read_anchor <- function(entry) {
   params <- field_object(entry, "params", c("a", "b", "c", "model"), required = TRUE)
   fixed <- field_flag(entry, "fixed", TRUE)
   if (has_field(params, "model")) field_choice(params, "model", irt_models, NULL, any_case = TRUE)
-  # An item that was tagged as an anchor without parameters, or with its difficulty alone.
+  # An item that was tagged as an anchor, without parameters or with only its difficulty.
   bare <- !has_field(params, "a") && !has_field(params, "c")
   least <- if (fixed) 0 else -Inf
   list(
     item_id = item_id,
-    a = if (bare) NA_real_ else field_number(params, "a", low = -steepest, high = steepest, above = least),
-    b = field_number(params, "b", low = -farthest, high = farthest, required = !bare),
+    a = if (bare) NA_real_ else
+      field_number(params, "a", low = -max_given_slope, high = max_given_slope, above = least),
+    b = field_number(params, "b", low = -max_given_difficulty, high = max_given_difficulty, required = !bare),
     c = field_number(params, "c", low = 0, below = 1, required = FALSE),
     fixed = fixed,
     bare = bare
@@ -81,14 +83,14 @@ read_anchor <- function(entry) {
 
 #' @param rows List of lists; `like` a value of the type of field `name`.
 #' @noRd
-column <- function(rows, name, like) vapply(rows, function(row) row[[name]], like)
+record_column <- function(rows, name, like) vapply(rows, function(row) row[[name]], like)
 
 read_item_models <- function(top) {
   entry <- field_object(top, "item_models", NULL)
   ids <- enc2utf8(as.character(names(entry$values)))
   if (any(ids == "")) refuse(top, "item_models", "", "has an empty item id")
-  # All at once, since there may be as many as items: to look each up by its name would take the square of the time. The
-  # last one counts, as other readers of JSON have it, should a name be there twice.
+  # All at once: looking up each item by its name would take quadratic time. If a name appears twice, the last one
+  # counts, as in other JSON parsers.
   kept <- ids != "" & !duplicated(ids, fromLast = TRUE)
   values <- entry$values[kept]
   ids <- ids[kept]
@@ -98,8 +100,8 @@ read_item_models <- function(top) {
   stats::setNames(irt_models[chosen], ids)
 }
 
-#' @return `read_linking`: `required` says whether too few anchors fail the calibration. Where a request has anchors and
-#'   states no linking, two anchors are enough to link; with fewer there is no linking.
+#' @return `read_linking`: list; too few anchors fail the calibration only if `required`. If a request has anchors and
+#'   no `linking`, two anchors are enough; with fewer, the calibration is not linked.
 #' @noRd
 read_linking <- function(top, has_anchors, has_bare) {
   stated <- has_field(top, "linking")
@@ -108,7 +110,7 @@ read_linking <- function(top, has_anchors, has_bare) {
   list(
     method = field_choice(entry, "method", linking_methods, if (linked) "stocking_lord" else "none"),
     drift_z = field_number(entry, "drift_z", 2.7, above = 0),
-    min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = most),
+    min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )
 }
@@ -120,10 +122,10 @@ read_options <- function(top) {
     quadrature_points = field_integer(entry, "quadrature_points", 61, low = 5, high = 2001),
     theta_min = field_number(entry, "theta_min", -6, low = -100, high = 100),
     theta_max = field_number(entry, "theta_max", 6, low = -100, high = 100),
-    max_iterations = field_integer(entry, "max_iterations", 2000, low = 1, high = most),
+    max_iterations = field_integer(entry, "max_iterations", 2000, low = 1, high = max_count),
     tolerance = field_number(entry, "tolerance", 1e-6, above = 0, high = 1),
-    min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = most),
-    min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = most),
+    min_item_responses = field_integer(entry, "min_item_responses", 1, low = 1, high = max_count),
+    min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = max_count),
     priors = read_priors(entry),
     scores = field_choices(entry, "scores", score_kinds, "EAP"),
     repeats = field_choice(entry, "repeats", repeat_policies, "refuse")
@@ -139,12 +141,12 @@ read_priors <- function(options) {
   priors <- lapply(stats::setNames(nm = names(prior_kinds)), function(name) {
     if (has_field(entry, name)) read_prior(entry, name, prior_kinds[[name]])
   })
-  if (is.null(priors$c)) priors$c <- default_guessing
+  if (is.null(priors$c)) priors$c <- default_guessing_prior
   priors
 }
 
 read_prior <- function(priors, name, kinds) {
-  # The names of the other fields depend on this one.
+  # The other fields depend on `dist`.
   any_field <- fields(field_path(priors, name), field_value(priors, name), NULL, priors$errors)
   dist <- field_choice(any_field, "dist", kinds, NULL)
   beta <- dist == "beta"

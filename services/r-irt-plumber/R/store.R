@@ -1,5 +1,5 @@
-# Jobs on disk: one folder each, with its record, so that they outlive the service. A folder is filled under
-# `incoming/` and becomes a job by one rename, so that a crash leaves a whole job or none.
+# Jobs on disk, so that they outlive the service: one folder per job, with a record. A folder is filled under
+# `incoming/` and becomes a job by one rename, so a crash leaves a complete job or none.
 
 record_file <- "job.json"
 body_file <- "body"
@@ -9,19 +9,19 @@ result_file <- "result.json"
 
 #' Open the state folder
 #'
-#' @return Environment: `folder` of jobs, `incoming`, `jobs`, an environment of jobs by id, and `lock`.
-#' @section Errors: A folder that cannot be written to, or that another service uses.
+#' @return Environment: `folder` of jobs, `incoming`, `jobs` (an environment of jobs by id), and `lock`.
+#' @section Errors: The folder cannot be written to, or another service uses it.
 #' @noRd
 open_store <- function(state_dir) {
   store <- new.env(parent = emptyenv())
   store$incoming <- file.path(state_dir, "incoming")
   store$folder <- file.path(state_dir, "jobs")
-  # It is emptied at each start: what a link leads to is not ours to empty.
+  # `incoming` is emptied at each start; the target of a link must not be.
   if (isTRUE(nzchar(Sys.readlink(store$incoming), keepNA = TRUE))) {
     stop(sprintf("%s is a symbolic link; remove it", store$incoming), call. = FALSE)
   }
   for (folder in c(store$incoming, store$folder)) make_state_folder(folder)
-  # Kept for as long as the store: who drops it lets go of the lock.
+  # The lock is released when this object is garbage-collected.
   store$lock <- filelock::lock(file.path(state_dir, "lock"), timeout = 0)
   if (is.null(store$lock)) stop(sprintf("another service is using %s", state_dir), call. = FALSE)
   unlink(list.files(store$incoming, full.names = TRUE, all.files = TRUE, no.. = TRUE), recursive = TRUE)
@@ -38,7 +38,7 @@ make_state_folder <- function(folder) {
 load_job <- function(store, path) {
   record <- tryCatch(jsonlite::read_json(file.path(path, record_file)), error = function(error) NULL)
   if (!is_record(record, basename(path))) {
-    # It may be a job whose disk has a fault now: who runs the service decides what becomes of it.
+    # It may be a job on a faulty disk: the operator decides what to do with it.
     log_line("WARN", sprintf("job folder %s is left alone: its record cannot be read", path))
     return(invisible())
   }
@@ -55,7 +55,7 @@ is_record <- function(record, id) {
     (!has_ended(record) || is_text(record[["finished_at"]]))
 }
 
-#' Make a job that is not stored yet
+#' Create a job that is not stored yet
 #' @noRd
 new_job <- function(store, kind, key, kept) {
   job <- new.env(parent = emptyenv())
@@ -73,9 +73,9 @@ new_job <- function(store, kind, key, kept) {
   job
 }
 
-#' Make a whole job of a folder under `incoming/`; one that is not kept stays there
+#' Turn a folder under `incoming/` into a stored job; one that is not to be kept stays there
 #'
-#' @section Errors: A problem where the disk does not take it; the job is then not known.
+#' @section Errors: A problem if the disk fails; the job then does not exist.
 #' @noRd
 keep_job <- function(store, job) {
   if (!job$kept) return(invisible(job))
@@ -90,8 +90,7 @@ keep_job <- function(store, job) {
 
 #' Change a job and store it
 #'
-#' A record that cannot be written is logged and marked (`unwritten`): those who wait must hear of the change all the
-#' same.
+#' If the record cannot be written, this is logged and marked (`unwritten`): waiting clients must still get an answer.
 #' @noRd
 update_job <- function(store, job, ...) {
   changes <- list(...)
@@ -117,7 +116,7 @@ write_record <- function(job) {
 
 find_job <- function(store, id) if (valid_id(id)) get0(id, envir = store$jobs, inherits = FALSE)
 
-# An id is only ever looked up among the known ones: it never becomes a part of a path.
+# An id is only looked up among the known ones; it never becomes part of a path.
 valid_id <- function(id) grepl("^[0-9a-f]{32}$", id)
 
 job_by_key <- function(store, key) {
@@ -136,7 +135,7 @@ forget_job <- function(store, job) {
   unlink(job$folder, recursive = TRUE)
 }
 
-#' Remove the jobs that ended longer ago than results are kept
+#' Remove jobs that ended more than `keep_seconds` ago
 #' @noRd
 remove_expired <- function(store, keep_seconds) {
   oldest <- timestamp(Sys.time() - keep_seconds)
@@ -154,7 +153,7 @@ job_body <- function(job) {
     submitted_at = job$submitted_at,
     started_at = job$started_at,
     finished_at = job$finished_at,
-    # OpenMx and mirt do not tell how far they are.
+    # OpenMx and mirt do not report progress.
     progress = NULL,
     timings = if (length(job$timings)) job$timings,
     error = job$error,
@@ -164,7 +163,7 @@ job_body <- function(job) {
 
 job_location <- function(job) paste0("/irt/jobs/", job$id)
 
-# Microseconds: they order the jobs as well.
+# With microseconds, since they also order the jobs.
 timestamp <- function(time = Sys.time()) {
   paste0(sub("[.](\\d{6}).*$", ".\\1", format(time, "%Y-%m-%dT%H:%M:%OS6", tz = "UTC")), "Z")
 }

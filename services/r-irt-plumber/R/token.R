@@ -2,9 +2,9 @@
 
 token_variable <- "IRT_SERVICE_TOKEN"
 
-#' Read the token and take it out of the environment, so that no child process inherits it
+#' Read the token and remove it from the environment, so that no child process inherits it
 #'
-#' Only its digest is kept: all digests are of one length, so that comparing them tells nothing of the token.
+#' Only its digest is kept. All digests have the same length, so comparing them reveals nothing about the token.
 #' @noRd
 take_token <- function() {
   token <- trimws(Sys.getenv(token_variable))
@@ -13,8 +13,10 @@ take_token <- function() {
   digest_of(token)
 }
 
-#' The token of a request: a bearer's or, without any, that of the header which the deployed client may send
-#' @return Text, or `NULL`.
+#' The token of a request: from `Authorization: Bearer` or, without that header, from `X-Internal-Token`, which the
+#' deployed client may send
+#'
+#' @return A string, or `NULL`.
 #' @noRd
 sent_token <- function(req) {
   authorization <- req$HTTP_AUTHORIZATION
@@ -27,7 +29,7 @@ sent_token <- function(req) {
 
 is_allowed <- function(digest, sent) {
   if (length(sent) != 1) return(FALSE)
-  # All bytes are looked at, however early they differ.
+  # Compares all bytes, so the time does not depend on where they differ.
   sum(xor(digest_of(sent), digest) != as.raw(0)) == 0
 }
 

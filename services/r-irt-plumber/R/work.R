@@ -1,17 +1,17 @@
-# What a worker does with a submission: look it all through before it is accepted, then calibrate or score.
-# Both are called by name in a session that `workers.R` keeps.
+# The work of a session: check a submission before it is accepted, then calibrate or score it. `workers.R` calls both
+# functions by name.
 
-# The responses of the request that was prepared last: whoever runs it in the same session need not read them again.
-in_memory <- new.env(parent = emptyenv())
+# The responses of the last checked request: if the same session runs the job, it need not read them again.
+last_prepared <- new.env(parent = emptyenv())
 
-#' Read a body, check all of it, and leave request and responses as files for whoever runs it
+#' Read and check a body, and write request and responses to files for `run_work`
 #'
-#' @param folder Of the job, with the body as it came.
+#' @param folder Folder of the job, with the body as received.
 #' @return List: `problem`, or `fingerprint` and `timings`.
 #' @noRd
 prepare_work <- function(folder, kind, encoding, limits) {
   started <- seconds_now()
-  told(function() {
+  as_outcome(function() {
     body <- rewritten(kind, read_body(file.path(folder, body_file), encoding, limits), limits$max_rows)
     settings <- if (kind == "score") read_score_request(body$request)$settings else read_settings(body$request)
     columns <- read_observations(body$observations, limits$max_rows, body$where)
@@ -21,24 +21,24 @@ prepare_work <- function(folder, kind, encoding, limits) {
     write_whole(file.path(folder, request_file), json_text(body$request))
     write_whole(file.path(folder, responses_file), serialize(responses, NULL, xdr = FALSE))
     unlink(list.files(folder, paste0("^", body_file), full.names = TRUE))
-    # By its job: the folder moves when the job is accepted.
-    in_memory$job <- basename(folder)
-    in_memory$responses <- responses
+    # By job id, since the folder moves when the job is accepted.
+    last_prepared$job <- basename(folder)
+    last_prepared$responses <- responses
     list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
   })
 }
 
-#' Calibrate or score what `prepare_work` left in the folder, and write the result there
+#' Calibrate or score the files of `prepare_work`, and write the result to the same folder
 #'
 #' @return List: `problem`, or `timings`, seconds by phase.
 #' @noRd
 run_work <- function(folder, kind) {
   started <- seconds_now()
-  told(function() {
+  as_outcome(function() {
     request <- jsonlite::read_json(file.path(folder, request_file))
-    responses <- if (identical(in_memory$job, basename(folder))) in_memory$responses
+    responses <- if (identical(last_prepared$job, basename(folder))) last_prepared$responses
     if (is.null(responses)) responses <- readRDS(file.path(folder, responses_file))
-    rm(list = ls(in_memory), envir = in_memory)
+    rm(list = ls(last_prepared), envir = last_prepared)
     timings <- list(load = seconds_now() - started)
     outcome <- if (kind == "score") {
       score_bank(responses, read_score_request(request))
@@ -52,9 +52,10 @@ run_work <- function(folder, kind) {
   })
 }
 
-#' @return `told`: what `work` returns, or its problem. `memory_ran_out` asks for a new session: R keeps what it had.
+#' @return `as_outcome`: the value of `work`, or its problem. `memory_ran_out` requests a new session, since R does not
+#'   give memory back.
 #' @noRd
-told <- function(work) {
+as_outcome <- function(work) {
   tryCatch(work(), error = function(condition) {
     ran_out <- is_out_of_memory(condition)
     found <- if (ran_out) problem_too_much_memory() else problem_from(condition)

@@ -1,15 +1,15 @@
-# R sessions in the background. Each does one thing at a time and is kept for the next, since loading the engines takes
-# seconds; one whose job was large, or was cancelled, is ended and replaced.
+# R sessions in the background. Each does one job at a time and is reused, since loading the engine takes seconds. A
+# session is replaced after a large or cancelled job.
 
-# Beyond this a session has the memory of a large job, which R does not give back.
-keep_below_bytes <- 1500e6
+# A session with more memory than this is not reused, since R does not give the memory of a large job back.
+reusable_session_bytes <- 1500e6
 start_pause_seconds <- 2
 
-#' Start the sessions that a service needs: one for each job that runs, and one that looks submissions through
+#' Start the sessions that a service needs: one per running job, and one that checks submissions
 #' @noRd
 start_workers <- function(service) {
   while (length(service$workers) < service$limits$max_running + 1 && Sys.time() >= service$start_after) {
-    # Where none can be started, as on a full disk, it is tried again in a while.
+    # If a session cannot be started, as on a full disk, try again later.
     service$start_after <- Sys.time() + start_pause_seconds
     service$workers <- c(service$workers, list(start_worker(service$limits)))
     service$start_after <- Sys.time()
@@ -26,17 +26,17 @@ start_worker <- function(limits) {
   worker
 }
 
-#' A session that has nothing to do, or `NULL`
+#' An idle session, or `NULL`
 #' @noRd
 idle_worker <- function(service) {
   Find(function(worker) worker$state == "idle", service$workers)
 }
 
-#' Have a worker call one of `work.R`'s functions
+#' Let a worker call a function of `work.R`
 #'
-#' @param seconds The longest that it may take, and `processor_seconds` of the processor, which a busy machine does not
-#'   use up.
-#' @param on_end Function of the returned list; `NULL` when the session ended before its work did.
+#' @param seconds Limit of elapsed time.
+#' @param processor_seconds Limit of processor time, which does not depend on how busy the machine is.
+#' @param on_end Function of the returned list, or of `NULL` if the session ended before the work was done.
 #' @noRd
 give_work <- function(worker, name, arguments, seconds, on_end, processor_seconds = Inf) {
   call <- function(name, arguments) do.call(utils::getFromNamespace(name, "irtplumber"), arguments)
@@ -47,14 +47,14 @@ give_work <- function(worker, name, arguments, seconds, on_end, processor_second
   worker$deadline <- Sys.time() + seconds
   worker$on_end <- on_end
   tryCatch(worker$session$call(call, list(name, arguments)), error = function(error) {
-    # It has ended since it was last looked at.
+    # The session has ended since it was last checked.
     log_failure(error)
     end_worker(worker)
-    lose(worker, NULL)
+    give_up(worker, NULL)
   })
 }
 
-#' Look after all sessions: take in what they answer, end those that take too long, replace those that are gone
+#' Check on all sessions: receive their results, end those that exceed a limit, replace those that have ended
 #' @noRd
 tend_workers <- function(service) {
   for (worker in service$workers) {
@@ -69,9 +69,9 @@ tend_workers <- function(service) {
 tend_worker <- function(worker) {
   if (worker$session$poll_process(0) == "ready") {
     message <- worker$session$read()
-    if (!is.null(message)) return(hear(worker, message))
+    if (!is.null(message)) return(receive(worker, message))
   }
-  if (!worker$session$is_alive()) return(lose(worker, NULL))
+  if (!worker$session$is_alive()) return(give_up(worker, NULL))
   if (worker$state != "busy") return()
   if (is_too_late(worker)) return(stop_worker(worker, problem_timeout(worker$work, worker$seconds)))
   if (memory_used(worker) > worker$memory_limit) stop_worker(worker, problem_too_much_memory())
@@ -79,33 +79,32 @@ tend_worker <- function(worker) {
 
 stop_worker <- function(worker, problem) {
   end_worker(worker)
-  lose(worker, list(problem = problem_body(problem)))
+  give_up(worker, list(problem = problem_body(problem)))
 }
 
 is_too_late <- function(worker) {
   Sys.time() > worker$deadline || (is.finite(worker$processor_limit) && processor_used(worker) > worker$processor_limit)
 }
 
-#' Seconds of processor time of a session and of the programs that it called
+#' Processor time in seconds of a session and the programs that it called
 #' @noRd
 processor_used <- function(worker) {
   tryCatch(sum(worker$session$get_cpu_times(), na.rm = TRUE), error = function(error) 0)
 }
 
-hear <- function(worker, message) {
+receive <- function(worker, message) {
   if (message$code == 201 && worker$state == "starting") {
     worker$session$call(function() {
-      loadNamespace("irtplumber")
-      irtplumber:::warm_up()
+      utils::getFromNamespace("warm_up", "irtplumber")()
     })
     worker$state <- "loading"
   } else if (message$code == 200 && worker$state == "loading") {
     if (!is.null(message$error)) stop_no_worker(conditionMessage(message$error))
     worker$state <- "idle"
   } else if (message$code == 200) {
-    finish(worker, message)
+    finish_work(worker, message)
   } else if (message$code >= 500) {
-    lose(worker, NULL)
+    give_up(worker, NULL)
   }
 }
 
@@ -113,10 +112,10 @@ stop_no_worker <- function(reason) {
   stop_classed("irt_cannot_work", paste("a worker cannot load the engine:", reason))
 }
 
-finish <- function(worker, message) {
+finish_work <- function(worker, message) {
   on_end <- worker$on_end
   worker$state <- "idle"
-  if (memory_used(worker) > keep_below_bytes || isTRUE(message$result$memory_ran_out)) {
+  if (memory_used(worker) > reusable_session_bytes || isTRUE(message$result$memory_ran_out)) {
     end_worker(worker)
     worker$state <- "gone"
   }
@@ -125,7 +124,7 @@ finish <- function(worker, message) {
   on_end(message$result)
 }
 
-lose <- function(worker, outcome) {
+give_up <- function(worker, outcome) {
   was_busy <- worker$state == "busy"
   worker$state <- "gone"
   if (was_busy) worker$on_end(outcome)
@@ -136,7 +135,7 @@ end_worker <- function(worker) {
   worker$session$close()
 }
 
-#' Load what the first job would otherwise wait for
+#' Load the engine, so that the first job need not wait for it
 #' @noRd
 warm_up <- function() {
   loadNamespace(choose_engine()$package)

@@ -1,4 +1,4 @@
-#' Run a test with each engine; where the R package of one is missing, its test says so
+#' Run a test with each engine; skip it if the engine's R package is not installed
 #' @noRd
 test_with_engines <- function(description, code) {
   for (name in c("openmx", "mirt")) {
@@ -11,7 +11,7 @@ test_with_engines <- function(description, code) {
 
 name_of_package <- function(engine) c(openmx = "OpenMx", mirt = "mirt")[[engine]]
 
-#' Drawn answers of N persons to J items: a matrix of 0 and 1, with `NA` for those not given
+#' Simulated answers of N persons to J items: a matrix of 0, 1 and `NA` (no answer)
 #' @noRd
 drawn <- function(n, a, b, seed, share = 1, guessing = 0) {
   set.seed(seed, kind = "Mersenne-Twister", normal.kind = "Inversion")
@@ -33,7 +33,7 @@ responses_from <- function(right, more = NULL) {
 
 plain <- function() drawn(500, c(0.7, 0.9, 1, 1.1, 1.3, 0.8, 1.2, 1.5), seq(-1.4, 1.4, by = 0.4), seed = 3)
 
-#' The contract's result as a client has it
+#' The contract's result as a client reads it
 #' @noRd
 calibrated <- function(responses, engine, ...) {
   request <- list(...)

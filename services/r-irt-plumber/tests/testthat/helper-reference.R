@@ -1,9 +1,9 @@
 # The reference cases, computed by R mirt 1.45.1 (converged, 61 nodes); their README has the tolerances. Both engines
-# are held to the same ones: whatever an engine ends on, `polish` brings it to the maximum of the same log-posterior.
+# must meet the same tolerances, since `polish` brings both to the maximum of the same log-posterior.
 
 reference_folder <- function() {
   folder <- Sys.getenv("IRT_REFERENCE", testthat::test_path("..", "..", "..", "..", "tests", "reference"))
-  testthat::skip_if_not(dir.exists(folder), "the reference cases are not there (IRT_REFERENCE is their folder)")
+  testthat::skip_if_not(dir.exists(folder), "reference cases are only in the repository (IRT_REFERENCE: their folder)")
   folder
 }
 

@@ -1,4 +1,4 @@
-# Data that cannot be calibrated as they are: excluded with a reason, and the rest calibrated as if without them.
+# Data that cannot be calibrated are excluded with a reason; the others are calibrated as if they had never existed.
 
 rows <- function(user, item, right) list(user = user, item = item, right = right)
 
@@ -11,7 +11,7 @@ expect_rest_untouched <- function(result, engine, ...) {
   expect_lt(max(abs(pluck(result$abilities, "theta") - pluck(clean$abilities, "theta"))), 1e-5)
 }
 
-test_with_engines("items with one kind of answers, few answers, or a slope that runs away", function(engine) {
+test_with_engines("items with only right or wrong answers, few answers, or a diverging slope", function(engine) {
   right <- c(rep(1:0, each = 19), 1:19 %% 2)
   few <- rows(rep(sprintf("u%04d", 1:19), 3), rep(c("all", "none", "rare"), each = 19), right)
   result <- calibrated(responses_from(plain(), few), engine, options = list(min_item_responses = 19))
@@ -19,7 +19,7 @@ test_with_engines("items with one kind of answers, few answers, or a slope that 
   result <- calibrated(responses_from(plain(), few), engine, model = "Rasch", options = list(min_item_responses = 20))
   expect_equal(excluded_items(result), paste(c("all", "none", "rare"), "too few responses 19"))
   expect_rest_untouched(result, engine, model = "Rasch")
-  # One of two right: any slope that is steeper fits better.
+  # One of two answers is right: a steeper slope always fits better.
   away <- rows(c("u0001", "u0002"), c("x", "x"), 1:0)
   result <- calibrated(responses_from(plain(), away), engine)
   expect_equal(excluded_items(result), "x diverged 2")
@@ -46,14 +46,14 @@ test_with_engines("a steep item with a finite estimate is kept", function(engine
   expect_gt(parameters_of(result, "a")[3], 2.5)
 })
 
-test_that("too few answers for slopes are an error with the numbers and the remedies", {
+test_that("too few answers for slopes are an error with the figures and remedies", {
   right <- drawn(90, rep(1, 30), seq(-1.5, 1.5, length.out = 30), seed = 5, share = 0.17)
   responses <- responses_from(right)
   engine <- choose_engine("openmx")
-  told <- tryCatch(calibrated(responses, engine), irt_calibration_failed = conditionMessage)
-  expect_match(told, "^[0-9]+ of [0-9]+ items have no finite estimate: answers, [0-9.]+ per item in the median, do not")
-  expect_match(told, "Use 1PL or Rasch, a larger options.min_item_responses, or a prior on a, .*; [0-9]+ of 30 items")
-  lost <- as.numeric(sub(" of .*", "", told))
+  text <- tryCatch(calibrated(responses, engine), irt_calibration_failed = conditionMessage)
+  expect_match(text, "^[0-9]+ of [0-9]+ items have no finite estimate: answers, [0-9.]+ per item in the median, do not")
+  expect_match(text, "Use 1PL or Rasch, a larger options.min_item_responses, or a prior on a, .*; [0-9]+ of 30 items")
+  lost <- as.numeric(sub(" of .*", "", text))
   expect_gt(lost, 6)
   expect_lt(lost, 15)
   prior <- list(a = list(dist = "lognormal", mean = 0, sd = 0.5))
@@ -71,9 +71,9 @@ test_with_engines("persons in perfect order have no finite estimates", function(
   }
 })
 
-test_with_engines("too little is left, with the numbers", function(engine) {
-  fails <- function(user, item, right, told) {
-    expect_error(calibrated(new_responses(user, item, right), engine), told, class = "irt_calibration_failed")
+test_with_engines("too few items or answers are an error with the figures", function(engine) {
+  fails <- function(user, item, right, message) {
+    expect_error(calibrated(new_responses(user, item, right), engine), message, class = "irt_calibration_failed")
   }
   fails(c("a", "a", "b"), c("1", "2", "1"), c(1, 1, 1), "2 of 2 items are excluded: 2 all correct")
   fails(c("a", "b", "c"), c("1", "1", "1"), c(1, 0, 1), "2 response patterns of 1 items")

@@ -25,7 +25,7 @@ test_that("compression does not change the fingerprint", {
   expect_equal(kind_of(body_of(packed, "gzip", limit = 5)), "too-large")
 })
 
-test_that("what is not JSON is refused", {
+test_that("a body that is not JSON is refused", {
   texts <- list("", "{", "{\"a\": NaN}", "[1] x", "\"\\ud800\"", "\"\\udc00\\ud800\"", "9e999", strrep("[", 1e5),
                 as.raw(c(0x22, 0xff, 0x22)), as.raw(c(0x22, 0x00, 0x22)))
   for (text in texts) expect_equal(kind_of(body_of(text)), "not-readable")
@@ -41,7 +41,7 @@ test_that("long integers keep their digits, and strings like them stay strings",
   expect_equal(value$pair, "\U1F642")
 })
 
-test_that("time to find long integers grows with the length, not with its square", {
+test_that("the time to find long integers is linear in the length", {
   digits <- strrep("1", 16)
   texts <- list(
     quotes = function(n) paste0(digits, strrep("\\\"", n)),
@@ -53,7 +53,7 @@ test_that("time to find long integers grows with the length, not with its square
       text <- texts[[name]](times * 5e3)
       min(replicate(3, system.time(mark_long_integers(text))[["user.self"]]))
     }, 1)
-    # Four times the text took 16 times as long; what is too quick to be measured is no worse.
+    # With quadratic time, four times the text took 16 times as long. Times too short to measure are fine.
     expect_lt(seconds[2], 8 * max(seconds[1], 0.02), label = name)
   }
 })

@@ -1,6 +1,6 @@
-# /dev/full takes nothing: what a disk does that is full.
+# /dev/full behaves like a full disk.
 
-test_that("a write that comes out short is an error", {
+test_that("an incomplete write is an error", {
   path <- tempfile()
   write_bytes(path, as.raw(1:3))
   expect_equal(readBin(path, "raw", 9), as.raw(1:3))
@@ -8,7 +8,7 @@ test_that("a write that comes out short is an error", {
   expect_error(suppressMessages(write_bytes(full, as.raw(1:3))), class = "irt_problem")
 })
 
-test_that("what cannot be written leaves what was there", {
+test_that("a failed write leaves the previous file", {
   dir.create(folder <- tempfile())
   path <- file.path(folder, "file")
   write_whole(path, "before")

@@ -1,4 +1,4 @@
-# What an engine is asked for: the maximum of one log-posterior, by whichever engine; what it cannot do is refused.
+# All engines find the maximum of the same log-posterior, and refuse what they do not support.
 
 test_that("both engines find the same maximum under priors", {
   skip_if_not(is_installed("mirt"), "the R package mirt is not installed")
@@ -14,7 +14,7 @@ test_that("both engines find the same maximum under priors", {
   expect_lt(abs(diff(logliks)), 1e-5)
 })
 
-test_that("an engine that stops leaves its work to the polishing", {
+test_that("if an engine fails, polishing does its work", {
   responses <- responses_from(plain())
   engine <- choose_engine("openmx")
   wanted <- calibrated(responses, engine)
@@ -24,7 +24,7 @@ test_that("an engine that stops leaves its work to the polishing", {
   expect_true(found$fit_meta$metrics$converged)
 })
 
-test_that("items that an engine sent out of range are judged anew", {
+test_that("items that an engine sent out of range are tried again", {
   responses <- responses_from(plain())
   engine <- choose_engine("openmx")
   wanted <- calibrated(responses, engine)
@@ -39,7 +39,7 @@ test_that("items that an engine sent out of range are judged anew", {
   expect_lt(max(abs(parameters_of(found, "a") - parameters_of(wanted, "a"))), 1e-5)
 })
 
-test_that("a latent SD that an engine let go is found again", {
+test_that("a latent SD that diverged in the engine is found again", {
   responses <- responses_from(plain())
   engine <- choose_engine("openmx")
   wanted <- calibrated(responses, engine, model = "Rasch")
@@ -54,7 +54,7 @@ test_that("a latent SD that an engine let go is found again", {
   expect_lt(abs(found$fit_meta$model_spec$latent$sd - wanted$fit_meta$model_spec$latent$sd), 1e-5)
 })
 
-test_that("priors that mirt cannot do are refused with their field", {
+test_that("priors that mirt does not support are refused, with their field", {
   engine <- mirt_engine()
   on_b <- list(b = list(dist = "normal", mean = 0, sd = 2))
   on_c <- list(c = list(dist = "beta", alpha = 5, beta = 17))
@@ -63,12 +63,12 @@ test_that("priors that mirt cannot do are refused with their field", {
       read_settings(list(model = "3PL", options = list(priors = prior)), engine), irt_invalid_request = identity
     )
     expect_equal(condition$errors[[1]]$field, paste0("options.priors.", names(prior)))
-    expect_match(conditionMessage(condition), "mirt cannot estimate with a")
+    expect_match(conditionMessage(condition), "mirt does not support a")
   }
 })
 
 test_that("the engine is chosen by name", {
-  expect_error(choose_engine("winsteps"), "IRT_ENGINE is 'winsteps'; it may be auto, openmx, mirt")
+  expect_error(choose_engine("winsteps"), "IRT_ENGINE is 'winsteps'; it must be auto, openmx or mirt")
   expect_equal(choose_engine("auto")$name, if (is_installed("mirt")) "mirt" else "openmx")
   expect_equal(engine_info(choose_engine("openmx"))$name, "OpenMx")
 })

@@ -1,4 +1,4 @@
-# The gradient and the observed information against differences, at a point that is no maximum.
+# The gradient and the observed information against finite differences, away from the maximum.
 
 mixed <- list(i04 = "Rasch", i05 = "1PL", i06 = "1PL", i07 = "3PL", i08 = "3PL")
 all_priors <- list(
@@ -26,7 +26,7 @@ objective_of <- function(case) {
   list(objective = new_objective(responses, model, normal_grid(settings)), x = tied(model, x))
 }
 
-#' Differences of `of` (a number or a vector) by each free parameter, as columns
+#' Finite differences of `of` (a number or a vector) by each free parameter, as columns
 #' @noRd
 differences <- function(objective, x, of, h = 1e-5) {
   column <- parameter_columns(objective$model$free)
@@ -46,7 +46,7 @@ ordered_gradient <- function(model) {
   function(evaluation) evaluation$gradient[model$free][order]
 }
 
-for (name in names(cases)) test_that(paste("gradient and information are those of differences:", name), {
+for (name in names(cases)) test_that(paste("gradient and information match finite differences:", name), {
   found <- objective_of(cases[[name]])
   objective <- found$objective
   gradient <- ordered_gradient(objective$model)
@@ -60,7 +60,7 @@ for (name in names(cases)) test_that(paste("gradient and information are those o
   expect_lt(max(abs((information$matrix - hessian) / scale)), 1e-4)
 })
 
-test_that("the marginal likelihood is that of its definition", {
+test_that("the marginal likelihood matches its definition", {
   right <- drawn(40, c(0.8, 1.4, 2), c(-0.5, 0, 1), seed = 9)
   responses <- responses_from(right)
   settings <- read_settings(list(), NULL)

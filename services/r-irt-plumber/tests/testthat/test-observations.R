@@ -7,7 +7,7 @@ fields_of <- function(text) {
   )
 }
 
-test_that("rows and columns are the same", {
+test_that("rows and columns give the same observations", {
   rows <- '[{"user_id": "u", "item_id": 7, "is_correct": true}, {"user_id": "v", "item_id": "7", "is_correct": 0}]'
   columns <- '{"user_id": ["u", "v"], "item_id": [7, "7"], "is_correct": [1, false], "more": [1]}'
   expected <- list(user_id = c("u", "v"), item_id = c("7", "7"), is_correct = c(1L, 0L), times = list())

@@ -9,7 +9,7 @@ test_that("conditions become the contract's problems", {
   expect_false(grepl("secret", json_text(problem_body(other))))
 })
 
-test_that("what was sent is quoted short", {
+test_that("a client's values are shortened", {
   errors <- lapply(1:30, function(i) list(field = "f", value = strrep("x", 1000), message = "m"))
   body <- problem_body(problem_invalid("d", errors))
   expect_length(body$errors, 20)

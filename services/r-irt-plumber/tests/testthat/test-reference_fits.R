@@ -1,4 +1,4 @@
-# Estimates and standard errors are those of the reference: a, d and b within 1e-3 (3PL 5e-3, c 1e-3), log-likelihoods
+# Estimates and standard errors match the reference: a, d and b within 1e-3 (3PL 5e-3, c 1e-3), log-likelihoods
 # within 1e-4, standard errors within 1 %.
 
 expect_items <- function(found, wanted, tolerance, flat = character()) {
@@ -14,7 +14,7 @@ expect_items <- function(found, wanted, tolerance, flat = character()) {
   if (!is.null(wanted[[1]][["g"]])) expect_lt(max(abs(pluck(params, "c") - pluck(wanted, "g"))), 1e-3)
 }
 
-#' Where mirt's standard errors are wrong the reference has exact ones beside them.
+#' Where mirt's standard errors are wrong, the reference also has exact ones.
 #' @noRd
 expect_errors <- function(found, wanted, flat = character()) {
   errors <- lapply(found, `[[`, "se")
@@ -80,7 +80,7 @@ test_with_engines("complete 2PL: estimates, EAP, infit and outfit", function(eng
   fit <- lapply(result$item_params, `[[`, "fit")
   for (name in c("infit", "outfit")) {
     expect_lt(max(abs(pluck(fit, name) - pluck(wanted, paste0(name, "_unclipped")))), 1e-3)
-    # Elsewhere mirt raises small variances, which is not what the statistic means.
+    # For other items mirt clips small variances, which the definition of the statistic does not.
     whole <- pluck(wanted, "n_clipped") == 0
     expect_lt(max(abs(pluck(fit, name) - pluck(wanted, name))[whole]), 1e-3)
   }
@@ -97,7 +97,7 @@ test_with_engines("sparse 1PL and Rasch are one model", function(engine) {
   expect_lt(abs(rasch$fit_meta$metrics$loglik - one$fit_meta$metrics$loglik), 1e-6)
   expect_lt(max(abs(parameters_of(one, "a") - latent$sd)), 1e-5)
   wanted <- reference_expected("e_rasch_1pl_sparse")$fits$Rasch
-  # The grid in place of the main block cuts off the tails of the wide distribution; that of `wide_grid` does not.
+  # The grid of the main block cuts off the tails of the wide distribution; that of `wide_grid` does not.
   expect_lt(abs(rasch$fit_meta$metrics$loglik - wanted$wide_grid$logLik), 1e-3)
   expect_lt(abs(latent$sd^2 - wanted$wide_grid$latent$var), 2e-3)
   expect_lt(abs(2 * latent$sd * latent$se_sd / wanted$latent$se_var - 1), 0.01)
@@ -105,7 +105,7 @@ test_with_engines("sparse 1PL and Rasch are one model", function(engine) {
   expect_errors(rasch$item_params, wanted$items)
 })
 
-# mirt needs minutes for this case; that it maximises the same, priors included, is in test-engines.R.
+# mirt needs minutes for this case; test-engines.R shows that it maximises the same function, including priors.
 test_that("3PL with priors on c, and on c and a (openmx)", {
   engine <- choose_engine("openmx")
   request <- function(...) list(model = "3PL", options = list(priors = list(...)))

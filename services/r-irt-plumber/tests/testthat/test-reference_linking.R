@@ -1,5 +1,5 @@
 # Linking constants: mean/mean and mean/sigma within 1e-9, the curve methods within 1e-5 of those solved for the given
-# anchors; after a calibration of our own within 3e-3.
+# anchors; after our own calibration, within 3e-3.
 
 linking_tolerances <- c(mean_mean = 1e-9, mean_sigma = 1e-9, haebara = 1e-5, stocking_lord = 1e-5)
 
@@ -51,7 +51,7 @@ test_with_engines("anchors held at their parameters, latent mean and variance fr
   expect_identical(is.na(pluck(lapply(result$item_params, `[[`, "se"), "a")), held)
 })
 
-test_that("derivatives of the constants are those of differences", {
+test_that("derivatives of the constants match finite differences", {
   set.seed(2)
   anchors <- data.frame(a_ref = exp(rnorm(8, 0, 0.3)), b_ref = rnorm(8), c_ref = rep(c(0.2, 0), c(3, 5)))
   anchors <- transform(anchors, a = a_ref * 1.2 * exp(rnorm(8, 0, 0.05)), b = (b_ref - 0.4) / 1.2, c = c_ref)
@@ -68,7 +68,7 @@ test_that("derivatives of the constants are those of differences", {
   }
 })
 
-test_that("curves that determine no line are an error with the numbers", {
+test_that("curves that determine no line are an error with the figures", {
   anchors <- data.frame(a_ref = 1, b_ref = c(5000, 6000), c_ref = 0, a = 1, b = c(5000, 6000), c = 0)
   for (method in c("haebara", "stocking_lord")) {
     expect_error(link(method, anchors), "over 2 anchors does not determine the line", class = "irt_calibration_failed")

@@ -1,5 +1,5 @@
 # EAP within 1e-4 of the reference, MAP and Warm's WLE within 1e-6 of exact ones. mirt's own WLE of 3PL items is another
-# estimator (see the reference README), and is compared for 2PL items alone.
+# estimator (see the reference README), so it is compared only for 2PL items.
 
 score_case <- function(case, ...) {
   table <- suppressWarnings(reference_table(case, "items.csv"))

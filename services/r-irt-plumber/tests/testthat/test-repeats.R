@@ -1,4 +1,4 @@
-# Of repeated answers the first or the last counts, as a loop over them finds it.
+# The first or the last of repeated answers counts, compared with a plain loop.
 
 by_loop <- function(user, item, at, policy) {
   kept <- logical(length(user))
@@ -11,7 +11,7 @@ by_loop <- function(user, item, at, policy) {
   kept
 }
 
-test_that("as a loop has it", {
+test_that("the same answers are kept as by a loop", {
   set.seed(4)
   n <- 400
   user <- sample(25L, n, replace = TRUE)
@@ -38,7 +38,7 @@ test_that("times are read to the microsecond, with their offsets", {
   expect_true(all(is.na(written_microseconds(none))))
 })
 
-test_that("responses count what was left out", {
+test_that("responses count the dropped answers", {
   of <- function(policy) new_responses(c("a", "a", "a", "b"), c("q", "q", "r", "q"), c(1, 0, 0, 1), list(), policy)
   expect_equal(of("first")$right, c(1L, 0L, 1L))
   expect_equal(of("last")$right, c(0L, 0L, 1L))

@@ -2,13 +2,13 @@
 
 openmx <- function() choose_engine("openmx")
 
-test_that("scores under a narrow prior are those of the prior", {
+test_that("scores under a narrow prior are close to the prior", {
   responses <- new_responses("u", "q", 1)
   for (prior in list(c(0.05, 0.001), c(0.5, 0.05))) {
     found <- score_bank(responses, read_score_request(list(
       items = list(list(item_id = "q", params = list(a = 1, b = 0))), latent = list(mean = prior[1], sd = prior[2])
     )))$abilities
-    # One answer moves the mean by about sd^2 (1 - P), and hardly the SD.
+    # One answer moves the mean by about sd^2 (1 - P), and hardly changes the SD.
     expect_lt(abs(found$theta - prior[1] - prior[2]^2 * plogis(-prior[1])), 1e-6)
     expect_lt(abs(found$se / prior[2] - 1), 2e-3)
   }
@@ -33,7 +33,7 @@ test_that("scoring with a result gives its abilities under its latent distributi
   expect_gt(max(abs(scored() - own)), 0.2)
 })
 
-test_with_engines("a seed is only a start", function(engine) {
+test_with_engines("a seed is only a starting value", function(engine) {
   responses <- responses_from(drawn(600, seq(0.8, 1.6, length.out = 8), seq(-1, 1, length.out = 8), seed = 2))
   wanted <- calibrated(responses, engine)
   for (seed in list(c(50, 0), c(1, 100), c(0, 0), c(-30, 3))) {
@@ -54,7 +54,7 @@ test_that("reversed items get slopes below 0 under a prior on b, and without one
   }
 })
 
-test_that("anchors that are absent are listed, and those held with guessing are 3PL items", {
+test_that("absent anchors are listed, and anchors held with guessing are 3PL items", {
   anchors <- lapply(1:6, function(j) {
     list(item_id = sprintf("i%02d", j), params = list(a = 1 + 0.04 * j, b = 0.3 * j - 1, c = if (j == 2) 0.15 else 0))
   })
@@ -69,7 +69,7 @@ test_that("anchors that are absent are listed, and those held with guessing are 
   expect_equal(vapply(result$item_params, `[[`, "", "model"), c("2PL", "3PL", rep("2PL", 6)))
 })
 
-test_that("given items must tell something", {
+test_that("given items must be informative", {
   for (wrong in list(list("a", 0, 0), list("a", 1e200, 0), list("b", 1, 1e200))) {
     items <- list(list(item_id = "q", params = list(a = wrong[[2]], b = wrong[[3]])))
     condition <- tryCatch(read_score_request(list(items = items)), irt_invalid_request = identity)

@@ -1,4 +1,4 @@
-# Every field that is wrong is named, with its value.
+# Every wrong field is named, with its value.
 
 errors_of <- function(...) {
   condition <- tryCatch(read_settings(list(...), NULL), irt_invalid_request = identity)
@@ -21,7 +21,7 @@ test_that("defaults are the contract's", {
   expect_equal(read_settings(list(anchors = list(anchor)), NULL)$anchors$item_id, "7")
 })
 
-test_that("fields that are unknown or wrong are named", {
+test_that("unknown and wrong fields are named", {
   expect_equal(errors_of(model = "4PL"), list(wrong("model", "4PL")))
   expect_equal(errors_of(modle = "2PL"), list(wrong("modle", "2PL")))
   expect_equal(errors_of(item_models = list(q = "GRM")), list(wrong("item_models.q", "GRM")))
@@ -34,7 +34,7 @@ test_that("fields that are unknown or wrong are named", {
   expect_equal(two, list(wrong("linking.method", "equate"), wrong("linking.min_anchors", 0.5)))
 })
 
-test_that("anchors have a positive slope and no two one item", {
+test_that("anchors have positive slopes and distinct items", {
   anchor <- function(a, ...) list(item_id = "q", params = list(a = a, b = 0), ...)
   expect_equal(errors_of(anchors = list(anchor(-1))), list(wrong("anchors[0].params.a", -1)))
   expect_equal(errors_of(anchors = list(anchor(1), anchor(1))), list(wrong("anchors[1].item_id", "q")))
@@ -52,7 +52,7 @@ test_that("anchors without parameters are kept apart", {
   expect_equal(errors_of(anchors = guessing)[[1]]$field, "anchors[0].params.a")
 })
 
-test_that("models of items are read in time that grows with their number, and the last of a name counts", {
+test_that("the time to read models of items is linear in their number, and the last of a name counts", {
   expect_equal(read_settings(json('{"item_models": {"q": "x", "p": "rasch", "q": "3pl"}}'), NULL)$item_models,
                c(p = "Rasch", q = "3PL"))
   expect_equal(errors_of(item_models = json('{"q": null, "p": ["2PL"]}')),
@@ -61,6 +61,6 @@ test_that("models of items are read in time that grows with their number, and th
     models <- stats::setNames(as.list(rep("2PL", n)), paste0("q", seq_len(n)))
     min(replicate(3, system.time(read_settings(list(item_models = models), NULL))[["user.self"]]))
   }, 1)
-  # Four times as many took 16 times as long and more; what is too quick to be measured is no worse.
+  # With quadratic time, four times as many took 16 times as long or more. Times too short to measure are fine.
   expect_lt(seconds[2], 8 * max(seconds[1], 0.02))
 })

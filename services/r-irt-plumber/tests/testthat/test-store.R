@@ -1,4 +1,4 @@
-test_that("jobs are stored whole and found again", {
+test_that("jobs are stored completely and found again", {
   folder <- tempfile()
   store <- open_store(folder)
   job <- new_job(store, "calibrate", "key", kept = TRUE)
@@ -16,7 +16,7 @@ test_that("jobs are stored whole and found again", {
   expect_false(dir.exists(other$folder))
 })
 
-test_that("broken records are left out, and their folders left alone", {
+test_that("broken records are skipped, and their folders stay", {
   folder <- tempfile()
   jobs <- open_store(folder)$folder
   texts <- c("{", "[]", '{"id": "../x", "status": "queued"}', '{"id": "%s", "status": "queued"}', '{"id": ["%s"]}')
@@ -24,13 +24,13 @@ test_that("broken records are left out, and their folders left alone", {
     dir.create(path <- file.path(jobs, basename(tempfile())))
     writeLines(sub("%s", basename(path), text, fixed = TRUE), file.path(path, record_file))
   }
-  told <- testthat::capture_messages(again <- open_store(folder))
-  expect_length(grep("is left alone", told), length(texts))
+  messages <- testthat::capture_messages(again <- open_store(folder))
+  expect_length(grep("is left alone", messages), length(texts))
   expect_length(newest_first(again), 0)
   expect_length(list.files(jobs), length(texts))
 })
 
-test_that("what was not accepted is removed at the next start", {
+test_that("a submission that was not accepted is removed at the next start", {
   store <- open_store(folder <- tempfile())
   job <- new_job(store, "calibrate", "key", kept = TRUE)
   update_job(store, job, status = "running")
@@ -39,7 +39,7 @@ test_that("what was not accepted is removed at the next start", {
   expect_false(dir.exists(job$folder))
 })
 
-test_that("a link is not emptied", {
+test_that("the target of a link is not emptied", {
   dir.create(folder <- tempfile())
   dir.create(elsewhere <- tempfile())
   file.symlink(elsewhere, file.path(folder, "incoming"))

@@ -1,0 +1,4 @@
+library(testthat)
+library(irtplumber)
+
+test_check("irtplumber")
