@@ -70,7 +70,7 @@ def test_ten_characters_are_a_reason(bag, reason):
     with pytest.raises(ValueError, match="too short"):
         asked.resolve(reason[1:])
     assert complete(bag, "Approve", reason)[0]["params_input"] == {"reason": reason}
-    with pytest.raises(AirflowException, match="is too short; say in 10 characters or more why"):
+    with pytest.raises(AirflowException, match="is too short; give at least 10 characters"):
         complete(bag, "Approve", f" {reason[1:]} ")
 
 
@@ -149,7 +149,7 @@ def test_an_approval_wants_a_reason(bag):
     answer, skipped = complete(bag, "Approve", "the bank was renewed")
     assert (answer["params_input"], skipped) == ({"reason": "the bank was renewed"}, [])
     for reason in ("ok", "  short  ", "", None):
-        with pytest.raises(AirflowException, match="is too short; say in 10 characters or more why"):
+        with pytest.raises(AirflowException, match="is too short; give at least 10 characters"):
             complete(bag, "Approve", reason)
     assert complete(bag, "Reject", None)[1]
 
