@@ -1,4 +1,4 @@
-"""Failures that no exception tells of: processes that are lost or killed, and runs that end as a whole.
+"""Failures without an exception: processes that are lost or killed, and runs that fail as a whole.
 
 The callbacks run where Airflow runs them: in a task's process, and in one of the DAG processor.
 """
@@ -20,7 +20,7 @@ DAILY, NIGHTLY = "irt_daily_check", "irt_calibration_nightly"
 
 @pytest.fixture
 def alerts(monkeypatch):
-    """Calls the web server behind `irt_alerts`: what was posted about a run."""
+    """Returns what was posted about a run to the web server behind `irt_alerts`."""
     with scripted_server() as (server, port):
         server.script["POST", "/alerts"] = Answer(200, {})
         connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
@@ -85,7 +85,7 @@ def test_a_task_that_the_scheduler_misses_is_told_of_at_once_and_once(tasks, ale
     assert "plan_runs failed: it ended" in log
     tasks.call_back(tasks.end(NIGHTLY, "lost"))
     assert len(alerts("lost")) == 1
-    # No mark stays behind.
+    # No mark is left.
     assert tasks.variables() == []
 
 

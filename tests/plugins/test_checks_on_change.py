@@ -155,7 +155,7 @@ def test_old_answers_are_a_warning(database, tmp_path):
     assert check(run)["warnings"] == 1
     passed, _, figure, _, finding = verdict(database, run, "freshness")
     assert (passed, figure) == (False, pytest.approx(4.0))
-    assert finding.startswith("the newest answer is of 2026-04-30T03:00:00Z, 4.00 days before the end of the window")
+    assert finding.startswith("the newest answer is from 2026-04-30T03:00:00Z, 4.00 days before the end of the window")
 
 
 def test_the_first_run_of_a_bank_has_nothing_to_be_compared_with(database, tmp_path):

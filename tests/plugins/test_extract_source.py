@@ -121,7 +121,7 @@ def test_answers_that_no_bank_takes_are_counted_and_judged(database, tmp_path, c
     finding = "select passed, figure, finding from irt.run_check where check_name = 'answers_passed_over'"
     passed, figure, text = database.execute(finding).fetchone()
     assert (passed, figure) == (False, pytest.approx(0.3))
-    assert text == "3 of 10 answers of the window are of no bank, 1 without a topic; at most 5.0 % allowed"
+    assert text == "3 of 10 answers of the window belong to no bank, 1 without a topic; at most 5.0 % allowed"
 
 
 def test_it_is_counted_by_the_default_bank_alone(database, tmp_path):
