@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, for HTTPS on loopback."""
+"""A private certificate authority for a test of HTTPS on loopback."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Trusted by whoever trusts its `file`.
+    """Clients that trust its `file` trust its servers.
 
-    :param folder: where its file is kept, and those of the servers; made here.
+    :param folder: for its file and those of the servers; created here.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Authority:
         self.file.write_bytes(self._certificate(self._name, self._key.public_key(), extensions))
 
     def server(self, address: str) -> ssl.SSLContext:
-        """What a server at this IP address proves itself with."""
+        """The TLS context, with a certificate, of a server at this IP address."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
         extensions = [(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False), (issuer, False)]

@@ -93,13 +93,13 @@ def state(database, run) -> str:
 
 
 def accept(database, run) -> None:
-    """As its checks would, had they passed."""
+    """As if its checks had passed."""
     last = "(select load_id from irt.run where run_key = %s)"
     database.execute(f"update irt.load set state = 'accepted' where load_id = {last}", [run.run_key])
 
 
 def stamp(database, run_key: str) -> datetime:
-    """When the run was published last: what its rows carry."""
+    """When the run was last published, which is the `fitted_at` of its rows."""
     query = "select max(published_at) from irt.publication where run_id = %s"
     return database.execute(query, [run_key]).fetchone()[0]
 

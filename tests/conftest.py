@@ -1,4 +1,4 @@
-"""What tests share: an Airflow home of their own, and databases of a real PostgreSQL."""
+"""What tests share: a separate Airflow home, and databases of a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="irt-airflow-")
 
-# Before anything imports Airflow, which reads them once.
+# Set before anything imports Airflow, which reads them once.
 os.environ.update(
     {
         "AIRFLOW_HOME": _AIRFLOW_HOME.name,
@@ -26,7 +26,7 @@ os.environ.update(
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[1] / "plugins"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "DO_NOT_TRACK": "1",
-        # For the slowest machine, and one that does something else beside it.
+        # Enough for the slowest machine, even under other load.
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "1200",
     }
 )
@@ -42,8 +42,8 @@ from local.processes import Supervisor
 from tests import outcomes as faults
 
 _ROOT = Path(__file__).parents[1]
-# Folders whose tests run one after the other, since they share an Airflow or a Kubernetes; they take longest, and come
-# first.
+# Folders whose tests run one after the other, because they share an Airflow or a Kubernetes. They take longest, so they
+# come first.
 _FOLDERS = {"tests/e2e": "airflow", "tests/faults": "airflow", "tests/pods": "pods"}
 _FOLDER, _FAILED = pytest.StashKey[Path](), pytest.StashKey[bool]()
 _TURN = pytest.StashKey["AirflowTurn"]()
@@ -55,10 +55,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """A folder of this run's own for all that tests write.
+    """A separate folder for everything that the tests of this run write.
 
-    pytest's is below one that every other run of this user closes to everybody else, and as root PostgreSQL is another
-    user: a second run on the machine took the first one's databases away.
+    pytest's own is below a folder that each other run of this user makes private. As root, PostgreSQL runs as another
+    user, so a second run on the machine would lock the first one's PostgreSQL out of its databases.
     """
     if config.option.basetemp is None and not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="irt-tests-")
@@ -68,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """What a failed run wrote is kept, to be looked at."""
+    """Keeps what a failed run wrote, for inspection."""
     if (folder := config.stash.get(_FOLDER, None)) and not config.stash.get(_FAILED, False):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -91,7 +91,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
         if getattr(report, "when", "") == "call"
     ]
     if table := list(faults.lines(reports)):
-        terminalreporter.section("faults and what became of them")
+        terminalreporter.section("faults and their outcomes")
         for line in table:
             terminalreporter.write_line(line)
     config.stash[_FAILED] = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -100,7 +100,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest first; and what starts an Airflow of its own before the one that a folder's tests share."""
+    """The slowest tests first; and those that start their own Airflow before those that share one."""
 
     def place(item: pytest.Item) -> tuple[bool, bool]:
         return _group(item.nodeid) not in _FOLDERS.values(), "stack" in getattr(item, "fixturenames", ())
@@ -109,7 +109,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where tests run side by side: a file stays together, and so do the large folders."""
+    """When tests run in parallel, each file stays together, and so do the large folders."""
     config.option.loadscopereorder = False
     return _ByGroup(config, log)
 
@@ -125,13 +125,13 @@ def _group(nodeid: str) -> str:
 
 
 class AirflowTurn:
-    """One Airflow at a time, of all tests of this checkout: two are more than two cores carry."""
+    """One Airflow at a time for all tests of this checkout: two are too much for two cores."""
 
     def __init__(self) -> None:
         self._open: ExitStack | None = None
 
     def take(self) -> ExitStack:
-        """Whatever an Airflow needs and must be ended with it goes in here; it ends with the folder's last test."""
+        """For everything that must end with an Airflow; it ends with the folder's last test."""
         self.end()
         self._open = ExitStack()
         self._open.enter_context(alone("airflow-of-tests"))
@@ -158,7 +158,7 @@ def own_airflow(airflow_turn):
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    # A fixture of the folder's would last until all of its fixtures end, and other folders' tests may come between.
+    # A fixture of the folder would last too long, because tests of other folders may come in between.
     if _TURN in item.config.stash and (nextitem is None or nextitem.path.parent != item.path.parent):
         item.config.stash[_TURN].end()
 
@@ -171,7 +171,7 @@ def supervisor(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory, supervisor) -> EmbeddedPostgres:
-    """A PostgreSQL server of its own, whose project database has the schema and no row."""
+    """A PostgreSQL server whose project database has the schema and no rows."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
     cluster.prepare(server)
     cluster.start(supervisor, server)

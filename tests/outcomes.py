@@ -1,6 +1,6 @@
-"""What became of every fault, for the table at the end of the session.
+"""The outcome of every fault, for the table at the end of the session.
 
-Tests run in several processes: each row goes with its test's report to the one that prints.
+Tests run in several processes, so each row travels with its test's report to the process that prints.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Outcomes:
 
     @contextmanager
     def of(self, fault: str, where: str) -> Iterator[Outcome]:
-        """Whoever comes through the block says how it ended; otherwise it stays FAILED."""
+        """The outcome stays FAILED unless the block sets another."""
         outcome = Outcome(fault, where)
         began = time.monotonic()
         try:
@@ -45,7 +45,7 @@ class Outcomes:
 
 
 def add_marked(item: pytest.Item, call: pytest.CallInfo) -> None:
-    """The row of a test that is one fault: `@pytest.mark.fault(fault, where, how it ends)`."""
+    """The row of a test with one fault: `@pytest.mark.fault(fault, where, how it ends)`."""
     marker = item.get_closest_marker(_PROPERTY)
     if marker is None or call.when != "call" or (call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception)):
         return
@@ -55,7 +55,7 @@ def add_marked(item: pytest.Item, call: pytest.CallInfo) -> None:
 
 
 def lines(reports: list[pytest.TestReport]) -> Iterator[str]:
-    """The table; a row that several tests add, of one fault with other figures, is there once."""
+    """The table; a fault that several tests try with other figures has one row."""
     rows = [Outcome(**value) for report in reports for name, value in report.user_properties if name == _PROPERTY]
     unique = {(row.fault, row.where, row.outcome): row for row in rows}.values()
     if not unique:

@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback: it forwards, and keeps what it was asked for."""
+"""An HTTP proxy on loopback that forwards and records requests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def running_proxy() -> Iterator[tuple[str, list[str]]]:
 
 
 def _join(client: socket.socket, server: socket.socket) -> None:
-    """Hand on what each of the two says, until one of them hangs up."""
+    """Forward the bytes of each of the two, until one of them hangs up."""
     with selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_READ, server)
         selector.register(server, selectors.EVENT_READ, client)

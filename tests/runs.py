@@ -12,7 +12,7 @@ from irt.form import params
 from irt.run import Run, plan_run
 
 END = datetime(2026, 5, 1, 3, 0, tzinfo=timezone.utc)
-# What the scheduled run takes.
+# The form values of the scheduled run.
 FORM = {name: param.value for name, param in params(["math"]).items()}
 SMALL = {"responses": 1, "users": 1, "items": 3, "item_responses": 1}
 
@@ -21,7 +21,7 @@ def a_run(
     tmp_path: Any, *, bank: dict | None = None, others: Iterable[dict] = (), run_id: str = "run-1", end: datetime = END,
     **form: Any,
 ) -> Run:  # fmt: skip
-    """A run of the bank `math`, the default one beside `others`, with what differs from it."""
+    """A run of the bank `math`, the default one among `others`, with these settings changed."""
     settings = {"name": "math", "topics": ["math"], "minimum": SMALL} | (bank or {})
     banks = banks_of([settings, *others])
     return plan_run(
@@ -41,6 +41,6 @@ def exam(connection: Any, answers: list[dict | Any], *, user: str | None = "user
 
 
 def answer(item: Any, correct: Any, *, days: float = 1, topic: str = "math", **more: Any) -> dict:
-    """One element of result_json -> questions, answered so many days before the run's end."""
+    """One element of result_json -> questions, answered `days` before the run's end."""
     at = (END - timedelta(days=days)).isoformat()
     return {"question_id": item, "is_correct": correct, "answered_at": at, "topic_id": topic} | more

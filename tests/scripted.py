@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers by a script and keeps what it was asked."""
+"""An HTTP server on loopback that answers from a script and records requests."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Answer:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
-    # Not given before this happens; if it never does, when whoever asked should long have given up.
+    # The answer waits for this event, or for longer than any client waits.
     after: threading.Event | None = None
-    # Promise more bytes than are sent, as a connection that is cut does.
+    # Promise more bytes than are sent, like a connection that is cut off.
     cut: bool = False
 
     @property
@@ -62,7 +62,7 @@ class ScriptedServer:
 
 @contextmanager
 def scripted_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[ScriptedServer, int]]:
-    """A running server, of HTTPS where it has `tls`, and its port."""
+    """A running server, HTTPS if `tls` is given, and its port."""
     server = ScriptedServer()
 
     class Handler(BaseHTTPRequestHandler):

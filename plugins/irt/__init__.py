@@ -1,1 +1,1 @@
-"""What Airflow loads beside the DAGs of this package: operators, hooks, triggers and the settings of the banks."""
+"""What the DAGs import: operators, hooks, triggers and the settings of the banks."""

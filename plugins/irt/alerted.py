@@ -1,9 +1,9 @@
-"""Which failed tasks somebody was told of, so that the end of the run tells of the others, and only of those.
+"""Records which failed tasks were reported, so that the alert at the end of the run covers only the others.
 
-Airflow 3.3 calls a task's failure callback in the task's process or, where the scheduler misses the process, in the
-DAG processor; where the process was killed under a supervisor that lives on (out of memory, say), nowhere. The first
-leaves an XCom, which goes with the next try. The DAG processor may write no XCom, so the second leaves a variable,
-which is removed when the run has ended.
+Airflow 3.3 calls a task's failure callback in the task's process or, if the scheduler finds that the process is gone,
+in the DAG processor. If the process was killed but its supervisor lives on (out of memory, say), it calls none. The
+first case leaves an XCom, which the next try clears. The DAG processor cannot write an XCom, so the second case leaves
+a variable, which is removed at the end of the run.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _XCOM = "alerted"
 
 
 def mark_alerted(context: Any) -> None:
-    """Remember that somebody was told of this failure."""
+    """Record that this failure was reported."""
     task = context["ti"]
-    # Airflow puts the exception into the context in the task's own process, and only there.
+    # Airflow puts the exception into the context only in the task's own process.
     if "exception" in context:
         task.xcom_push(key=_XCOM, value=True)
     else:
         name = _variable(task.dag_id, task.run_id, task.task_id, -1 if task.map_index is None else task.map_index)
-        Variable.set(name, task.run_id, description="Somebody was told of a failed task; removed with the run's end.")
+        Variable.set(name, task.run_id, description="A failed task was reported; removed when the run ends.")
 
 
 def failed_and_not_alerted(dag: Any, run_id: str) -> list[tuple[str, int]]:
-    """The failed tasks of a run that nobody was told of, by name and map index (-1: not mapped).
+    """The failed tasks of a run that were not reported, by name and map index (-1: not mapped).
 
     Called in the DAG processor, once for each run that failed.
     """
@@ -58,5 +58,5 @@ def _split(name: str, dag: Any) -> tuple[str, int]:
 
 
 def _variable(*task: Any) -> str:
-    # Of names that are as long as one likes.
+    # Hashed, because the names may be arbitrarily long.
     return f"irt_alerted_{hashlib.sha256(repr(task).encode()).hexdigest()[:24]}"

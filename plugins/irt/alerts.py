@@ -1,10 +1,10 @@
-"""Who is told when a run fails, is rejected, recovers or is late: by mail or webhook, by the connection `irt_alerts`.
+"""Alerts when a run fails, is rejected, recovers or is late: by mail or webhook, through the connection `irt_alerts`.
 
-Without that connection nothing is sent. Its type decides how:
+Without that connection nothing is sent. Its type selects the channel:
 
-- `smtp`: the provider's settings; in the extra `to` (one address or a list) besides the provider's `from_email`.
+- `smtp`: the provider's settings; the extra holds `to` (one address or a list) and the provider's `from_email`.
 - `http`: the message is posted as JSON, `{"text": …, "kind", "bank", "run_id", "task", "reason", "log"}`, to the
-  address of the connection; `text` alone is what chat programs show. Headers (a token, say) stand in the extra.
+  connection's address; chat programs show only `text`. Headers (a token, say) go into the extra.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ log = logging.getLogger(__name__)
 
 _SHORTEST_SECRET_PATH = 16
 _NO_EXCEPTION = (
-    "it ended without an error of its own: it never started, was killed (out of memory?), or its worker is lost; the "
-    "scheduler's log says more"
+    "it ended without raising an error: it never started, was killed (out of memory?), or its worker is lost; see the "
+    "scheduler's log"
 )
 _NO_ALERT = (
-    "it failed and no alert of it went out: it was killed (out of memory?), its worker is lost, or the alert could not "
-    "be delivered; its log and the scheduler's say more"
+    "it failed and no alert was sent: it was killed (out of memory?), its worker is lost, or the alert could not be "
+    "delivered; see its log and the scheduler's"
 )
 # Why Airflow ended a run.
 _RUN_ENDED = {
-    "timed_out": "the run was not finished after {timeout} (dagrun_timeout); what had not ended is skipped",
-    "all_tasks_deadlocked": "no task of the run can run any more (deadlock)",
+    "timed_out": "the run did not finish within {timeout} (dagrun_timeout); its unfinished tasks were skipped",
+    "all_tasks_deadlocked": "none of the run's remaining tasks can run (deadlock)",
 }
-# In both languages of those who read it.
+# In both languages of the readers.
 _KINDS = {
     "failed": "failed / 실패",
     "rejected": "rejected / 반려",
@@ -53,7 +53,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Alert:
-    """One message; what is not known is empty."""
+    """One message; unknown fields are empty."""
 
     kind: str
     bank: str
@@ -73,13 +73,13 @@ class Alert:
 
 
 class RunNotifier(BaseNotifier):
-    """Tells of a task that failed for good; in the case of `check`, that the run is rejected.
+    """Reports a task that failed for good; for `check`, that the run is rejected.
 
-    The reason is the last line of the task's log: Airflow calls this after the traceback and the retry decision. So an
-    alert that cannot be delivered is logged before it, and no error of this callback, whose traceback would follow.
+    The reason is the last line of the task's log: Airflow calls this after the traceback and the retry decision. So a
+    failed delivery is logged before it, and this callback raises nothing, because its traceback would come after it.
 
-    A task that never started or whose process is lost has no exception; then this runs in the DAG processor, whose log
-    it is.
+    A task that never started or whose process is lost has no exception; then this runs in the DAG processor and writes
+    to its log.
     """
 
     def notify(self, context: Any) -> None:
@@ -90,14 +90,14 @@ class RunNotifier(BaseNotifier):
             try:
                 mark_alerted(context)
             except Exception as error:
-                log.warning("the end of the run may tell of it again: %s", reason_of(error))
+                log.warning("the end of the run may report it again: %s", reason_of(error))
         log.error("%s %s: %s", alert.task, kind, alert.reason)
 
 
 class DagRunNotifier(BaseNotifier):
-    """Tells of a run that failed as a whole (time-out, deadlock), and of failed tasks that nobody was told of.
+    """Reports a run that failed as a whole (time-out, deadlock), and failed tasks that were not reported.
 
-    Airflow calls it in the DAG processor, at the end of every failed run. Where somebody was told of each failed task,
+    Airflow calls it in the DAG processor, at the end of every failed run. If each failed task was reported already,
     nothing more is sent.
     """
 
@@ -106,14 +106,14 @@ class DagRunNotifier(BaseNotifier):
         try:
             untold = failed_and_not_alerted(dag, run_id)
         except Exception as error:
-            log.warning("which tasks of %s somebody was told of: unknown: %s", run_id, reason_of(error))
+            log.warning("cannot tell which failed tasks of %s were reported: %s", run_id, reason_of(error))
             untold = []
         reasons = [] if why == "task_failure" else [_RUN_ENDED.get(why, why).format(timeout=dag.dagrun_timeout)]
         banks = [_bank_at(context, index) for _, index in untold]
         names = [f"{task}{bank and f' ({bank})'}" for (task, _), bank in zip(untold, banks, strict=True)]
         reasons += [f"{name}: {_NO_ALERT}" for name in names]
         if not reasons:
-            log.info("run %s failed: somebody was told of each failed task", run_id)
+            log.info("run %s failed: each failed task was already reported", run_id)
             return
         last = context.get("ti")
         task = untold[0][0] if untold else getattr(last, "task_id", dag.dag_id)
@@ -124,7 +124,7 @@ class DagRunNotifier(BaseNotifier):
 
 
 class RecoveryNotifier(BaseNotifier):
-    """Tells of a publication after a run of the same bank that was none; the task's result says whether it is one."""
+    """Reports a publication that follows a run of the bank that published nothing, as the task's XCom says."""
 
     def notify(self, context: Any) -> None:
         task_instance = context["ti"]
@@ -132,17 +132,17 @@ class RecoveryNotifier(BaseNotifier):
             task_ids=task_instance.task_id, map_indexes=task_instance.map_index, key=RECOVERED
         )
         if before:
-            send(_alert("recovered", context, f"the run before, {before}, was not published"))
+            send(_alert("recovered", context, f"the previous run, {before}, was not published"))
 
 
-# The XCom by which a publication says that the run before failed.
+# The XCom with which a publication names the previous run, if that was not published.
 RECOVERED = "recovered_after"
 
 
 async def deadline_missed(context: Any = None, **_: Any) -> None:
     """Airflow's deadline alert: the night's run has not finished in time. Runs in the triggerer.
 
-    A run by hand or a backfill may have a logical date of long ago, and is late for nobody.
+    Manual runs and backfills may have a logical date long past; they are never late.
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
@@ -161,7 +161,7 @@ async def deadline_missed(context: Any = None, **_: Any) -> None:
 
 
 def send(alert: Alert) -> None:
-    """Send it, if there is a connection to send it by.
+    """Send the alert, if the connection exists.
 
     :raise AirflowException, smtplib.SMTPException, OSError: it could not be delivered.
     """
@@ -169,16 +169,16 @@ def send(alert: Alert) -> None:
         connection = BaseHook.get_connection(CONNECTION)
     except AirflowNotFoundException:
         return _log_unsent(alert)
-    # The path of a webhook is its password: Airflow's own hook logs it where nobody listens.
+    # A webhook's path is its password, and Airflow's own hook logs it if the connection is refused.
     if len(path := urlsplit(connection.host or "").path) >= _SHORTEST_SECRET_PATH:
         mask_secret(path)
-    # Not called as a notifier, which would take braces in a reason for a template.
+    # notify() directly: calling the notifier would render braces in the reason as a template.
     _channel(alert, connection).notify({})
     log.info("alert sent: %s", alert.subject)
 
 
 def _try_to_send(alert: Alert) -> bool:
-    """:return: whether it was sent, or there is nobody to send it to."""
+    """:return: False if it could not be delivered; True also if there is no connection."""
     try:
         send(alert)
     except Exception as error:
@@ -192,9 +192,9 @@ def _log_unsent(alert: Alert) -> None:
 
 
 def _channel(alert: Alert, connection: Any) -> BaseNotifier:
-    """How the connection wants it."""
-    # Imported when there is something to tell: they take longer than everything that a DAG file needs, and most tasks
-    # have nothing to tell.
+    """The notifier for the connection's type."""
+    # Imported only when there is something to send: these take longer than all imports of a DAG file, and most tasks
+    # send nothing.
     if connection.conn_type == "smtp":
         from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
@@ -208,7 +208,7 @@ def _channel(alert: Alert, connection: Any) -> BaseNotifier:
 
 def _alert(kind: str, context: Any, reason: str) -> Alert:
     task_instance = context["ti"]
-    # Where the task never ran, `run` is not rendered.
+    # If the task never ran, `run` is not rendered.
     run = getattr(context.get("task"), "run", None)
     return Alert(
         kind,
@@ -221,6 +221,6 @@ def _alert(kind: str, context: Any, reason: str) -> Alert:
 
 
 def _bank_at(context: Any, map_index: int | None) -> str:
-    """The bank of a mapped task: `plan_runs` makes a run of each bank of the form, in their order."""
+    """The bank of a mapped task: `plan_runs` plans one run per bank of the form, in the form's order."""
     banks = (context.get("params") or {}).get("banks") or []
     return banks[map_index] if map_index is not None and 0 <= map_index < len(banks) else ""

@@ -1,4 +1,4 @@
-"""Anchors and seeds: the items whose parameters `question.meta` knows, and what is wrong with those it does not."""
+"""Anchors and seeds: items with parameters in `question.meta`, and what is wrong where those cannot be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def read_anchors(rows: Iterable[Sequence[Any]], *, model: str) -> tuple[list[dic
 
     :param rows: item id, whether it is tagged as an anchor, whether it has parameters, and a, b, c as text.
 
-    :return: those whose parameters can be used, as the contract has them (`fixed`: an anchor); and for each other one
+    :return: the items with usable parameters, in the contract's form (`fixed`: an anchor); and for each other item,
         what is wrong with it.
     """
     known, faults = [], []
@@ -20,7 +20,7 @@ def read_anchors(rows: Iterable[Sequence[Any]], *, model: str) -> tuple[list[dic
         params, fault = _params(*texts, model=model)
         if fault:
             kind = "anchor" if is_anchor else "seed"
-            what = f"meta.irt.{fault}" if has_params else "tagged as an anchor, and there is no meta.irt"
+            what = f"meta.irt.{fault}" if has_params else "tagged as an anchor, but without meta.irt"
             faults.append(f"question {item_id}: {what}; left out as {kind}")
         else:
             known.append({"item_id": item_id, "params": params, "fixed": is_anchor})

@@ -11,35 +11,35 @@ if TYPE_CHECKING:
     from irt.hooks.postgres import ArrowPostgresHook
 
 _WORDS = ("text", "character varying")
-# What is the same as text wherever it is written. (A numeric 1 and 1.0 are not, nor is a padded character(n).)
+# Types with only one text per value. (A numeric may be 1 or 1.0, and character(n) is padded.)
 _IDS = ("bigint", "integer", "smallint", "uuid", *_WORDS)
 _NEEDED = {
     "student_id": _IDS,
     "item_id": _IDS,
     "correct": ("boolean",),
-    # Without time zone, which moment it is would depend on the settings of the session and of the worker.
+    # Without a time zone, the moment would depend on the settings of the session and the worker.
     "completed_at": ("timestamp with time zone",),
-    # Orders the answers of one moment.
+    # Orders answers given at the same moment.
     "id": _IDS,
     "topic_id": _WORDS,
-    # Compared with that of exam_results.
+    # Compared with exam_results.session_id.
     "session_id": (*_WORDS, "uuid"),
 }
 
 
 def require_columns(database: ArrowPostgresHook) -> None:
-    """Before the answers stream.
+    """Check the view before its answers are streamed.
 
-    :raise SchemaError: `attempt` is missing; or naming every column that is missing or of another type, with its type
-        and what is needed.
+    :raise SchemaError: `attempt` is missing, or columns of it are missing or of another type; names each of them with
+        its type and the type needed.
     """
     found = dict(database.get_records(statement("extract/attempt_columns")))
     place = f"the database {database.connection.schema} at {database.connection.host}"
     if not found:
-        raise SchemaError(f"{place} has no attempt: it is neither a view nor a table on the search path")
+        raise SchemaError(f"{place} has no view or table named attempt on the search path")
     faults = [_fault(name, found.get(name), types) for name, types in _NEEDED.items() if found.get(name) not in types]
     if faults:
-        raise SchemaError(f"attempt of {place} has not the columns that the extraction reads: {'; '.join(faults)}")
+        raise SchemaError(f"attempt of {place} lacks columns that the extraction reads: {'; '.join(faults)}")
 
 
 def _fault(name: str, found: str | None, types: tuple[str, ...]) -> str:

@@ -19,10 +19,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class LinkingSettings(StrictSettings):
-    """How the result is put on the scale of the anchors."""
+    """How the result is linked to the scale of the anchors."""
 
     method: Annotated[LinkingMethod, Field(description="`none` for a bank without anchors")] = "stocking_lord"
-    min_anchors: Annotated[int, Field(ge=2, description="with fewer anchors left the run fails")] = 5
+    min_anchors: Annotated[int, Field(ge=2, description="the run fails if fewer anchors remain")] = 5
     drift_z: Annotated[Positive, Field(description="robust z of a difference beyond which an anchor has drifted")] = 2.7
 
 
@@ -35,8 +35,8 @@ class Minimum(StrictSettings):
     item_responses: Annotated[int, Field(ge=1, description="fewer responses to an item: the item is excluded")] = 20
 
 
-# The files under include/sql/checks, in the order in which they are shown, and what it means when one fails: the run is
-# rejected, or it is said and goes on.
+# The files under include/sql/checks, in the order in which they are shown, and what a failure means: `fail` rejects the
+# run, `warn` is only logged.
 SEVERITY: dict[str, Severity] = {
     "row_counts": "fail",
     "parameters_in_range": "fail",
@@ -60,24 +60,26 @@ SEVERITY: dict[str, Severity] = {
 class Checks(StrictSettings):
     """Thresholds of the checks under include/sql/checks, and what it means when one fails."""
 
-    min_a: Annotated[Positive, Field(description="least discrimination of an item")] = 0.01
+    min_a: Annotated[Positive, Field(description="smallest discrimination of an item")] = 0.01
     max_a: Annotated[Positive, Field(description="largest discrimination of an item")] = 10.0
-    max_abs_b: Annotated[Positive, Field(description="largest difficulty of an item, without its sign")] = 15.0
+    max_abs_b: Annotated[Positive, Field(description="largest absolute difficulty of an item")] = 15.0
     max_c: Annotated[Share, Field(description="largest guessing parameter of an item")] = 0.6
     max_excluded_share: Annotated[Share, Field(description="share of the items that may be excluded")] = 0.2
-    max_abs_theta_mean: Annotated[Positive, Field(description="mean of the abilities, without its sign")] = 2.0
-    min_theta_sd: Annotated[Positive, Field(description="least SD of the abilities")] = 0.2
+    max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
+    min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0
-    min_anchor_share: Annotated[Share, Field(description="share of the anchors that must be left")] = 0.5
+    min_anchor_share: Annotated[Share, Field(description="share of the anchors that must remain")] = 0.5
     min_b_correlation: Annotated[
-        float, Field(ge=-1, le=1, description="correlation of the difficulties with those published last")
+        float, Field(ge=-1, le=1, description="correlation of the difficulties with those last published")
     ] = 0.9
     max_b_shift: Annotated[Positive, Field(description="shift of the mean difficulty since then")] = 0.3
     max_moved_share: Annotated[Share, Field(description="share of the items that moved by more than 0.5 since")] = 0.2
-    max_lost_share: Annotated[Share, Field(description="share of the users of then who have no ability now")] = 0.3
+    max_lost_share: Annotated[Share, Field(description="share of the users last published without an ability now")] = (
+        0.3
+    )
     max_loglik_change: Annotated[Positive, Field(description="change of the log-likelihood per answer since")] = 0.1
     max_data_age_days: Annotated[Positive, Field(description="days from the newest answer to the window's end")] = 2.0
-    max_passed_over_share: Annotated[Share, Field(description="share of the answers that no bank takes")] = 0.05
+    max_passed_over_share: Annotated[Share, Field(description="share of the answers that belong to no bank")] = 0.05
     severity: Annotated[
         dict[str, Severity], Field(description="`fail` rejects the run, `warn` is only logged; by check")
     ] = {}
@@ -86,7 +88,7 @@ class Checks(StrictSettings):
     @classmethod
     def _known_checks(cls, severity: dict[str, str]) -> dict[str, str]:
         if unknown := sorted(set(severity) - set(SEVERITY)):
-            raise ValueError(f"there is no check {unknown[0]!r}; there are {', '.join(SEVERITY)}")
+            raise ValueError(f"there is no check {unknown[0]!r}; the checks are {', '.join(SEVERITY)}")
         return SEVERITY | severity
 
     @model_validator(mode="after")
@@ -102,7 +104,7 @@ class Extract(StrictSettings):
 
     source: Annotated[
         Literal["view", "exam_results"],
-        Field(description="the view `attempt`, or the exams themselves, for a view that one bad exam stops"),
+        Field(description="the view `attempt`, or the exams themselves if one bad exam makes the view fail"),
     ] = "view"
 
 
@@ -111,7 +113,7 @@ class Pod(StrictSettings):
 
     cpu: Annotated[float, Field(gt=0, le=256, description="cores")] = 2.0
     memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi)$", description="such as 4Gi")] = "4Gi"
-    minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is ended")] = 60
+    minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is stopped")] = 60
 
 
 # Of a bank.
@@ -129,23 +131,23 @@ class Bank(StrictSettings):
     """One bank: which answers belong to it, how and where it is calibrated, and how it is published."""
 
     name: Annotated[str, Field(pattern=NAME, description="lower case, digits, - and _; names the rows of its runs")]
-    # PostgreSQL's text has no NUL.
+    # PostgreSQL's text cannot hold NUL.
     topics: Annotated[
         list[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]],
         Field(description="answers whose topic is one of these"),
     ] = []
     exams: Annotated[
         list[Annotated[int, Field(ge=0, le=2**31 - 1)]],
-        Field(description="answers of exams with one of these exam_id; with topics as well, both must hold"),
+        Field(description="answers of exams with one of these exam_id; with topics as well, both must match"),
     ] = []
-    everything: Annotated[bool, Field(description="every answer there is, in place of topics and exams")] = False
+    everything: Annotated[bool, Field(description="every answer; replaces topics and exams")] = False
     extract: Extract = Extract()
     attempt_policy: Annotated[
         Literal["first", "last"], Field(description="which of a user's answers to an item counts")
     ] = "first"
     lookback_days: Annotated[int, Field(ge=1, le=3650, description="length of the nightly window")] = 60
     max_responses: Annotated[
-        int, Field(ge=0, le=1_000_000_000, description="take the most recent ones, at most this many; 0: no limit")
+        int, Field(ge=0, le=1_000_000_000, description="keep at most this many, the most recent ones; 0: no limit")
     ] = 0
     update_question_meta: Annotated[
         bool, Field(description="also write a, b and c to question.meta.irt; anchors keep theirs")
@@ -169,17 +171,17 @@ class Bank(StrictSettings):
     checks: Checks = Checks()
     legacy_service: Annotated[
         bool,
-        Field(description="the service states no model, standard errors or log-likelihood: what needs them warns"),
+        Field(description="the service states no model, standard errors or log-likelihood; checks that need them warn"),
     ] = False
 
     @property
     def version(self) -> str:
-        """Of the rows that are published."""
+        """The `version` of the published rows."""
         return self.publish_as or self.name
 
     @property
     def filter(self) -> dict[str, list[Any]]:
-        """Which answers it takes; without topics and exams, all."""
+        """Which answers belong to the bank; without topics and exams, all."""
         return {"topics": self.topics, "exams": self.exams}
 
     @field_validator("name", "publish_as")
@@ -190,7 +192,7 @@ class Bank(StrictSettings):
     @model_validator(mode="after")
     def _has_filter(self) -> Bank:
         if self.everything and (self.topics or self.exams):
-            raise ValueError("everything: true takes every answer there is; topics and exams would say otherwise")
+            raise ValueError("everything: true takes every answer; remove topics and exams")
         if not (self.topics or self.exams or self.everything):
-            raise ValueError("needs topics or exams, or everything: true, which takes every answer there is")
+            raise ValueError("needs topics or exams, or everything: true, which takes every answer")
         return self

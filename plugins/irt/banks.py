@@ -15,7 +15,7 @@ from irt.publication import Place
 from irt.sql import INCLUDE
 from irt.strict import StrictSettings, mistakes_of
 
-# IRT_BANKS names your own file where the package was installed from its wheel, which holds the demo's banks.
+# The wheel holds the demo's banks; where it is installed, IRT_BANKS names your own file.
 BANKS_FILE = Path(os.environ.get("IRT_BANKS") or INCLUDE / "banks.yaml")
 
 
@@ -24,18 +24,18 @@ class BanksError(ValueError):
 
 
 class BanksFile(StrictSettings):
-    """What `banks.yaml` may hold: of this its JSON Schema is made, which editors use."""
+    """What `banks.yaml` may hold; the JSON Schema for editors is generated from it."""
 
     banks: Annotated[list[Bank], Field(min_length=1)]
     default_bank: Annotated[
-        str | None, Field(description="whose rows consumers get that do not look at the version (the first bank)")
+        str | None, Field(description="whose rows consumers get if they ignore the version (default: the first bank)")
     ] = None
 
 
 class Banks(dict[str, Bank]):
     """The banks by name, in the order of the file.
 
-    :ivar default: whose rows consumers get that do not look at the version.
+    :ivar default: the bank whose rows consumers get if they ignore the version.
     """
 
     default: Bank
@@ -57,12 +57,12 @@ def load_banks(path: Path = BANKS_FILE) -> Banks:
     if not isinstance(content, dict) or not isinstance(content.get("banks"), list):
         raise BanksError(f"{path.name}: expected the key 'banks' with a list of banks")
     if unknown := sorted(set(map(str, content)) - set(BanksFile.model_fields)):
-        raise BanksError(f"{path.name}: {unknown[0]!r} is not known beside 'banks' and 'default_bank'")
+        raise BanksError(f"{path.name}: unknown key {unknown[0]!r}; the keys are 'banks' and 'default_bank'")
     return banks_of(content["banks"], content.get("default_bank"), path.name)
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of `banks.yaml`; what spans several settings or banks only `load_banks` checks."""
+    """JSON Schema of `banks.yaml`; rules across settings or banks are checked only by `load_banks`."""
     found = BanksFile.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | found | {"title": "banks.yaml"}
 
@@ -70,7 +70,7 @@ def schema() -> dict[str, Any]:
 def banks_of(entries: list[Any], default_bank: str | None = None, source: str = "banks") -> Banks:
     """Validate the banks of a file.
 
-    :param default_bank: a name; without one it is the first bank.
+    :param default_bank: its name; None is the first bank.
     :raise BanksError: as `load_banks`.
     """
     banks, mistakes = Banks(), []
@@ -88,7 +88,7 @@ def banks_of(entries: list[Any], default_bank: str | None = None, source: str = 
         mistakes.append("banks: the list is empty")
     mistakes += _overlaps(banks) + _shared_versions(banks)
     if default_bank is not None and default_bank not in banks and not mistakes:
-        mistakes.append(f"default_bank: there is no bank {default_bank!r}; there are {', '.join(banks)}")
+        mistakes.append(f"default_bank: there is no bank {default_bank!r}; the banks are {', '.join(banks)}")
     if mistakes:
         raise BanksError(f"{source}: " + "; ".join(mistakes))
     banks.default = banks[default_bank] if default_bank else next(iter(banks.values()))
@@ -96,32 +96,32 @@ def banks_of(entries: list[Any], default_bank: str | None = None, source: str = 
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would keep the last."""
+    """Refuses duplicate keys, of which YAML would keep the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
         repeated = {key for key in keys if keys.count(key) > 1}
         if repeated:
-            raise yaml.constructor.ConstructorError(None, None, f"given twice: {sorted(repeated)}", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate keys: {sorted(repeated)}", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def _overlaps(banks: Banks) -> list[str]:
-    """An item has one row in mirt_item_params: banks that share answers would overwrite each other's.
+    """An item has one row in mirt_item_params, so banks that share answers would overwrite each other.
 
-    What the names cannot tell (a topic of one bank in an exam of another) the check items_of_other_banks catches.
+    Names do not show every overlap (a topic of one bank in an exam of another); items_of_other_banks checks the items.
     """
     mistakes = []
     for one, two in combinations(banks.values(), 2):
         if one.everything or two.everything:
-            mistakes.append(f"bank {two.name!r}: everything: a bank that takes every answer is the only one")
+            mistakes.append(f"bank {two.name!r}: everything: a bank that takes every answer must be the only one")
             continue
         topics, exams = set(one.topics) & set(two.topics), set(one.exams) & set(two.exams)
         apart = (one.topics and two.topics and not topics) or (one.exams and two.exams and not exams)
         if (topics or exams) and not apart:
             kind, names = ("topics", topics) if topics else ("exams", exams)
             name = min(names)
-            mistakes.append(f"bank {two.name!r}: {kind}: {name!r} belongs to bank {one.name!r} already")
+            mistakes.append(f"bank {two.name!r}: {kind}: {name!r} already belongs to bank {one.name!r}")
     return mistakes
 
 
@@ -131,7 +131,7 @@ def _shared_versions(banks: Banks) -> list[str]:
     for bank in banks.values():
         other = owner.setdefault(bank.version, bank.name)
         if other != bank.name:
-            mistakes.append(f"bank {bank.name!r}: publish_as: {bank.version!r} is that of bank {other!r} already")
+            mistakes.append(f"bank {bank.name!r}: publish_as: {bank.version!r} is already that of bank {other!r}")
     return mistakes
 
 

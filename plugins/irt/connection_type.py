@@ -4,5 +4,5 @@ from __future__ import annotations
 
 CONNECTION_TYPE = "irt_calibration"
 HOOK_NAME = "IRT calibration service"
-# A plain HTTP connection works as well: the fields are the same. Without the installed package it is the only one.
+# A plain HTTP connection has the same fields and works too; without the installed package, it is the only choice.
 SERVICE_TYPES = (CONNECTION_TYPE, "http", "https")

@@ -10,7 +10,7 @@ class PermanentError(AirflowException):
 
 
 class BadDataError(PermanentError):
-    """Data that cannot be used, with the field and the value."""
+    """Data that cannot be used; the message names the field and the value."""
 
 
 class RequestRefusedError(PermanentError):

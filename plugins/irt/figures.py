@@ -1,4 +1,4 @@
-"""Figures in a log: rounded to what a person reads; what is stored keeps all digits."""
+"""Rounds figures for the log; stored figures keep all digits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def rounded(value: Any, digits: int) -> str:
-    """A number with so many decimals; what is no number as it is, nothing as `none`."""
+    """A number with `digits` decimals; None as `none`, anything else unchanged."""
     if value is None:
         return "none"
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The trigger form of the nightly DAG: what a person may ask of a run, with types and limits."""
+"""The trigger form of the nightly DAG: what a person may set for a run, with types and limits."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
         "attempt_policy": _override(
             ["first", "last"],
             "Answer that counts",
-            "Where a user answered an item several times in the window: the first or the last answer. Overrides every "
-            "chosen bank.",
+            "If a user answered an item several times in the window: the first or the last answer. Overrides the "
+            "setting of every chosen bank.",
         ),
         "max_responses": Param(
             None,
             type=["null", "integer"],
             minimum=0,
             maximum=1_000_000_000,
-            title="Most responses",
-            description="Empty: as configured. 0: no limit. Otherwise the most recent responses, as many as this, per "
-            "bank.",
+            title="Maximum responses",
+            description="Empty: as configured. 0: no limit. Otherwise at most this many responses per bank, the most "
+            "recent ones.",
         ),
         "linking_method": _override(
-            LINKING_METHODS, "Linking method", "Overrides how every chosen bank is put on the scale of its anchors."
+            LINKING_METHODS, "Linking method", "Overrides how every chosen bank is linked to its anchors."
         ),
         "runtime": _override(
             RUNTIMES,
             "Where to calibrate",
-            "Overrides for every chosen bank whether the service calibrates or a pod of its own.",
+            "Overrides, for every chosen bank, whether the service or a separate pod calibrates it.",
         ),
         "dry_run": Param(
             False,
             type="boolean",
             title="Dry run",
-            description="Do everything up to the checks, and publish nothing.",
+            description="Do everything up to the checks, but publish nothing.",
         ),
         "publish_question_meta": Param(
             False,
@@ -75,5 +75,5 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
 
 
 def _override(choices: Iterable[str], title: str, description: str) -> Param:
-    """One of the choices, or what the bank says."""
+    """One of the choices, or the bank's own setting."""
     return Param(AS_CONFIGURED, type="string", enum=[AS_CONFIGURED, *choices], title=title, description=description)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
-# What befell the job, and would not befall another of the same answers. A job that took too long would again.
+# Accidents that another job with the same answers need not have. (A job that took too long would again.)
 _NOT_ITS_FAULT = frozenset({"urn:irt:problem:worker-died", "urn:irt:problem:unavailable"})
 
 
 def judge(status: int, text: str) -> tuple[dict[str, str] | None, str]:
-    """What the service's answer about a job means.
+    """Interpret the service's answer about a job.
 
-    :param status: HTTP's.
-    :return: the event that the job ended with, `{"status", "message"}`, or None; and the progress to show. A job that
-        failed through no fault of its own (its process was killed, the service lacked memory or space) is `struck`.
+    :param status: the HTTP status.
+    :return: the event that the job ended with, `{"status", "message"}`, or None; and the progress to show. The status
+        is `struck` if the job was not at fault (its process was killed, the service lacked memory or space).
     """
     if status in {404, 410}:
-        return {"status": "lost", "message": "the service does not know the job any more"}, ""
+        return {"status": "lost", "message": "the service no longer knows the job"}, ""
     if status != 200:
         return {"status": "refused", "message": f"HTTP {status}: {text[:500]}"}, ""
     try:

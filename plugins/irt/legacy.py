@@ -1,7 +1,7 @@
-"""A calibration service that keeps no contract: the one of the job before, which says little of what it did.
+"""The calibration service of the old job, which follows no contract and reports little of what it did.
 
-It is told by its `/healthz`, which names no contract. It gets the three fields that its client always sent, and what it
-leaves out of its answer is NULL in the run tables: the checks that need it say `not stated`.
+It is recognized by its `/healthz`, which names no contract. It gets the three fields that its client always sent. What
+its answer leaves out is NULL in the run tables, and the checks that need it say `not stated`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 
 from irt.errors import BadDataError
 
-# It links whenever it is sent as many items with a difficulty.
+# It links whenever it gets at least this many items with a difficulty.
 _LINKS_FROM = 2
 _CONSTANTS = {"slope": ("slope", "A"), "intercept": ("intercept", "B"), "n_anchors_used": ("n_anchors_used",)}
 
 
 def request_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """What it is sent beside the observations.
+    """The request without its observations.
 
-    It takes seeds for anchors, and links whether or not it is asked to: so it gets anchors alone, and none where the
-    bank is not to be linked.
+    The service treats seeds as anchors, and links whether or not it is asked to. So it gets only anchors, and none if
+    the bank is not to be linked.
 
     :param settings: the contract's request without its observations.
     """
@@ -29,11 +29,11 @@ def request_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def complete(document: Any, *, model: str, anchors: int) -> Any:
-    """Its answer in the form of the contract.
+    """Convert its answer to the form of the contract.
 
-    :param model: of the request, which is that of the items.
-    :param anchors: how many it was sent.
-    :raise BadDataError: it was sent enough anchors to link by, and does not say the constants.
+    :param model: the requested model, which is that of the items.
+    :param anchors: how many were sent.
+    :raise BadDataError: enough anchors for linking were sent, but the answer does not state the constants.
     """
     document = _plain(document)
     if not isinstance(document, dict):
@@ -62,8 +62,8 @@ def _constants(meta: dict[str, Any], spec: dict[str, Any], anchors: int) -> dict
     if named.get("slope") is None or named.get("intercept") is None:
         if anchors >= _LINKS_FROM:
             raise BadDataError(
-                f"fit_meta.linking_constants: {given!r}: the service was sent {anchors} anchors, by which it links, "
-                "and does not say slope and intercept; on what scale its figures are is not known"
+                f"fit_meta.linking_constants: {given!r}: the service links by the {anchors} anchors it was sent, but "
+                "does not state slope and intercept; the scale of its figures is unknown"
             )
         return None
     known = {"method": given.get("method")} | named
@@ -71,7 +71,7 @@ def _constants(meta: dict[str, Any], spec: dict[str, Any], anchors: int) -> dict
 
 
 def _plain(value: Any) -> Any:
-    """Without the lists of one that R makes of scalars; a table with one row stays a table."""
+    """Unpack the one-element lists that R makes of scalars; a table with one row stays a table."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if not isinstance(value, list):

@@ -1,7 +1,7 @@
 """The schema of the project database: numbered SQL files of `include/sql/schema`, applied in order by yoyo.
 
-Each file runs once, in a transaction of its own. The first two create only what is missing, so that a database which
-has the production tables already is adopted with the rows that it holds.
+Each file runs once, in its own transaction. The first two create only what is missing, so a database that already has
+the production tables is adopted with its rows.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from irt.sql import SQL
 
 FOLDER = SQL / "schema"
 
-# The oldest PostgreSQL: publish/abilities.sql is a `merge`. Where the view `attempt` is missing, 0001 makes one that
-# asks pg_input_is_valid, which 15 does not have; production's own view is not touched.
+# The oldest PostgreSQL: publish/abilities.sql uses `merge`. If the view `attempt` is missing, 0001 creates one with
+# pg_input_is_valid, which 15 lacks; production's own view is not touched.
 OLDEST = 150000
 OLDEST_WITHOUT_ATTEMPT = 160000
 
@@ -30,18 +30,18 @@ _LOCK = "select pg_advisory_lock(hashtext('irt schema'))"
 def migrate(conninfo: str) -> list[str]:
     """Apply what is missing; needs the owner of the tables, or a superuser.
 
-    Any number of migrators may run at once: they wait for each other, and the later find nothing to do.
+    Any number of migrators may run at once: they wait for each other, and later ones find nothing to do.
 
     :param conninfo: libpq's connection string.
     :return: the names of the files applied now.
     :raise SchemaError: the server is too old; nothing was changed.
-    :raise psycopg.Error: a file failed; it left nothing behind, those before it stay applied.
+    :raise psycopg.Error: a file failed and was rolled back; the files before it stay applied.
     """
     with psycopg.connect(conninfo, autocommit=True) as guard:
         guard.execute(_LOCK)
         _require_version(guard)
         with _backend(conninfo) as backend:
-            # Ours is the lock that counts. yoyo's own is a row, which a migrator that was killed leaves behind.
+            # Our lock is the one that counts. yoyo's is a row, which a killed migrator leaves behind.
             backend.break_lock()
             waiting = backend.to_apply(_files())
             names = [migration.id for migration in waiting]
@@ -56,9 +56,9 @@ def missing(conninfo: str) -> list[str]:
 
 
 def require_all(conninfo: str) -> None:
-    """Before any work starts on tables of another form.
+    """Check the schema before any work starts.
 
-    :raise SchemaError: the server is too old, or naming the files that are not applied; with host and database.
+    :raise SchemaError: the server is too old, or files are not applied; names them, the host and the database.
     """
     with psycopg.connect(conninfo) as connection:
         _require_version(connection)
@@ -91,7 +91,7 @@ def _require_version(connection: psycopg.Connection) -> None:
 
 
 def _place(connection: psycopg.Connection) -> str:
-    """Where that is; neither user nor password."""
+    """Host, port and database; neither user nor password."""
     info = connection.info
     return f"the database {info.dbname} at {info.host or 'localhost'}:{info.port}"
 

@@ -1,6 +1,6 @@
-"""What `plan_runs` looks at before work starts, so that a slip in the settings is named at once, and by name.
+"""The checks of `plan_runs` before work starts, so that a mistake in the settings is reported at once, and by name.
 
-Everything here that a retry cannot help is a `BadDataError`; no message holds a credential.
+Faults that a retry cannot cure raise `BadDataError`; no message holds a credential.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ STAGING = "irt_staging"
 
 log = logging.getLogger(__name__)
 
-# What TriggerDagRunOperator adds to the conf of the runs that it starts.
+# Keys that TriggerDagRunOperator adds to the conf of the runs it starts.
 _AIRFLOWS_OWN = frozenset({"openlineage"})
 _TYPES = {DATABASE: ("postgres",), SERVICE: SERVICE_TYPES}
-# What brings a scheme to Airflow.
+# The packages that add a scheme to Airflow.
 _PACKAGES = {
     "s3": "apache-airflow-providers-amazon[s3fs]",
     "gs": "apache-airflow-providers-google",
     "abfs": "apache-airflow-providers-microsoft-azure",
     "abfss": "apache-airflow-providers-microsoft-azure",
 }
-# As fsspec's file systems say that it will not get better: no rights, no bucket, a file where a folder should be.
+# Errors of fsspec's file systems that a retry does not cure: no rights, no bucket, a file where a folder should be.
 _NEVER_WRITABLE = (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError, NotImplementedError)
 
 
 def require_known_conf(
     conf: Mapping[str, Any] | None, form: Iterable[str], *, planned_before: Callable[[], bool] = lambda: False
 ) -> None:
-    """Refuse keys that the trigger form does not have: `{"dryrun": true}` is no dry run.
+    """Refuse keys that the trigger form does not have: `{"dryrun": true}` would not be a dry run.
 
     :param conf: the DAG run's.
     :param form: the names of the form's fields.
-    :param planned_before: whether the run was planned already, by a version that took such keys (or had a field of this
-        name): cleared, it does again what it did. Asked only where there are such keys.
-    :raise BadDataError: naming each key and the field that is probably meant.
+    :param planned_before: whether the run was planned before, by a version that accepted such keys (or had a field of
+        this name). If such a run is cleared, it does again what it did. Called only if there are such keys.
+    :raise BadDataError: names each key and the field that is probably meant.
     """
     known = sorted(form)
     unknown = sorted(set(conf or {}) - set(known) - _AIRFLOWS_OWN)
@@ -60,7 +60,7 @@ def require_known_conf(
     message = "; ".join(_unknown_key(key, known) for key in unknown) + f" (the form has {', '.join(known)})"
     if not planned_before():
         raise BadDataError(f"conf: {message}")
-    log.warning("conf: %s; ignored, as when this run was planned before", message)
+    log.warning("conf: %s; ignored, as when this run was first planned", message)
 
 
 def planned_before(dag_run_id: str) -> bool:
@@ -74,14 +74,14 @@ def planned_before(dag_run_id: str) -> bool:
 
 
 def require_staging() -> str:
-    """The variable `irt_staging`, under which a small object was written and removed.
+    """The variable `irt_staging`, after a small object was written there and removed.
 
-    :raise BadDataError: it is missing, no absolute address, of a scheme that is not installed, or not writable.
+    :raise BadDataError: it is not set, not an absolute address, not writable, or of a scheme that is not installed.
     :raise TransientError: the bucket did not answer.
     """
     address: str | None = Variable.get(STAGING, default=None)
     if not address or not address.strip():
-        raise BadDataError(f"variable {STAGING}: it is not set; it names a folder or a bucket, as file:///srv/irt")
+        raise BadDataError(f"variable {STAGING}: it is not set; it names a folder or a bucket, such as file:///srv/irt")
     _require_absolute(address)
     try:
         _write_and_remove(ObjectStoragePath(address))
@@ -97,9 +97,9 @@ def require_staging() -> str:
 
 
 def require_connections(runs: Sequence[Run]) -> None:
-    """The connections of these runs are there and can be read; whether they lead anywhere is seen later.
+    """Check that the connections of these runs exist and can be read; whether they lead anywhere shows later.
 
-    :raise BadDataError: naming each that is not, without what stands in it.
+    :raise BadDataError: names each faulty connection, but quotes nothing of it.
     """
     needed = [DATABASE] + [SERVICE] * any(run.runtime != "pod" for run in runs)
     if faults := [f"connection {name}: {fault}" for name in needed if (fault := _fault(name))]:
@@ -125,7 +125,7 @@ def _require_absolute(address: str) -> None:
             address, "it holds a user and a password; put them into an Airflow connection: s3://<connection>@bucket/irt"
         )
     if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-        raise _bad_staging(address, "it is relative, to wherever a worker was started: write file:/// and the path")
+        raise _bad_staging(address, "it is relative to where a worker was started; write file:/// and the path")
     if parts.scheme != "file" and not parts.netloc:
         raise _bad_staging(address, f"it names no bucket: write {parts.scheme}://bucket/irt")
     from airflow.sdk.io import has_fs
@@ -154,12 +154,12 @@ def _bad_staging(address: str, fault: str) -> BadDataError:
 
 
 def _fault(name: str) -> str | None:
-    """What is wrong with a connection. Nothing of it is quoted: what does not parse may be a password anywhere."""
+    """What is wrong with a connection. Quotes nothing of it: text that does not parse may hold a password anywhere."""
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return (
-            "it is not defined, or what defines it cannot be read (for AIRFLOW_CONN_"
+            "it is not defined, or its definition cannot be read (for AIRFLOW_CONN_"
             f"{name.upper()}: neither the JSON nor the URI of a connection)"
         )
     types = _TYPES[name]

@@ -1,6 +1,6 @@
-"""What the installed package tells Airflow about itself: the connection type of the calibration service, and its form.
+"""Describes the installed package to Airflow: the connection type of the calibration service, and its form.
 
-Airflow reads it through the entry point `apache_airflow_provider`, so only from an installed wheel.
+Airflow finds it through the entry point `apache_airflow_provider`, so only in an installed wheel.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def get_provider_info() -> dict[str, Any]:
                     "verify": {
                         "label": "Certificate authority",
                         "description": (
-                            "File of the authority that signed the service's certificate, as workers and triggerer see "
-                            "it. Empty: the authorities that the system knows. `proxies` may be added below, as JSON."
+                            "Path, on workers and triggerer, to the certificate of the authority that signed the "
+                            "service's. Empty: the system's authorities. `proxies` may be added below, as JSON."
                         ),
                         "schema": {"type": ["string", "null"]},
                     },

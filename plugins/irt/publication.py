@@ -1,9 +1,9 @@
-"""A publication: a load of a bank, moved to the tables that consumers read, in the transaction of whoever publishes.
+"""A publication: moves a bank's load to the tables that consumers read, in the caller's transaction.
 
-The order of publications says what is newer, what came before, and what consumers read (`irt.publication`). Rows carry
-the clock's time of their publication as `fitted_at`, the same in all three tables. Consumers ask for a user's newest
-ability and do not look at the version: where another bank than the default one is published, the default bank's rows of
-the same users, and its last row in `mirt_fit_meta`, are stamped a moment later.
+The order of publications (`irt.publication`) decides what is newer, what came before, and what consumers read. Rows
+carry the clock time of their publication as `fitted_at`, the same in all three tables. Consumers ask for a user's
+newest ability and ignore the version. So when a bank other than the default one is published, the default bank's rows
+of the same users, and its last row in `mirt_fit_meta`, are stamped a moment later.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from irt.sql import statement
 class Place:
     """Where a bank's rows go.
 
-    :ivar version: of its rows (`publish_as`).
-    :ivar default_version: of the rows of the default bank.
-    :ivar banks: the names in today's banks.yaml, whose items are not touched.
+    :ivar version: that of its rows (`publish_as`).
+    :ivar default_version: that of the default bank's rows.
+    :ivar banks: the names in today's banks.yaml; items of the other banks are not touched.
     """
 
     bank: str
@@ -46,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Stamps:
-    """A publication's identity, its time, and that of the default bank's rows beside it."""
+    """A publication's identity and time, and the time of the default bank's rows stamped with it."""
 
     publication_id: int
     published_at: datetime
@@ -55,10 +55,10 @@ class Stamps:
 
 @dataclass(frozen=True)
 class Published:
-    """One publication of a bank, with what is still kept of the load that it published.
+    """One publication of a bank, and how much is still kept of the load that it published.
 
-    :ivar run_key: of the run whose load that is; `run_id` is the row in `mirt_fit_meta`.
-    :ivar abilities_then: how many there were.
+    :ivar run_key: the run of that load; `run_id` is the row in `mirt_fit_meta`.
+    :ivar abilities_then: how many there were when it was published.
     """
 
     load_id: int
@@ -79,7 +79,7 @@ class Published:
 
 
 def lock(cursor: Any) -> None:
-    """One publication at a time: call it before what the decision to publish rests on is read."""
+    """Allow one publication at a time. Call it before reading anything that decides whether to publish."""
     cursor.execute(statement("publish/lock"))
 
 
@@ -94,21 +94,22 @@ def begin(cursor: Any, place: Place, parameters: dict[str, Any]) -> Stamps:
 def write_rows(
     cursor: Any, place: Place, stamps: Stamps, parameters: dict[str, Any], *, abilities: bool = True
 ) -> dict[str, int]:
-    """Write what consumers read of a publication; again, where they were written before.
+    """Write the rows of a publication that consumers read; a repetition writes the same rows.
 
-    :param parameters: load_id, loads (whose items, the first that has one), model, window_end, keep_newer, rollback.
+    :param parameters: load_id, loads (each item comes from the first that has it), model, window_end, keep_newer,
+        rollback.
     :return: the numbers of rows by table.
     """
     known = place.parameters() | parameters | vars(stamps)
     known["stamps"] = _stamps_since(cursor, known["window_end"])
     cursor.execute(statement("publish/plan_for_many"))
-    # Always in this order, as everybody who writes to several of these tables should.
+    # Always in this order, to avoid deadlocks; other writers to several of these tables should keep it too.
     names = ["items", *["abilities"] * abilities, "fit_meta"]
     done = {name: cursor.execute(statement(f"publish/{name}"), known).rowcount for name in names}
     if not place.is_default:
         done["default_bank_stamped"] = _stamp_default(cursor, known)
     else:
-        # Written once more, the rows have their old time again.
+        # A repetition gives the rows their old time again.
         cursor.execute(statement("publish/later_publications"), known)
         for load_id, published_at, default_stamped_at in cursor.fetchall():
             later = {"load_id": load_id, "published_at": published_at, "default_stamped_at": default_stamped_at}
@@ -126,12 +127,12 @@ def history(cursor: Any, bank: str) -> list[Published]:
 
 
 def lineage(publications: list[Published], publication_id: int) -> list[int]:
-    """The loads of which the bank's items were once this was published: of each item, the first that holds it.
+    """The loads that the bank's items came from after this publication; each item is in the first load that has it.
 
-    A calibration lays its items over what was there; a return lays over it all that was there at the publication
-    returned to.
+    A calibration puts its items on top of the existing ones; a rollback puts on top all items of the publication that
+    it returns to.
 
-    :param publications: the bank's, in order.
+    :param publications: those of the bank, in order.
     """
     before: dict[int, int | None] = {}
     by_id: dict[int, Published] = {}
@@ -154,7 +155,7 @@ def lineage(publications: list[Published], publication_id: int) -> list[int]:
 def _stamp_default(cursor: Any, known: dict[str, Any]) -> int:
     """Keep the default bank's rows newer than those of another bank's publication.
 
-    :return: how many abilities there were.
+    :return: the number of abilities stamped.
     """
     run_id, window_end = _row(cursor, "default_bank", known) or (None, None)
     known = known | {"default_run_id": run_id, "default_window_end": window_end}

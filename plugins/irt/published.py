@@ -1,4 +1,4 @@
-"""What a publication updates, for DAGs that are scheduled on it."""
+"""The assets that a publication updates, for DAGs scheduled on them."""
 
 from __future__ import annotations
 

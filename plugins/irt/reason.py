@@ -1,4 +1,4 @@
-"""Why something failed, as a line: for the end of a log, a retry decision, an alert."""
+"""Why something failed, in one line: for the end of a log, a retry decision, an alert."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST = 1500
 
 
 def reason_of(exception: BaseException | str) -> str:
-    """One line, cut to what fits into a message, with Airflow's known secrets masked: it may quote a server's answer.
+    """One line, cut to fit a message, with the secrets known to Airflow masked: it may quote a server's answer.
 
-    An exception that is not ours comes with its type, since its text alone may be a mere key or nothing.
+    An exception that is not ours is prefixed with its type, since its text may be only a key or empty.
     """
     text = str(exception)
     if isinstance(exception, BaseException) and not isinstance(exception, PermanentError | TransientError):

@@ -1,4 +1,4 @@
-"""The request to a calibration service, in the richest form that the service reads."""
+"""The request to a calibration service, in the richest form that the service accepts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 100_000
 
 @dataclass(frozen=True)
 class Accepts:
-    """What a service says in `/healthz` that it reads; the one deployed before says nothing and gets plain rows."""
+    """What a service says in `/healthz` that it accepts; the old job's says nothing and gets plain rows."""
 
     parquet: bool = False
     columns: bool = False
@@ -46,7 +46,7 @@ class Accepts:
 
 
 def staged_settings(run: Run) -> dict[str, Any]:
-    """The request without its observations, from what the run has staged.
+    """The request without its observations, from the run's staged objects.
 
     :raise BadDataError: as `settings_of`.
     """
@@ -56,7 +56,7 @@ def staged_settings(run: Run) -> dict[str, Any]:
 def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:
     """The request without its observations.
 
-    :param known: anchors and seeds, of which those are sent that have answers (`present`: item ids).
+    :param known: anchors and seeds; only those with answers are sent (`present`: item ids).
     :raise BadDataError: the bank is to be linked and has fewer anchors than its minimum.
     """
     anchors = [item for item in known if item["item_id"] in present]
@@ -75,7 +75,7 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
 
 
 def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:
-    """The run key with a digest of what is asked.
+    """The run key with a digest of the request.
 
     A retry of the same request finds the job of the first one; after a clear that extracted other answers, the
     request differs and so does its key.

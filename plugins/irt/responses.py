@@ -1,4 +1,4 @@
-"""The responses of a run: attempts read as Arrow batches, one answer of a user to an item kept, written as Parquet."""
+"""The responses of a run: reads attempts as Arrow batches, keeps one answer per user and item, writes Parquet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 1_000_000
 def read_usable(reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[str, Any]]:
     """Read a stream of attempts (student_id, item_id, correct, completed_at, id).
 
-    :return: those that can be used, their ids dictionary-encoded; and how many there are, how many lack what (each
+    :return: the usable ones, with dictionary-encoded ids; and the counts: all attempts, those that lack a field (each
         counted once: without user first, then without item, then without correctness), and the time of the newest.
     """
     counts: dict[str, Any] = dict.fromkeys(("attempts", *_REQUIRED), 0)
@@ -46,10 +46,10 @@ def read_usable(reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[str, Any]]
 
 
 def deduplicate(attempts: pa.Table, policy: str, most: int) -> tuple[pa.Table, dict[str, int]]:
-    """One answer of a user to an item, the first or the last (by time, then by id).
+    """Keep one answer per user and item, the first or the last (by time, then by id).
 
-    :param most: where there are more, the most recent; 0 is no limit.
-    :return: the responses, user_id, item_id and is_correct, in the order of their ids; and how many are left out.
+    :param most: keep at most this many, the most recent ones; 0 is no limit.
+    :return: the responses (user_id, item_id, is_correct) in the order of their ids; and how many are left out.
     """
     (users, user_ids), (items, item_ids) = (_ranked(attempts[name]) for name in ("student_id", "item_id"))
     pair, order = _sorted(users.astype(np.int64) * len(item_ids) + items)
@@ -70,7 +70,7 @@ def deduplicate(attempts: pa.Table, policy: str, most: int) -> tuple[pa.Table, d
 
 
 def write_parquet(responses: pa.Table, file: Any) -> dict[str, int]:
-    """Write responses to an open file, as they are staged.
+    """Write responses to an open file, in their staged form.
 
     :return: the numbers of responses, users and items.
     """
@@ -91,7 +91,7 @@ def distinct_ids(path: ObjectStoragePath, column: str) -> set[str]:
 
 
 def below_minimum(run: Run, counts: dict[str, int]) -> str | None:
-    """Why there are too few responses for the bank; None where there are enough."""
+    """Why the bank has too few responses; None if it has enough."""
     if not counts["responses"]:
         return f"no usable answers in [{run.window_start}, {run.window_end})"
     for name in ("responses", "users", "items"):
@@ -101,7 +101,7 @@ def below_minimum(run: Run, counts: dict[str, int]) -> str | None:
 
 
 def trim_dictionary(part: pa.Table) -> pa.Table:
-    """With just its own users in the dictionary, which is written with each part: they follow on each other."""
+    """Keep only the part's own users (a contiguous range) in its dictionary, which is written with each part."""
     users = part["user_id"].chunk(0)
     first, last = pc.min_max(users.indices).as_py().values()
     own = pa.DictionaryArray.from_arrays(
@@ -111,7 +111,7 @@ def trim_dictionary(part: pa.Table) -> pa.Table:
 
 
 def prefetched(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches, of which the next is read while one is worked on."""
+    """The batches; the next one is read while one is processed."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, reader, None)
         while (batch := coming.result()) is not None:
@@ -120,13 +120,13 @@ def prefetched(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _plain_field(field: pa.Field, *, encoded: bool) -> pa.Field:
-    """Without PostgreSQL's name for the type, and as what Arrow can sort (a uuid is 16 bytes)."""
+    """The field without PostgreSQL's extension type, so that Arrow can sort it (a uuid is 16 bytes)."""
     kind = getattr(field.type, "storage_type", field.type)
     return pa.field(field.name, pa.dictionary(pa.int32(), kind) if encoded else kind)
 
 
 def _ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """For each row the rank of its id, and the ids in their order, as text: it must not depend on the rows' order."""
+    """For each row the rank of its id; and the sorted ids as text, so that nothing depends on the order of the rows."""
     encoded = column.combine_chunks()
     by_id = pc.sort_indices(encoded.dictionary)
     rank = np.empty(len(by_id), np.int32)
@@ -138,19 +138,19 @@ def _ranked(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 
 def _sorted(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers in order, and the row of each."""
+    """The sorted numbers, and the row of each."""
     bits = len(pair).bit_length()
     if pair.max(initial=0) >> (63 - bits):
         rows = np.argsort(pair)
         return pair[rows], rows
-    # In one number they are sorted several times faster.
+    # Packed into one number, they sort several times faster.
     both = pair << bits | np.arange(len(pair))
     both.sort()
     return both >> bits, both & ((1 << bits) - 1)
 
 
 def _by_age(attempts: pa.Table, pair: np.ndarray, rows: np.ndarray, direction: str) -> np.ndarray:
-    """Rows of repeated pairs, sorted by pair and within it by age."""
+    """Rows of repeated pairs, sorted by pair, then by age."""
     repeated = attempts.select(["completed_at", "id"]).take(rows).append_column("pair", [pair])
     sort_keys = [("pair", "ascending"), ("completed_at", direction), ("id", direction)]
     sorted_rows: np.ndarray = rows[pc.sort_indices(repeated, sort_keys)]

@@ -40,7 +40,7 @@ ABILITY_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What the service answered, as two tables and the rest.
+    """The service's answer, as two tables and the rest.
 
     `fit` holds model_spec, metrics, excluded, n_items and n_abilities.
     """
@@ -50,21 +50,21 @@ class CalibrationResult:
     fit: dict[str, Any]
 
     def refuse_strangers(self, items: set[str], users: set[str]) -> None:
-        """A result may leave out items and users that were sent, but not bring in others.
+        """Refuse items and users that were not sent; the result may leave some out.
 
-        :raise BadDataError: naming the first that was not sent.
+        :raise BadDataError: names the first that was not sent.
         """
         for name, table, sent in (("item_id", self.items, items), ("user_id", self.abilities, users)):
             strangers = set(table.column(name).to_pylist()) - sent
             if strangers:
-                raise BadDataError(f"{name}: {min(strangers)!r} is in the result and was not in the request")
+                raise BadDataError(f"{name}: {min(strangers)!r} is in the result but was not in the request")
 
 
 def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], Any] | None = None) -> CalibrationResult:
     """Read the contract's response.
 
-    :param complete: of a service that keeps no contract: puts its answer into that form. A service that keeps it echoes
-        the run key, so that a result of another run is told.
+    :param complete: for a service without the contract: converts its answer. A service with the contract echoes the
+        run key, so that the result of another run is detected.
     :raise BadDataError: not JSON, a field missing or of the wrong type (named), or the result of another run.
     """
     try:
@@ -186,9 +186,9 @@ def _refuse_repeats(table: str, name: str, rows: list[dict[str, Any]]) -> None:
     seen: set[str] = set()
     for row in rows:
         if row[name] in seen:
-            raise BadDataError(f"{table}: {name} {row[name]!r} stands in it twice")
+            raise BadDataError(f"{table}: {name} {row[name]!r} appears twice")
         seen.add(row[name])
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,4 +1,4 @@
-"""Which failures are worth a retry, and what all tasks share: retries, a time-out, and who is told."""
+"""Which failures are worth a retry, and what all tasks share: retries, a time-out and alerts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from irt.alerts import RunNotifier
 from irt.errors import PermanentError, TransientError
 from irt.reason import reason_of
 
-# The first pause before a retry, in seconds; each further one is twice as long.
+# The first pause before a retry, in seconds; each later one is twice as long.
 _FIRST_PAUSE = float(os.environ.get("IRT_RETRY_DELAY", "30"))
 _LONGEST_WAIT = timedelta(minutes=30)
 
 
 class RunRetryPolicy(RetryPolicy):
-    """Fails at once where the same input would fail again, and waits as long as an overloaded service asks for.
+    """Fails at once if the same input would fail again, and waits as long as an overloaded service asks.
 
-    Everything else (connection refused, time-out, 5xx, the database restarting) takes the task's own retries. Each
-    decision holds the reason: of a try that is repeated it is the last line of the log.
+    Everything else (connection refused, time-out, 5xx, the database restarting) uses the task's own retries. Each
+    decision holds the reason, which is the last line of the log of a try that is repeated.
     """
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
@@ -42,7 +42,7 @@ class RunRetryPolicy(RetryPolicy):
 
 
 def _is_sql_mistake(exception: BaseException) -> bool:
-    """SQLSTATE classes 22 (data), 23 (integrity), 42 (syntax, missing table, no permission) come back the same."""
+    """SQLSTATE classes 22 (data), 23 (integrity), 42 (syntax, missing table, no permission) would fail again."""
     state = getattr(exception, "sqlstate", None)
     return isinstance(state, str) and state[:2] in {"22", "23", "42"}
 

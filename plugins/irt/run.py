@@ -30,7 +30,7 @@ Version = Annotated[str, AfterValidator(not_online)]
 
 @dataclass(frozen=True)
 class Run:
-    """What the tasks of one bank need to know; small, free of secrets, and JSON all through (it travels by XCom)."""
+    """What the tasks of one bank need to know; small, free of secrets, and pure JSON (it travels by XCom)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -50,22 +50,21 @@ class Run:
     max_responses: int
     dry_run: bool
     publish_question_meta: bool
-    # Runs that were registered before there were pods have neither.
+    # Runs registered before these settings existed lack the fields from here on.
     runtime: str = "service"
     pod: dict[str, Any] = field(default_factory=dict)
-    # Nor did a bank choose its version, or say how it stands to others.
     publish_as: Version = ""
     default_version: Version = ""
     banks: list[str] = field(default_factory=list)
     online_rows: str = "keep_newer"
     source: str = "view"
     legacy_service: bool = False
-    # What every bank takes, by which answers that none takes are counted; empty: another run counts them.
+    # The filters of all banks, to count the answers that belong to none; empty: another run counts them.
     all_filters: list[dict[str, list[Any]]] = field(default_factory=list)
 
     @property
     def place(self) -> Place:
-        """Where what is published of the run goes."""
+        """Where the run's published rows go."""
         version = self.publish_as or self.bank
         return Place(self.bank, version, self.default_version or version, self.banks or [self.bank])
 
@@ -74,9 +73,9 @@ class Run:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Run:
-        """Read a run that came by XCom or from the registry, where anybody may have written to it.
+        """Read a run from XCom or the registry, where anybody may have changed it.
 
-        :raise BadDataError: naming the field and the value.
+        :raise BadDataError: names the field and the value.
         """
         try:
             run = _reader().validate_json(json.dumps(fields), strict=True)
@@ -87,7 +86,7 @@ class Run:
         return run
 
     def staged(self, name: str) -> ObjectStoragePath:
-        """The address of one of the run's staged objects; its folder is the run's own."""
+        """The address of one of the run's staged objects, in the run's own folder."""
         return in_folder(self.staged_folder(), name)
 
     def write_staged(self, name: str, mode: str = "wb") -> AbstractContextManager[IO[Any]]:
@@ -95,26 +94,26 @@ class Run:
         return write_whole(self.staged(name), mode)
 
     def remove_staged(self) -> bool:
-        """Remove the run's folder of staged objects, with all in it.
+        """Remove the run's folder of staged objects, with everything in it.
 
         :return: whether there was one.
         """
         return remove_folder(self.staged_folder())
 
     def staged_folder(self) -> ObjectStoragePath:
-        """The folder of the run's staged objects; it may not be there yet."""
+        """The folder of the run's staged objects; it may not exist yet."""
         return run_folder(self.staging, dag_run_id=self.dag_run_id, bank=self.bank)
 
 
 def window(end: datetime, lookback_days: int) -> tuple[datetime, datetime]:
-    """The answers of a run: `[end - lookback_days, end)`."""
+    """The window of a run's answers: `[end - lookback_days, end)`."""
     return end - timedelta(days=lookback_days), end
 
 
 def window_end(dag_run: Any) -> datetime:
-    """The end of the data interval or, where a manual run has none, `run_after`; never the clock.
+    """The end of the data interval or, if a manual run has none, `run_after`; never the clock.
 
-    :raise BadDataError: the interval ends after `run_after`; published, it would stand before every coming night.
+    :raise BadDataError: the interval ends after `run_after`; once published, it would supersede the coming nights.
     """
     end: datetime = dag_run.data_interval_end or dag_run.run_after
     if end > dag_run.run_after:
@@ -125,11 +124,11 @@ def window_end(dag_run: Any) -> datetime:
 
 
 def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, staging: str, params: dict[str, Any]) -> Run:
-    """Join a bank's settings with those of the trigger form.
+    """Combine a bank's settings with those of the trigger form.
 
-    :param banks: all of today's.
+    :param banks: all banks of today's file.
     """
-    # JSON Schema takes 100.0 for an integer.
+    # JSON Schema accepts 100.0 as an integer.
     start, end = window(end, int(params["lookback_days"] or bank.lookback_days))
     most = params["max_responses"]
     linking = bank.linking.model_dump()
@@ -160,7 +159,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         online_rows=bank.online_rows,
         source=bank.extract.source,
         legacy_service=bank.legacy_service,
-        # Answers that no bank takes are counted once.
+        # Only one run counts the answers that belong to no bank.
         all_filters=[each.filter for each in banks.values()] if bank is banks.default else [],
     )
     overridable = ("model", "runtime", "attempt_policy")

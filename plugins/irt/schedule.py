@@ -1,4 +1,4 @@
-"""When the nightly DAG runs, and since when a calibration is missing."""
+"""When the nightly DAG runs, and when the last finished run was due."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 
 # 03:00 UTC, 12:00 KST.
 NIGHTLY = os.environ.get("IRT_SCHEDULE") or "0 3 * * *"
-# A night may take so long before it is late.
+# A run that takes longer than this is late.
 DEADLINE = timedelta(hours=3)
 
 
 def expected_since(as_of: datetime, schedule: str = NIGHTLY) -> datetime:
-    """The last time at which a run should have begun that should have ended by now.
+    """The scheduled time of the last run that should have ended by now.
 
-    :param schedule: five fields of cron, in UTC.
-    :raise ValueError: they are not.
+    :param schedule: five cron fields, in UTC.
+    :raise ValueError: they are not valid.
     """
     from croniter import croniter
 

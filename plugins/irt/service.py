@@ -1,4 +1,4 @@
-"""A calibration at the calibration service: what is sent, how its job is waited for, and what becomes of its result."""
+"""A calibration by the calibration service: sends the request, waits for the job, and stages the result."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from irt.staging import RESPONSES
 
 _ENDPOINT = "irt/calibrate"
 _LARGEST_IN_MEMORY = 1 << 20
-# Seconds in which a service that knows jobs must have read and checked a request.
+# Seconds within which a service with jobs must read and check a request.
 _LONGEST_SUBMISSION = 300.0
-# Pauses between the worker's own looks at a job, in seconds.
+# Pauses between the worker's own polls of a job, in seconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
 class ServiceCalibration:
     """Sends the staged responses to the service and stages its result.
 
-    :param task: whose calibration it is: it defers to `resume`, and writes the log.
-    :param resume: the name of the task's method that goes on when the job has ended.
-    :param poll_interval: longest pause between two looks at the job, in seconds.
+    :param task: the operator, whose log is used and which defers to `resume`.
+    :param resume: the name of the task's method that continues when the job has ended.
+    :param poll_interval: longest pause between two polls of the job, in seconds.
     :param in_place: how long the worker itself waits for the job, in seconds.
     :param longest: how long a calibration may take.
     """
@@ -45,11 +45,11 @@ class ServiceCalibration:
         self._job: str | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Asks for the calibration, and defers unless it ends soon or the service answers with the result.
+        """Requests the calibration; defers unless it ends soon or the service answers with the result.
 
         :return: the figures of the fit.
-        :raise RequestRefusedError, TransientError: the service refused, or is away or overloaded.
-        :raise BadDataError: it did not answer as the contract says.
+        :raise RequestRefusedError, TransientError: the service refused, or is unreachable or overloaded.
+        :raise BadDataError: its answer does not follow the contract.
         """
         run, began = self._run, time.time()
         accepts = self._ask_health()
@@ -66,13 +66,13 @@ class ServiceCalibration:
         raise AssertionError("defer() does not return")
 
     def resume(self, event: dict[str, str], *, job: str, contract: str | None, began: float | None) -> dict[str, Any]:
-        """Goes on when the job has ended: fetches its result.
+        """Continues when the job has ended: fetches its result.
 
         :return: the figures of the fit.
         :raise CalibrationFailedError: the job failed.
-        :raise RequestRefusedError, TransientError: the job cannot be asked for, is lost, was cancelled, or its process
+        :raise RequestRefusedError, TransientError: the job cannot be queried, is lost, was cancelled, or its process
             was killed.
-        :raise BadDataError: the result is not what the contract says.
+        :raise BadDataError: the result does not follow the contract.
         """
         status, message = event["status"], event.get("message", "")
         if status != "succeeded":
@@ -94,13 +94,13 @@ class ServiceCalibration:
         return partial(legacy.complete, model=self._run.model, anchors=anchors)
 
     def on_kill(self) -> None:
-        """Cancels the job, if there is one by now."""
+        """Cancels the job, if there is one yet."""
         if self._job:
             self._hook("DELETE").call(self._job, timeout=20)
             self._task.log.info("calibration job %s cancelled because its task was", self._job)
 
     def _wait_in_place(self, job: str) -> dict[str, str] | None:
-        """The event that the job ended with, if it did so soon; whatever is not plain is left to the trigger."""
+        """The event that the job ended with, if it ends soon; the trigger handles everything else, failed polls too."""
         until, pause = time.monotonic() + self._in_place, _FIRST_PAUSE
         while time.monotonic() < until:
             time.sleep(pause)
@@ -115,7 +115,7 @@ class ServiceCalibration:
         return None
 
     def _defer(self, known: dict[str, Any]) -> None:
-        # Its client is another than the worker's, and is imported where a job lasts.
+        # Imported only if a job takes longer: the trigger's HTTP client is not the worker's.
         from irt.triggers.calibration import CalibrationJobTrigger
 
         self._task.defer(
@@ -131,7 +131,7 @@ class ServiceCalibration:
     def _ask_health(self) -> Accepts:
         try:
             return Accepts.from_health(self._hook("GET").call("healthz").json())
-        # A service that has no such page, or says nothing on it that we know, still gets the plain form.
+        # A service without this page, or with one that we do not know, still gets the plain form.
         except (RequestRefusedError, ValueError):
             return Accepts()
 
@@ -151,7 +151,7 @@ class ServiceCalibration:
         }
         with tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
             body, described = write_body(responses, asked, accepts, scratch)
-            # A service without jobs answers when it has calibrated; one with jobs at once, and a retry finds its job.
+            # Without jobs, a service answers after calibrating; with jobs, at once, and a retry finds its job.
             seconds = self._longest.total_seconds()
             if accepts.contract is not None:
                 seconds = min(seconds, _LONGEST_SUBMISSION)

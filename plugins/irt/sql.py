@@ -1,4 +1,4 @@
-"""SQL files of `include/sql`, and the ways to bind their named parameters beside psycopg's own."""
+"""SQL files of `include/sql`, and ways to bind their named parameters without psycopg."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def _include() -> Path:
-    """IRT_INCLUDE, for installations that keep plugins/ and include/ apart; else where this package was put.
+    """IRT_INCLUDE, for installations that keep plugins/ and include/ apart; else the folder that came with the package.
 
-    The wheel holds the folder itself. In a checkout it lies beside plugins/.
+    The wheel contains it; in a checkout it is next to plugins/.
     """
     if named := os.environ.get("IRT_INCLUDE"):
         return Path(named)

@@ -1,4 +1,4 @@
-"""The result of a calibration as staged objects: the same bytes, wherever it was calibrated."""
+"""The result of a calibration as staged objects: the same bytes, wherever it was calculated."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def stage_result(
 ) -> dict[str, Any]:
     """Check the contract's response and stage it.
 
-    :param log: of the task.
-    :param began: when the calibration was asked for, in seconds since 1970; a task that was deferred by a version
-        without it has none.
+    :param log: the task's.
+    :param began: when the calibration was requested, in seconds since 1970; None for a task deferred by a version that
+        did not record it.
     :param complete: see `parse_result`.
     :return: the figures of the fit, small enough for XCom.
-    :raise BadDataError: it is not what the contract says, or of another run.
+    :raise BadDataError: it does not follow the contract, or belongs to another run.
     """
     result = parse_result(body, run_key=run.run_key, complete=complete)
     responses = run.staged(RESPONSES)
@@ -38,7 +38,7 @@ def stage_result(
 
 
 def write_result(run: Run, result: CalibrationResult, *, seconds: float | None) -> None:
-    """Stage a result; the object that is written last says whose it is, and which others belong to it."""
+    """Stage a result; `fit.json`, written after the tables, names the run and holds the tables' digests."""
     digests = {}
     for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
         packed = pa.BufferOutputStream()
@@ -52,10 +52,10 @@ def write_result(run: Run, result: CalibrationResult, *, seconds: float | None) 
 
 
 def read_result(run: Run) -> CalibrationResult:
-    """What was staged; its `fit` holds how long the calibration took as well, as `seconds`.
+    """The staged result; its `fit` also holds how long the calibration took, as `seconds`.
 
-    :raise FileNotFoundError: nothing was.
-    :raise BadDataError: the objects are of another run, or do not belong together.
+    :raise FileNotFoundError: nothing was staged.
+    :raise BadDataError: the objects belong to another run, or not together.
     """
     fit = read_json(run.staged(FIT))
     owner, digests = fit.pop("run_key", None), fit.pop("digests", {})
@@ -69,7 +69,7 @@ def read_result(run: Run) -> CalibrationResult:
         if hashlib.sha256(content).hexdigest() != digests.get(name):
             raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
         tables.append(pq.read_table(pa.BufferReader(content), columns=schema.names))
-    # Of a run that was staged before these had a place of their own, they are in `fit`.
+    # In results staged before this file existed, they are in `fit`.
     if run.staged(SECONDS).exists():
         fit["seconds"] = read_json(run.staged(SECONDS))
     items, abilities = tables

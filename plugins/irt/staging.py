@@ -1,6 +1,6 @@
-"""The staged objects of a run: what they are called, where they lie, and how they are read and written whole.
+"""The staged objects of a run: their names and addresses, and how they are read and written atomically.
 
-A task hands the next one the names; nothing large travels by XCom.
+Tasks pass each other only names; nothing large travels by XCom.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ ANCHORS = "anchors.json"
 ITEMS = "items.parquet"
 ABILITIES = "abilities.parquet"
 FIT = "fit.json"
-# How long it took, apart from the result, of which it is no part.
+# How long it took; kept out of the result, whose bytes must not depend on it.
 SECONDS = "seconds.json"
-# What a pod is asked, and the folder of its results, which is all that it can write to.
+# A pod's request, and the folder of its results, the only place it can write to.
 REQUEST = "request.json"
 RESULTS = "pod"
 
 
 def run_folder(staging: str, *, dag_run_id: str, bank: str) -> ObjectStoragePath:
-    """The folder of a run's staged objects; it may not be there yet."""
-    # Quoted and labelled, so that no name (not even "..") leaves the folder and none meets another's.
+    """The folder of a run's staged objects; it may not exist yet."""
+    # Quoted and labelled, so that no name (not even "..") leaves the folder or collides with another.
     labels = {"run": dag_run_id, "bank": bank}
     parts = [f"{label}={quote(name, safe=':+~@')}" for label, name in labels.items()]
     return ObjectStoragePath(staging).joinpath(*parts)
 
 
 def in_folder(folder: ObjectStoragePath, name: str) -> ObjectStoragePath:
-    """The address of a staged object, whose folder is there then.
+    """The address of a staged object; creates its folder.
 
-    :raise BadDataError: it, or a folder of the run's, is a symbolic link.
+    :raise BadDataError: it, or one of the run's folders, is a symbolic link.
     """
     path = folder / name
     if folder.protocol == "file":
@@ -53,9 +53,9 @@ def in_folder(folder: ObjectStoragePath, name: str) -> ObjectStoragePath:
 
 
 def _refuse_links(path: ObjectStoragePath) -> None:
-    """Neither a run's object nor its folders lead elsewhere; the staging folder itself may.
+    """Refuse a run's object or folder that is a symbolic link; the staging folder itself may be one.
 
-    :raise BadDataError: naming the link.
+    :raise BadDataError: names the link.
     """
     for part in (path, path.parent, path.parent.parent):
         if os.path.islink(part.path):
@@ -64,18 +64,18 @@ def _refuse_links(path: ObjectStoragePath) -> None:
 
 @contextmanager
 def write_whole(path: ObjectStoragePath, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Write a staged object: whoever reads it finds the old one or the new one, whole.
+    """Write a staged object atomically: readers see either the old one or the new one.
 
-    A try that was given up and goes on all the same may write beside the next one.
+    A zombie attempt may still be writing while its retry runs, so each has its own draft.
     """
     if path.protocol != "file":
-        # Object stores show an object when it is closed.
+        # Object stores show an object only once it is closed.
         with path.open(mode) as file:
             yield file
         return
     draft = path.with_name(f"{path.name}.{uuid4().hex}")
     try:
-        # Answers are nobody else's business; what a pod is to read is opened to it by name.
+        # Answers are private; files that a pod must read get their permissions one by one.
         with open(draft.path, mode, opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             yield file
         os.replace(draft.path, path.path)
@@ -96,7 +96,7 @@ def read_json(path: ObjectStoragePath) -> Any:
 
 
 def remove_folder(folder: ObjectStoragePath) -> bool:
-    """Remove a run's folder, with all in it.
+    """Remove a run's folder, with everything in it.
 
     :return: whether there was one.
     """

@@ -1,4 +1,4 @@
-"""Settings that people write: what is not known or of another type is refused, and said with its field and value."""
+"""Settings that people write: unknown keys and wrong types are rejected, with the field and the value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 
 class StrictSettings(BaseModel):
-    # strict: a quoted number or a number for a name is a slip of the pen, and is said instead of guessed at.
+    # strict: a quoted number, or a number as a name, is reported, not coerced.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 

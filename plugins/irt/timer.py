@@ -7,11 +7,11 @@ import time
 
 
 class Timer:
-    """Started when it is made: after what a task imports, which is no part of its work."""
+    """Starts when it is created: after a task's imports, which are not part of its work."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def seconds(self, step: str) -> str:
-        """The time since then as JSON, `{step: seconds}`."""
+        """The time since the start as JSON, `{step: seconds}`."""
         return json.dumps({step: round(time.monotonic() - self._began, 3)})

@@ -1,4 +1,4 @@
-"""A message to a webhook, which goes there and nowhere else."""
+"""Sends a message to a webhook, and nowhere else."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowException
 
 
 class WebhookNotifier(HttpNotifier):
-    """The provider's, but that a redirect is an error: it would take the message, and the token in its headers, to
-    another host.
+    """The provider's notifier, except that a redirect is an error: it would send the message, and the token in its
+    headers, to another host.
 
     :raise AirflowException: the webhook answered with a redirect, or an error.
     """

@@ -1,4 +1,4 @@
-"""docker-compose.yaml as its reader sees it, and the schema that it must keep."""
+"""docker-compose.yaml as Compose reads it, and the schema that it must follow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ import yaml
 from local import env
 from local.home import ROOT, default_home
 
-# The last release in Python, and the oldest whose file has no version: its wheel brings the schema of compose files.
+# The last release in Python, and the oldest that needs no version in the file; its wheel contains the schema.
 _WHEEL = "docker-compose==1.29.2"
-# A password of somebody's own: each of these characters means something in JSON, in an address, in a shell, in YAML or
-# in `.env`.
+# A user's own password: each of these characters is special in JSON, in an address, in a shell, in YAML or in `.env`.
 ODD = "p'a\"s\\s $w#rd%@:/"
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
 
 
 @pytest.fixture(scope="session")
 def written() -> dict[str, Any]:
-    """The file with its variables."""
+    """The file, before variables are replaced."""
     return yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 
 
@@ -38,7 +37,7 @@ def settings() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def composed(written, settings) -> dict[str, Any]:
-    """The file with what `./irt env` writes in place of its variables."""
+    """The file, with its variables replaced by what `./irt env` writes."""
     return interpolate(written, settings)
 
 
@@ -49,7 +48,7 @@ def services(written) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def schema() -> dict[str, Any]:
-    """Compose's JSON schema. The wheel's own packages contradict ours: it is unpacked alone, and nothing of it runs."""
+    """Compose's JSON schema. The wheel's dependencies conflict with ours, so it is only unpacked and not installed."""
     folder = default_home().path / _WHEEL
     found = folder / "compose" / "config" / "compose_spec.json"
     if not found.exists():

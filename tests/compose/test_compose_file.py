@@ -1,4 +1,4 @@
-"""docker-compose.yaml keeps the schema, and what was promised of it."""
+"""docker-compose.yaml follows the schema and keeps the documented promises."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def test_bounds(services, composed):
         assert body["mem_limit"], name
         assert 64 <= body["pids_limit"] <= 512, name
         assert body["cpus"] in (1, "${IRT_CPUS:-2}"), name
-        # In memory, and without a size half of the machine's.
+        # A tmpfs is in memory; without a size, it may fill half of the machine's.
         assert all(re.search(r":size=\d+[mg]$", mount) for mount in body["tmpfs"]), name
         assert body["read_only"] is True, name
         assert body["cap_drop"] == ["ALL"], name
         assert body["security_opt"] == ["no-new-privileges:true"], name
         assert not body.keys() & {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"}, name
     kept = {volume for body in services.values() for volume in body.get("volumes", ())}
-    # Named volumes, no folder of the machine.
+    # Named volumes, no host folders.
     assert {volume.split(":")[0] for volume in kept} == set(composed["volumes"])
 
 
@@ -97,13 +97,13 @@ def test_no_secret_is_written_down(services):
         for variable, value in body.get("environment", {}).items():
             if SECRET.search(variable):
                 assert [match for match in variables(str(value)) if match["kind"] == "?"], f"{name}: {variable}"
-    # One that is missing stops Compose with the command that helps.
+    # If one is missing, Compose stops and names the command that helps.
     for match in variables(FILE.read_text()):
         assert match["kind"] == "-" or match["text"] == "run ./irt env first", match[0]
 
 
 def test_no_secret_is_a_part_of_anything(services):
-    """In JSON or in an address a quote, `$`, `%` or `@` of a password would end it."""
+    """Inside JSON or an address, a quote, `$`, `%` or `@` in a password would break it."""
     for name, body in services.items():
         for variable, value in body.get("environment", {}).items():
             if any(match["kind"] == "?" for match in variables(str(value))):
@@ -145,7 +145,7 @@ def size(text: str) -> float:
 
 def test_memory_holds_what_the_default_limits_of_the_services_let_in(services):
     limits = Limits()
-    # Two bodies are read while others run.
+    # Two bodies are read while other jobs run.
     workers = (limits.max_running + 2) * _memory_bytes(limits) / 2**30
     assert workers == pytest.approx(3 * 2.44, rel=0.01)
     assert workers + 0.5 <= size(services["engine"]["mem_limit"])
@@ -177,7 +177,7 @@ def test_images_are_pinned_and_can_be_to_a_digest(composed, written, settings):
 
 def test_what_is_ignored():
     assert "/.env" in (ROOT / ".gitignore").read_text().splitlines()
-    # The builder sees what is named, and nothing else.
+    # The builder sees only what is listed.
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     named = [Path(line[1:]) for line in lines if line.startswith("!")]

@@ -16,7 +16,7 @@ FIRST = {variable: f"{ODD} {login}" for login, variable in databases.PASSWORDS.i
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, supervisor):
-    """A PostgreSQL that is not yet set up. By its socket the superuser needs no password, everybody else does."""
+    """A PostgreSQL that is not yet set up. On its socket, everybody but the superuser needs a password."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("compose"))
     server.prepare()
     (server.folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
@@ -106,7 +106,7 @@ def test_the_demos_banks_and_foreign_rows(migrated, monkeypatch, capsys):
 
 
 def test_airflow_gets_into_its_database_by_the_address_of_the_compose_file(migrated, composed, monkeypatch):
-    """This server listens on a socket, so the host is taken out; the password is in a variable beside the address."""
+    """This server listens on a socket, so the host is removed; the password is in a separate variable."""
     address = composed["services"]["scheduler"]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     monkeypatch.setenv("PGPASSWORD", FIRST["IRT_AIRFLOW_PASSWORD"])
     engine = sqlalchemy.create_engine(address.replace("@postgres/", "@/"), connect_args={"host": str(migrated.socket)})

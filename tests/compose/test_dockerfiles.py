@@ -1,4 +1,4 @@
-"""The images: pinned, not root, nothing from the net but packages."""
+"""The images: pinned, not root, and only packages from the network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_base_has_a_version_and_can_be_pinned_to_a_digest(dockerfile):
 def test_it_does_not_run_as_root(dockerfile):
     last = max(index for index, (word, _) in enumerate(dockerfile) if word == "FROM")
     users = [body for word, body in dockerfile[last:] if word == "USER"]
-    # A number, so that Kubernetes can tell.
+    # A number, so that Kubernetes can verify it.
     assert users and re.fullmatch(r"[1-9]\d*:\d+", users[-1])
 
 
@@ -56,7 +56,7 @@ def test_python_packages_are_those_of_the_lock_to_the_byte(dockerfile):
 
 @pytest.mark.parametrize("date", ["", "20261101T000000Z"])
 def test_debian_packages_can_be_those_of_a_day(dockerfile, date, tmp_path):
-    """The command itself, on a list of sources as the base images have it; without a date it changes nothing."""
+    """The command itself, on a list of sources like that of the base images; without a date, it changes nothing."""
     (command,) = [body for word, body in dockerfile if word == "RUN" and "DEBIAN_SNAPSHOT" in body]
     command = command.replace("/etc/apt/sources.list.d", str(tmp_path)).replace("/etc/apt/apt.conf.d", str(tmp_path))
     sources = tmp_path / "debian.sources"
@@ -91,7 +91,7 @@ def test_the_image_of_airflow_has_what_the_dags_need():
 
 
 def test_production_has_neither_the_demo_nor_what_runs_one_machine():
-    """Of the image's stages, the one for the demo alone takes its data."""
+    """Only the image stage for the demo contains its data."""
     copies: dict[str, list[str]] = {}
     stage = ""
     for word, body in statements(ROOT / "deploy" / "airflow" / "Dockerfile"):

@@ -48,7 +48,7 @@ def test_secrets_are_random_and_plain():
     for name in secret:
         assert one[name] != other[name]
         assert len(one[name]) >= 16
-        # Nothing that means something in JSON, an address, YAML or a shell.
+        # No character that is special in JSON, an address, YAML or a shell.
         assert re.fullmatch(r"[A-Za-z0-9_-]+=*", one[name])
     assert len({one[name] for name in secret}) == len(secret)
     assert len(base64.urlsafe_b64decode(one["IRT_FERNET_KEY"])) == 32

@@ -1,4 +1,4 @@
-"""The locks of the images: every package with its hashes, in the versions that are tested, and what the images need."""
+"""The locks of the images: all packages that the images need, with hashes, in the tested versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOCKS = {lock.file: lock for lock in image_locks()}
 
 
 def locked(file: str) -> dict[str, set[str]]:
-    """Name of a package: its versions."""
+    """The versions by package name."""
     found: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE):
         found.setdefault(name, set()).add(version)
@@ -40,7 +40,7 @@ def test_versions_are_those_that_are_tested(file):
 
 @pytest.mark.parametrize("file", LOCKS)
 def test_what_is_needed_is_there(file):
-    """Also after a change of what is asked for that forgot ./irt lock."""
+    """Fails if requirements changed without ./irt lock."""
     lock = LOCKS[file]
     wanted = [Requirement(line) for source in lock.sources if not source.startswith("--") for line in _asked(source)]
     wanted += [Requirement(line) for line in lock.more.splitlines()]
@@ -52,7 +52,7 @@ def test_what_is_needed_is_there(file):
 
 
 def _asked(source: str) -> list[str]:
-    """The requirements of a file, without those of development; Python 3.10 has no parser of TOML."""
+    """The requirements of a file, without those of development; Python 3.10 has no TOML parser."""
     if not (ROOT / source).is_file():
         # The name of an extra.
         return []

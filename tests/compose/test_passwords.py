@@ -1,4 +1,4 @@
-"""A password of somebody's own, with quotes, backslashes and the like, arrives as it was written in `.env`."""
+"""A user's own password, with quotes, backslashes and the like, arrives as written in `.env`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ENTRYPOINT = ROOT / "deploy" / "airflow" / "entrypoint.py"
 
 @pytest.fixture(scope="module")
 def odd(written) -> dict[str, dict]:
-    """The services, with this password in place of each that `./irt env` made.
+    """The services, with this password in place of each one from `./irt env`.
 
-    Read from `.env` as docker-compose 1.29 does. Compose 2 takes what stands in single quotes in the same way.
+    Read from `.env` as docker-compose 1.29 does. Compose 2 reads single-quoted values in the same way.
     """
     in_quotes = "'" + ODD.replace("'", "\\'") + "'"
     text = re.sub(r"(?m)^(\w*(?:PASSWORD|SERVICE_SECRET))=.*$", lambda match: f"{match[1]}={in_quotes}", env.text())
@@ -37,7 +37,7 @@ def odd(written) -> dict[str, dict]:
 
 @pytest.fixture
 def started(odd, tmp_path):
-    """What a service's command has in its environment, once the image's entrypoint has run."""
+    """The environment of a service's command, after the image's entrypoint."""
 
     def start(service: str) -> dict[str, str]:
         environment = {name: str(value) for name, value in odd[service]["environment"].items()}
@@ -53,7 +53,7 @@ def started(odd, tmp_path):
 def test_the_connections(started, odd, service):
     environment = started(service)
     database = Connection.from_json(environment["AIRFLOW_CONN_SEEDTEST_DB"])
-    # The login that is a member of irt_pipeline, not the owner, and no superuser.
+    # The login that is only a member of irt_pipeline, neither the owner nor a superuser.
     assert (database.login, database.schema) == (databases.LOGIN, databases.DATABASE)
     assert database.password == ODD
     calibration = Connection.from_json(environment["AIRFLOW_CONN_R_IRT"])

@@ -1,4 +1,4 @@
-"""Tasks of the real DAGs, run as a worker runs them: a process under Airflow's supervisor, with its log file.
+"""Tasks of the real DAGs, run as a worker does: in a process under Airflow's supervisor, with a log file.
 
 Airflow's database is the SQLite of the tests' AIRFLOW_HOME; the execution API is in this process.
 """
@@ -52,7 +52,7 @@ class RealTasks:
         from airflow.utils.types import DagRunTriggeredByType
 
         dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(self.bag.dags[dag_id]))
-        # Of one DAG and one date there is one run.
+        # There is one run per DAG and date.
         self._runs += 1
         date = END + timedelta(days=self._runs)
         with create_session() as session:
@@ -103,10 +103,10 @@ class RealTasks:
         return session.scalars(query).one()
 
     def end(self, dag_id: str, run_id: str, *, last: bool = True) -> list[Any]:
-        """What the scheduler does with the run: it decides on its state.
+        """Let the scheduler decide on the run's state.
 
-        :param last: nothing more will run; what has not ended is set to upstream_failed.
-        :return: the requests for callbacks that it leaves to the DAG processor.
+        :param last: nothing more will run; unfinished tasks are set to upstream_failed.
+        :return: its callback requests to the DAG processor.
         """
         from airflow.jobs.job import Job
         from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
@@ -124,7 +124,7 @@ class RealTasks:
         return [request] if request else []
 
     def lost(self, dag_id: str, run_id: str, task_id: str) -> list[Any]:
-        """The scheduler's request for a task whose process is lost, at its last try."""
+        """The scheduler's callback request for a task whose process is lost, at its last try."""
         from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun, TIRunContext
         from airflow.callbacks.callback_requests import TaskCallbackRequest
         from airflow.utils.session import create_session
@@ -152,7 +152,7 @@ class RealTasks:
             return list(session.scalars(select(Variable.key)))
 
     def call_back(self, requests: list[Any]) -> str:
-        """What the DAG processor does with requests for callbacks, in a process of its own.
+        """Handle callback requests as the DAG processor does, in a separate process.
 
         :return: its log.
         """

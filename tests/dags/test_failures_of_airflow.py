@@ -1,4 +1,4 @@
-"""Failures that no exception tells of: processes that are lost or killed, and runs that end as a whole.
+"""Failures without an exception: processes that are lost or killed, and runs that fail as a whole.
 
 The callbacks run where Airflow runs them: in a task's process, and in one of the DAG processor.
 """
@@ -20,7 +20,7 @@ DAILY, NIGHTLY = "irt_daily_check", "irt_calibration_nightly"
 
 @pytest.fixture
 def alerts(monkeypatch):
-    """Calls the web server behind `irt_alerts`: what was posted about a run."""
+    """Returns what was posted about a run to the web server behind `irt_alerts`."""
     with scripted_server() as (server, port):
         server.script["POST", "/alerts"] = Answer(200, {})
         connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}/alerts"}
@@ -49,7 +49,7 @@ def test_a_failed_task_is_told_of_once(tasks, alerts, monkeypatch):
     requests = tasks.end(DAILY, "once")
     assert [request.msg for request in requests] == ["task_failure"]
     log = tasks.call_back(requests)
-    assert "run once failed: somebody was told of each failed task" in log
+    assert "run once failed: each failed task was already reported" in log
     assert [message["reason"] for message in alerts("once")] == ["ValueError: as it happens"]
 
 
@@ -71,7 +71,7 @@ def test_a_task_whose_process_was_killed(tasks, alerts, monkeypatch):
     tasks.call_back(tasks.end(DAILY, "killed"))
     [message] = alerts("killed")
     assert (message["kind"], message["task"]) == ("failed", "status")
-    assert message["reason"].startswith("status: it failed and no alert of it went out: it was killed")
+    assert message["reason"].startswith("status: it failed and no alert was sent: it was killed")
     assert message["log"].endswith("/dags/irt_daily_check/runs/killed/tasks/status?try_number=1")
 
 
@@ -80,12 +80,12 @@ def test_a_task_that_the_scheduler_misses_is_told_of_at_once_and_once(tasks, ale
     log = tasks.call_back(tasks.lost(NIGHTLY, "lost", "plan_runs"))
     [message] = alerts("lost")
     assert (message["kind"], message["task"]) == ("failed", "plan_runs")
-    assert message["reason"].startswith("it ended without an error of its own")
+    assert message["reason"].startswith("it ended without raising an error")
     assert message["log"].endswith("/runs/lost/tasks/plan_runs?try_number=4")
     assert "plan_runs failed: it ended" in log
     tasks.call_back(tasks.end(NIGHTLY, "lost"))
     assert len(alerts("lost")) == 1
-    # No mark stays behind.
+    # No mark is left.
     assert tasks.variables() == []
 
 
@@ -96,4 +96,4 @@ def test_a_run_that_takes_too_long(tasks, alerts):
     tasks.call_back([request])
     [message] = alerts("long")
     assert message["kind"] == "failed"
-    assert message["reason"].startswith("the run was not finished after 12:00:00 (dagrun_timeout)")
+    assert message["reason"].startswith("the run did not finish within 12:00:00 (dagrun_timeout)")

@@ -45,7 +45,7 @@ def test_every_task_has_a_timeout_and_the_retry_policy(dag):
     for task in dag.tasks:
         assert timedelta(0) < task.execution_timeout <= timedelta(hours=2), task.task_id
         assert task.retries == 3
-        # A factor: in Airflow 3.3 True is 1, and no pause grows.
+        # A factor: in Airflow 3.3, True counts as 1, so pauses would not grow.
         assert task.retry_exponential_backoff == 2.0
         assert type(task.retry_policy).__name__ == "RunRetryPolicy"
 
@@ -122,7 +122,7 @@ def test_form_refuses(dag, name, value):
 
 @pytest.fixture
 def plan(dag, monkeypatch, tmp_path):
-    """Calls `plan_runs` with a DAG run's conf, where all settings are right."""
+    """Calls `plan_runs` with a DAG run's conf; all other settings are valid."""
     monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", tmp_path.as_uri())
     for name, kind in (("SEEDTEST_DB", "postgres"), ("R_IRT", "http")):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": kind, "host": "localhost"}))

@@ -1,4 +1,4 @@
-"""What a task's log ends with, in a process that Airflow's own supervisor and task runner run."""
+"""The end of a task's log, from a process run by Airflow's own supervisor and task runner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nobody_listens(monkeypatch):
 
 
 def last_of(log: list[dict]) -> dict:
-    """The last line that a person sees: the end of a group is none in the UI."""
+    """The last line that a person sees; the UI does not show the end of a group."""
     assert log[-1]["event"] == "::endgroup::"
     return log[-2]
 
@@ -29,7 +29,7 @@ def test_a_permanent_error(tasks, monkeypatch):
     last = last_of(log)
     assert last["level"] == "error"
     assert last["event"].startswith("plan_runs failed: variable irt_staging: it is not set")
-    # What Airflow writes before it.
+    # Airflow's own lines come before it.
     events = [line["event"] for line in log]
     assert events.index("Task failed with exception") < events.index("Retry policy decision") < len(log) - 2
 

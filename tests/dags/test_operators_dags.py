@@ -16,7 +16,7 @@ def upstream(dag):
 
 
 def fill_in(dag, form):
-    """The params of a run; what the form leaves out takes its default, if it has one."""
+    """The params of a run; fields left out of the form take their defaults, if any."""
     return {name: param.resolve(form[name]) if name in form else param.resolve() for name, param in params_of(dag)}
 
 
@@ -70,14 +70,14 @@ def test_ten_characters_are_a_reason(bag, reason):
     with pytest.raises(ValueError, match="too short"):
         asked.resolve(reason[1:])
     assert complete(bag, "Approve", reason)[0]["params_input"] == {"reason": reason}
-    with pytest.raises(AirflowException, match="is too short; say in 10 characters or more why"):
+    with pytest.raises(AirflowException, match="is too short; give at least 10 characters"):
         complete(bag, "Approve", f" {reason[1:]} ")
 
 
 def test_forms_that_are_taken(bag):
     form = {"bank": "math", "run_key": "r/math", "reason": "the keys were wrong"}
     assert fill_in(bag.dags["irt_publish_rollback"], form) == form | {"items_only": False}
-    # Whoever names no run is asked.
+    # Without a run, the person is asked for one.
     assert fill_in(bag.dags["irt_publish_rejected"], {}) == {"run_key": None}
     assert fill_in(bag.dags["irt_publish_rejected"], {"run_key": "r/math"}) == {"run_key": "r/math"}
 
@@ -120,7 +120,7 @@ def test_every_failure_is_told_of(bag, dag_id):
 
 
 def test_consumers_are_told_of_every_publication(bag):
-    """The same assets, whoever publishes."""
+    """The same assets, whichever task publishes."""
     outlets = {
         (dag_id, task.task_id): sorted(asset.name for asset in task.outlets)
         for dag_id, dag in bag.dags.items()
@@ -136,7 +136,7 @@ def test_consumers_are_told_of_every_publication(bag):
 
 
 def complete(bag, chosen, reason, user="kim"):
-    """What the task makes of an answer; without a user, of none."""
+    """The task's result for this answer; without a user, for a time-out."""
     answer = {"chosen_options": [chosen], "params_input": {"reason": reason}, "responded_at": datetime(2026, 5, 1)}
     answer["responded_by_user"] = user and {"id": "7", "name": user}
     task = copy.copy(bag.dags["irt_publish_rejected"].get_task("approve"))
@@ -149,7 +149,7 @@ def test_an_approval_wants_a_reason(bag):
     answer, skipped = complete(bag, "Approve", "the bank was renewed")
     assert (answer["params_input"], skipped) == ({"reason": "the bank was renewed"}, [])
     for reason in ("ok", "  short  ", "", None):
-        with pytest.raises(AirflowException, match="is too short; say in 10 characters or more why"):
+        with pytest.raises(AirflowException, match="is too short; give at least 10 characters"):
             complete(bag, "Approve", reason)
     assert complete(bag, "Reject", None)[1]
 

@@ -1,4 +1,4 @@
-"""What a DAG file costs: every task parses its file anew, in a process of its own, and pays for what it imports."""
+"""The cost of a DAG file: every task parses it again, in a new process, and pays for its imports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAVY = {
     "airflow.providers.postgres",
     "airflow.providers.smtp",
 }
-# As a task does, after Airflow's own imports; where opening a connection is an error.
+# Parses as a task does, after Airflow's own imports; opening a connection is an error.
 PARSE = """
 import json, runpy, sys
 import airflow.sdk

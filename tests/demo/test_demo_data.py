@@ -1,4 +1,4 @@
-"""The demo's data are what they are said to be."""
+"""The demo's data are as documented."""
 
 from __future__ import annotations
 

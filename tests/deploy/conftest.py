@@ -7,8 +7,8 @@ import yaml
 
 from tests.deploy.manifests import DEPLOY, Object, build
 
-# A kustomization for each way of deploying, below a copy of deploy/; those with components are made here, as
-# docs/kubernetes.md says to.
+# One kustomization per way of deploying, below a copy of deploy/; those with components are made here, as
+# docs/kubernetes.md describes.
 BUILDS = {
     "namespace": None,
     "base": None,
@@ -54,7 +54,7 @@ BUILDS = {
 
 @pytest.fixture(scope="session")
 def builds(tmp_path_factory) -> dict[str, list[Object]]:
-    """The objects of each of BUILDS, with the examples as the files that `direct-secret` wants."""
+    """The objects of each of BUILDS, with the examples as the files that `direct-secret` needs."""
     tree = tmp_path_factory.mktemp("kustomize") / "deploy"
     shutil.copytree(DEPLOY, tree)
     for example in tree.glob("overlays/*/*.example"):
@@ -68,5 +68,5 @@ def builds(tmp_path_factory) -> dict[str, list[Object]]:
 
 @pytest.fixture(scope="session")
 def values() -> Object:
-    """The values for Airflow's chart."""
+    """The values for Airflow's Helm chart."""
     return yaml.safe_load((DEPLOY / "airflow" / "values.yaml").read_text())

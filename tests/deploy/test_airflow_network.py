@@ -1,4 +1,4 @@
-"""Whom Airflow's pods reach and who reaches them, by component: the policies are evaluated as Kubernetes does."""
+"""What Airflow's pods can reach and what can reach them, by component: evaluates the policies as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPONENTS = {
 
 
 def labels(component: str) -> dict[str, str]:
-    """As the chart 1.22.0 gives them."""
+    """As in chart 1.22.0."""
     return {"tier": "airflow", "component": component, "release": "airflow"}
 
 
@@ -34,7 +34,7 @@ def rules(policies, direction, pod):
 
 
 def open_ports(policies, direction, pod, *, namespace="airflow", peer=None, address=None):
-    """The ports by which a pod reaches (Egress) or is reached by (Ingress) a pod with these labels, or an address."""
+    """The ports on which a pod reaches (Egress) or is reached by (Ingress) a pod with these labels, or an address."""
     key = {"Ingress": "from", "Egress": "to"}[direction]
     found = set()
     for rule in rules(policies, direction, pod):
@@ -63,7 +63,7 @@ def test_names_and_https_are_open_to_all(policies, component):
 
 
 def test_addresses_beyond_https(policies):
-    """PostgreSQL for all but the clean-up, Kubernetes' API for those who deal with pods, mail for those who alert."""
+    """PostgreSQL for all but the clean-up, Kubernetes' API for what handles pods, mail for what sends alerts."""
     found = {name: open_ports(policies, "Egress", labels(name), address=ADDRESS) - {443} for name in COMPONENTS}
     assert found == {
         "api-server": {5432},
@@ -94,7 +94,7 @@ def test_the_proxy_of_the_database(policies):
 
 
 def test_who_talks_to_whom_within_airflow(policies):
-    """Both ends must agree: what one policy lets out, the other's lets in."""
+    """Both ends must agree: one policy lets out what the other lets in."""
     talks = {
         (one, other, port)
         for one in COMPONENTS

@@ -1,5 +1,5 @@
-"""The values for the chart agree with everything else here; the chart itself is on no registry that CI reaches
-(docs/kubernetes.md says how to hold them against it)."""
+"""The values for the chart agree with everything else here; CI cannot download the chart itself (docs/kubernetes.md
+describes how to check them against it)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_the_chart_is_named():
 def test_image_is_pinned(values):
     assert re.fullmatch(r"\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?", values["defaultAirflowTag"])
     assert values["defaultAirflowRepository"]
-    # The chart leaves it out of the tasks' pods, which would then run another image.
+    # Without it, the chart's task pods would run another image.
     assert "defaultAirflowDigest" not in values
 
 
 def test_the_images_are_built_here(values):
-    """User and folders are the Dockerfile's."""
+    """User and folders match the Dockerfile."""
     dockerfile = (DEPLOY / "airflow" / "Dockerfile").read_text()
     assert f"docker build -t {values['defaultAirflowRepository']} " in dockerfile
     user, group = re.findall(r"^USER (\d+):(\d+)$", dockerfile, flags=re.MULTILINE)[-1]
@@ -47,7 +47,7 @@ def test_the_images_are_built_here(values):
 
 
 def secrets_of(entries) -> dict[str, tuple[str, str]]:
-    """Name of a variable: name and key of the Secret that it comes from."""
+    """Name and key of the Secret by variable name."""
     references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in entries}
     return {name: (reference["name"], reference["key"]) for name, reference in references.items()}
 
@@ -69,8 +69,8 @@ def test_no_password_is_in_the_values_nor_made_by_the_chart(values):
 
 
 def test_each_secret_is_where_airflow_3_needs_it(values):
-    """A task asks the API server: of Airflow's own secrets its pod has none. `jwtSecretName` goes to scheduler and API
-    server, by the chart's doing."""
+    """A task uses the API server, so its pod has none of Airflow's own secrets. The chart passes `jwtSecretName` only
+    to scheduler and API server."""
     built_in = values["enableBuiltInSecretEnvVars"]
     assert built_in and not any(built_in.values())
     assert "AIRFLOW__API_AUTH__JWT_SECRET" not in built_in
@@ -91,13 +91,13 @@ def test_each_secret_is_where_airflow_3_needs_it(values):
         "migrateDatabaseJob": database,
         "cleanup": {},
     }
-    # They would go to workers of Celery as well.
+    # They would also go to Celery workers.
     assert set(values["workers"]) == {"kubernetes"}
 
 
 @pytest.mark.parametrize("component", WAIT)
 def test_whoever_needs_the_database_waits_for_its_schema(values, component):
-    """The chart's own container for it could not get the address from a Secret."""
+    """The chart's own container for this cannot get the address from a Secret."""
     assert values[component]["waitForMigrations"] == {"enabled": False}
     (container,) = values[component]["extraInitContainers"]
     assert container["args"][:3] == ["airflow", "db", "check-migrations"]
@@ -107,7 +107,7 @@ def test_whoever_needs_the_database_waits_for_its_schema(values, component):
 
 
 def test_users_have_names(values):
-    """An approval says who gave it."""
+    """An approval records who gave it."""
     core = values["config"]["core"]
     assert core["auth_manager"].endswith(".FabAuthManager")
     assert "simple_auth_manager_users" not in core
@@ -116,7 +116,7 @@ def test_users_have_names(values):
 
 
 def test_probes_and_log_groomers_run_what_the_image_has(values):
-    """Left to itself the chart runs /entrypoint and /clean-logs of Airflow's own image."""
+    """By default, the chart runs /entrypoint and /clean-logs of Airflow's own image."""
     for component, job in (("scheduler", "Scheduler"), ("triggerer", "Triggerer"), ("dagProcessor", "DagProcessor")):
         probes = [probe for name, probe in values[component].items() if name.endswith("Probe")]
         assert probes
@@ -128,7 +128,7 @@ def test_probes_and_log_groomers_run_what_the_image_has(values):
 
 
 def test_log_groomers_remove_what_is_old(values, tmp_path):
-    """The command itself; it would go on for ever, so it ends when it wants to sleep."""
+    """The command itself; it would run forever, so the test ends it at its first sleep."""
     logs = tmp_path / "logs"
     logs.mkdir()
     for name, days in (("old", 4.5), ("new", 2)):
@@ -154,7 +154,7 @@ def test_settings_are_those_that_the_dags_read(values):
     code = "\n".join(file.read_text() for folder in ("dags", "plugins") for file in (ROOT / folder).rglob("*.py"))
     for name in settings:
         assert name in code or name.removeprefix("AIRFLOW_VAR_").lower() in code, name
-    # Tasks run on different nodes: a folder of one of them is of no use.
+    # Tasks run on different nodes, so a folder on one of them is useless.
     assert not settings["AIRFLOW_VAR_IRT_STAGING"].startswith("file:")
 
 
@@ -168,7 +168,7 @@ def test_rights(values):
         "capabilities": {"drop": ["ALL"]},
     }
     assert values["multiNamespaceMode"] is False
-    # What Airflow writes besides its logs; both are bounded.
+    # Airflow also writes here, besides its logs; both are limited.
     assert [mount["mountPath"] for mount in values["volumeMounts"]] == ["/tmp"]
     assert [mount["name"] for mount in values["volumeMounts"]] == [volume["name"] for volume in values["volumes"]]
     assert all("sizeLimit" in volume["emptyDir"] for volume in values["volumes"])

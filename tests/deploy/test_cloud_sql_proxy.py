@@ -1,4 +1,4 @@
-"""cloud-sql-proxy, beside Airflow's tasks and behind a Service: rights, probes, resources, network, address."""
+"""cloud-sql-proxy, as a sidecar of tasks and behind a Service: rights, probes, resources, network, address."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_resources(container):
 
 
 def test_probes_ask_what_the_proxy_answers(container):
-    """Its health server listens on localhost alone, where the kubelet does not ask, unless it is told otherwise."""
+    """By default its health server listens only on localhost, where the kubelet cannot reach it."""
     given = options(container)
     assert "health-check" in given and given["http-address"] == "0.0.0.0"
     ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
@@ -133,7 +133,7 @@ def test_the_address(builds, deployment):
 
 
 def test_the_instance_of_the_documentation_is_what_runs(builds, deployment):
-    """The example of docs/kubernetes.md is what is built here."""
+    """The example in docs/kubernetes.md is the one built here."""
     (text,) = re.findall(r"```yaml\n(# mine/[^`]*components/cloud-sql-proxy[^`]*)```", docs())
     example = yaml.safe_load(text.replace("../deploy/", "../../"))
     assert {key: example[key] for key in ("resources", "components", "patches")} == BUILDS[BUILD]
@@ -149,7 +149,7 @@ def docs() -> str:
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_the_sidecar_is_valid_in_a_tasks_pod(values, version):
-    """The chart's template of a task's pod, as far as the sidecar is concerned."""
+    """The sidecar's part of the chart's template of a task's pod."""
     pod = {
         "restartPolicy": "Never",
         "securityContext": values["securityContexts"]["pod"],
@@ -170,7 +170,7 @@ def test_the_sidecar_changes_nothing_else(values):
     assert set(added) == {"workers"}
     assert set(added["workers"]) == {"kubernetes"}
     assert set(added["workers"]["kubernetes"]) == {"serviceAccount", "extraInitContainers"}
-    # Helm merges maps: the account keeps its name, to which deploy/rbac gives its rights.
+    # Helm merges maps, so the account keeps the name to which deploy/rbac grants rights.
     assert set(added["workers"]["kubernetes"]["serviceAccount"]) == {"annotations"}
     assert f"airflow/{values['workers']['kubernetes']['serviceAccount']['name']}" in docs()
 

@@ -77,7 +77,7 @@ def test_written_to_is_only_what_the_image_writes(pod, container):
     writable = {m["mountPath"]: m["name"] for m in container["volumeMounts"] if not m.get("readOnly")}
     assert set(writable) == {dockerfile("VOLUME"), "/tmp"}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    # In memory, /tmp would count against the container's limit.
+    # In memory, /tmp would count towards the container's limit.
     assert volumes[writable["/tmp"]]["emptyDir"].get("medium") is None
     assert all("hostPath" not in volume for volume in volumes.values())
 
@@ -103,7 +103,7 @@ def default(name: str) -> float:
 
 
 def test_memory_holds_what_the_default_limits_let_in(container):
-    """4.80 GiB was the peak of a session that read five million answers, an object for each."""
+    """4.80 GiB was the peak of a session that read five million answers, each as an object."""
     sessions = default("IRT_MAX_RUNNING") + 1
     needed = sessions * default("IRT_MAX_ROWS") * 1024 + GIBIBYTE / 2
     assert needed == pytest.approx(10.04 * GIBIBYTE, rel=0.001)
@@ -124,10 +124,10 @@ def test_probes_ask_what_a_running_fit_does_not_hold_up(container):
     probes = {kind: container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
     assert all(probe["httpGet"] == {"path": "/healthz", "port": "http"} for probe in probes.values())
     assert patience(probes["startup"]) >= 240
-    # Out of the Service, a running job could not be polled.
+    # A running job could not be polled if its pod were removed from the Service.
     assert patience(probes["readiness"]) >= 30
-    # A service that hangs is restarted within a minute. The slowest answer seen, with the largest body coming in and
-    # its fit on one busy core, took 12 s.
+    # A hanging service is restarted within a minute. The slowest answer measured took 12 s: on one busy core, while the
+    # largest body came in and its fit ran.
     liveness = probes["liveness"]
     assert 4 * 12 <= patience(liveness) <= liveness["periodSeconds"] * liveness["failureThreshold"] <= 60
 

@@ -1,4 +1,4 @@
-"""Everything builds, is what Kubernetes 1.29 and the newest know, and nothing lies in deploy/ that nobody builds."""
+"""Everything builds and is valid for Kubernetes 1.29 and the newest, and deploy/ has no file that nothing builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may reach the service, and whom it may reach: the policies are evaluated as Kubernetes does."""
+"""What may reach the service, and what it may reach: evaluates the policies as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def policies_of(objects, direction, name="r-irt-plumber"):
 
 
 def allowed(objects, direction, namespace, labels, port, protocol="TCP", *, name="r-irt-plumber"):
-    """Whether a connection between the Deployment of this name and a pod with these labels is let through.
+    """Whether a connection between the Deployment of this name and a pod with these labels is allowed.
 
-    A rule without peers or ports lets everything through, a peer without a namespace selector means the own namespace.
+    A rule without peers or ports allows everything; a peer without a namespace selector means the same namespace.
     """
     policies = policies_of(objects, direction, name)
     assert policies, "without a policy everything would be let through"

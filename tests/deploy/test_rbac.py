@@ -1,5 +1,5 @@
-"""What Airflow may do in the namespace of calibrations: pods, their logs, their events, and nothing else; and nowhere
-else."""
+"""What Airflow may do in the namespace of calibrations: use pods, their logs and events, and nothing else; and only
+there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_bound_to_the_worker_and_the_triggerer_of_the_chart(builds, values):
 
 
 def test_nothing_else_is_in_the_namespace_where_airflow_may_delete_pods(builds):
-    """Nor any Secret, which a pod of Airflow's making could mount."""
+    """Not even a Secret, which a pod made by Airflow could mount."""
     kinds = {o["kind"] for objects in builds.values() for o in objects if o["metadata"].get("namespace") == NAMESPACE}
     assert kinds == {"Role", "RoleBinding", "NetworkPolicy"}
     assert only(builds["pods"], "Namespace")["metadata"]["name"] == NAMESPACE

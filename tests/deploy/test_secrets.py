@@ -1,4 +1,4 @@
-"""Secrets: none in the repository, and both overlays make the same ones, which Airflow and the service can read."""
+"""Secrets: the repository has none; both overlays make the same ones, which Airflow and the service can read."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_external_secrets(builds):
     token = only(objects, "ExternalSecret", "r-irt-credentials")
     assert token["metadata"]["namespace"] == "seedtest"
     assert [entry["secretKey"] for entry in token["spec"]["data"]] == ["token"]
-    # The CronJob reads this Secret: it outlives what made it.
+    # The CronJob reads this Secret, so it must outlive the object that made it.
     assert token["spec"]["target"] == {
         "name": "r-irt-credentials",
         "creationPolicy": "Orphan",
@@ -114,7 +114,7 @@ def test_the_template_of_the_service_is_a_connection(builds):
     ],
 )
 def test_the_host_of_the_store_takes_the_place_of_the_urls(builds, url, expected):
-    """The template's own pattern, read by Python: what it says here, RE2 and Go's `${1}` say too."""
+    """The template's own pattern, run by Python; RE2 and Go's `${1}` have the same meaning here."""
     made = only(builds["overlays/external-secret"], "ExternalSecret", "irt-connections")
     template = made["spec"]["target"]["template"]["data"]["AIRFLOW_CONN_SEEDTEST_DB"]
     (found,) = re.findall(

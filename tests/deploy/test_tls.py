@@ -1,4 +1,4 @@
-"""https between Airflow and the service: who is let in, what the ingress lets through, where the CA's file is."""
+"""https between Airflow and the service: who may connect, what the ingress allows, where the CA's file is."""
 
 from __future__ import annotations
 

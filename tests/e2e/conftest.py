@@ -1,4 +1,4 @@
-"""A whole Airflow with the demo's data, and a web server that its alerts go to."""
+"""A whole Airflow with the demo's data, and a web server for its alerts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.home import Home
 from local.stack import DAG_ID, running_stack
 from tests.scripted import Answer, ScriptedServer, scripted_server
 
-# Secrets that no log, XCom, table or command line may show.
+# No log, XCom, table or command line may show these secrets.
 PLANTED = {"database": "planted-database-secret", "webhook": "planted-webhook-secret"}
 
 
@@ -24,7 +24,7 @@ def stack(tmp_path_factory, airflow_turn):
     alerts = _receive_alerts(parts, change)
     running = parts.enter_context(running_stack(Home(tmp_path_factory.mktemp("irt")).make()))
     running.alerts = alerts
-    # The embedded server asks for no password; one is sent all the same, for the tests of secrets to look for.
+    # The embedded server needs no password, but one is sent, so that the tests of secrets can look for it.
     connection = running.postgres.airflow_connection() | {"password": PLANTED["database"]}
     change.setattr(running.postgres, "airflow_connection", lambda: connection)
     demo.load_data(running)

@@ -37,7 +37,7 @@ def test_an_unknown_command():
 
 
 def test_too_old_a_python(tmp_path):
-    """On a machine whose only Python is too old, it says so. (A stand-in: no such Python is installed here.)"""
+    """On a machine whose only Python is too old, it says so. (The old Python is a fake.)"""
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
@@ -96,12 +96,12 @@ def test_up_ends_without_leaving_a_process(tmp_path, own_airflow, sent):
 
 
 def heed_interrupts() -> None:
-    """A shell starts what it runs in the background with SIGINT ignored, and tests are such a thing at times."""
+    """A shell starts background jobs with SIGINT ignored, and tests may run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _command(process: psutil.Process) -> str:
-    """Its arguments; of one that has ended meanwhile nothing."""
+    """Its arguments; empty if it has ended meanwhile."""
     with contextlib.suppress(psutil.Error):
         return " ".join(process.cmdline())
     return ""

@@ -1,4 +1,4 @@
-"""The demo and a real Airflow: what a new user does first, and what an operator does next."""
+"""The demo on a real Airflow: what a new user does first, and what an operator does next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def published(stack) -> dict[str, list]:
 
 def fit_meta(stack) -> list:
     with stack.database() as connection:
-        # Loaded anew, the same result is a publication of its own.
+        # Loaded again, the same result is a new publication.
         query = "select run_id, model_spec - 'publication_id', metrics from mirt_fit_meta order by 1"
         return connection.execute(query).fetchall()
 
@@ -42,7 +42,7 @@ def _tries(stack, run_id: str, task: str) -> int:
 
 
 def test_all_tasks_are_shown_with_their_times(first_run):
-    # Between them, on a slow machine, stands what is waited for.
+    # On a slow machine, lines about what is waited for come in between.
     lines = [line for line in first_run[1] if "waiting since" not in line]
     assert len(lines) == 1 + 2 * 6
     assert all(re.search(r"\d\d:\d\d:\d\d .* success +\d+\.\d s", line) for line in lines)
@@ -63,7 +63,7 @@ def test_math_is_recovered_on_the_reference_scale(stack, first_run):
     bank = next(b for b in summary["banks"] if b["bank"] == "math")
     assert (bank["responses"], bank["users"], bank["items"], bank["anchors"]) == (12_345, 500, 150, 50)
     assert (bank["checks_passed"], bank["state"]) == (16, "published")
-    # The sample has mean 0.4 and SD 1.2 on the reference scale: those are the constants of the linking.
+    # The sample has mean 0.4 and SD 1.2 on the reference scale, so those are the linking constants.
     assert bank["slope"] == pytest.approx(1.2, abs=0.12)
     assert bank["intercept"] == pytest.approx(0.4, abs=0.12)
     found = summary["math"]
@@ -90,7 +90,7 @@ def test_operators_find_what_they_grep_for(stack, first_run):
 
 
 def test_the_calibration_was_a_job_that_was_waited_for(stack, first_run):
-    """By the worker itself, or outside of it where it lasts: see tests/plugins and tests/faults."""
+    """By the worker itself, or by the triggerer if it takes longer: see tests/plugins and tests/faults."""
     run_id, _ = first_run
     task = next(t for t in stack.api.tasks(DAG_ID, run_id) if t["task_id"] == "bank.calibrate")
     log = stack.api.log(DAG_ID, run_id, task)
@@ -112,7 +112,7 @@ def test_a_cleared_task_runs_again_and_changes_nothing(stack, first_run, task):
 
 
 def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
-    """Anchors whose difficulties all are equal cannot link; the service says so, and lsat7 goes on."""
+    """Anchors with equal difficulties cannot link; the service reports that, and lsat7 continues."""
     before = published(stack)
     with stack.database() as connection:
         metas = connection.execute("select id, meta from question where topic_id = 'math'").fetchall()
@@ -127,7 +127,7 @@ def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
     states = {(t["rendered_map_index"], t["task_id"]): t for t in stack.api.tasks(DAG_ID, run_id)}
     assert states["lsat7", "bank.publish"]["state"] == "success"
     failed = states["math", "bank.calibrate"]
-    # Not worth a retry: it failed at its first try, with the reason.
+    # Not worth a retry: it fails at its first try, with the reason.
     assert (failed["state"], failed["try_number"]) == ("failed", 1)
     assert "anchors" in "\n".join(stack.api.log(DAG_ID, run_id, failed))
     after = published(stack)
@@ -174,7 +174,7 @@ def test_status_and_psql_while_it_runs(stack, first_run, capfd):
     text = capfd.readouterr().out
     assert re.search(r"math .* 150 .* 500 .* 50 .* 1\.\d{4}", text)
     assert psql(stack.home, ["-At", "-c", "select count(*) from mirt_item_params"]) == 0
-    # Above it may stand a line of a logger that another test has set up.
+    # A logger set up by another test may print a line above it.
     assert capfd.readouterr().out.splitlines()[-1] == "155"
 
 

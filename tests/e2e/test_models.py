@@ -1,4 +1,4 @@
-"""What banks may ask for besides 2PL and Stocking-Lord, through the whole chain: 3PL, and anchors that are held."""
+"""Alternatives to 2PL and Stocking-Lord through the whole chain: 3PL, and fixed anchors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def runs(stack, first_run):
-    """The math bank with 3PL, and with its anchors held; both dry, so that other tests see the first run."""
+    """The math bank with 3PL, and with fixed anchors; both are dry runs, so that other tests see the first run."""
     asked = {"manual__3pl": ({"model": "3PL"}, "failed"), "manual__fixed": ({"linking_method": "fixed"}, "success")}
     for run_id, (form, ends) in asked.items():
         stack.api.trigger(DAG_ID, run_id, {"banks": ["math"], "dry_run": True, **form})
@@ -34,8 +34,8 @@ def rows(stack, run_id, columns):
 
 def test_3pl(stack, runs):
     state, result = runs["manual__3pl"]
-    # The answers are of a 2PL bank: with guessing its items come out harder, and what consumers would see jump by that
-    # much is a person's decision.
+    # The answers are from a 2PL bank, so with guessing its items come out harder. Whether to publish such a jump is a
+    # person's decision.
     assert state == "rejected"
     with stack.database() as connection:
         failed = "select check_name from irt.run_check where run_key = %s and not passed and severity = 'fail'"
@@ -43,7 +43,7 @@ def test_3pl(stack, runs):
     assert result["model_spec"]["model"] == "3PL"
     items = rows(stack, "manual__3pl", "model, c, se_c")
     assert len(items) >= 140
-    # The default prior on guessing leaves none at its bounds.
+    # The default prior on guessing keeps all items off the bounds.
     assert all(model == "3PL" and 0 < c < 0.6 and se_c > 0 for model, c, se_c in items)
     assert result["model_spec"]["linking_constants"]["n_anchors_used"] >= 40
 

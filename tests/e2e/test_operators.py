@@ -1,4 +1,4 @@
-"""What operators do in Airflow when a run was rejected, or should not have been published."""
+"""What operators do in Airflow about a run that was rejected, or should not have been published."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def difficulties(stack):
 
 @pytest.fixture(scope="module")
 def rejected(stack, first_run):
-    """A run of lsat7 that is rejected: the history says that its difficulties were others by 5."""
+    """A rejected run of lsat7: in the history, all its difficulties differ by 5."""
     published, _ = newest(stack)
     move = "update irt.load_item set b = b + %s where load_id = (select load_id from irt.run where run_key = %s)"
     with stack.database() as connection:
@@ -72,13 +72,13 @@ def test_status_says_what_failed(stack, rejected, capfd):
 
 
 def asked(stack, dag_id, run_id, task_id):
-    """Waits until the task asks a person; returns where the API takes the answer."""
+    """Waits until the task asks a person; returns the API path for the answer."""
     wait_until(
         lambda: any(t["state"] == "awaiting_input" for t in stack.api.tasks(dag_id, run_id)), what=task_id,
         work=stack.work,
     )  # fmt: skip
-    # No person answers in the same second; Airflow 3.3.2 would take the late end of the first part of the task for the
-    # end of the second, try again and ask again.
+    # No person answers within a second. If one did, Airflow 3.3.2 would take the late end of the task's first process
+    # for the end of the second, retry and ask again.
     heard = re.compile(rf"Received executor event .*task_id='{task_id}', run_id='{run_id}'")
     log = stack.supervisor.log_of("scheduler")
     wait_until(
@@ -143,7 +143,7 @@ def test_the_daily_check_is_content_and_then_is_not(stack, rejected, alerts):
 def test_a_publication_after_a_rejected_run_is_told_of_as_recovery(stack, rejected, alerts):
     assert run_dag(stack, "manual__recovered", {"banks": ["lsat7"]}) == "success"
     kinds, _ = told(alerts, "manual__recovered")
-    # The rejected run was published in the end: there is nothing to recover from.
+    # The rejected run was published in the end, so there is nothing to recover from.
     assert kinds == []
     with stack.database() as connection:
         connection.execute("update irt.run set state = 'rejected' where run_key = 'manual__recovered/lsat7'")

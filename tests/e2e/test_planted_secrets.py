@@ -1,4 +1,4 @@
-"""Whatever a run leaves behind is searched for secrets: planted ones, and those of the installation."""
+"""Searches everything that a run leaves behind for secrets: planted ones, and those of the installation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 
 class CommandLines(threading.Thread):
-    """Collects the command lines of all processes of the machine until it is told to stop."""
+    """Collects the command lines of all processes of the machine until it is stopped."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -42,7 +42,7 @@ def secrets(stack):
 
 @pytest.fixture(scope="module")
 def run(stack, first_run):
-    """A run of both banks, one of which fails, and the command lines that were seen meanwhile."""
+    """A run of both banks, one of which fails, and the command lines seen meanwhile."""
     watch = CommandLines()
     watch.start()
     with stack.database() as connection:
@@ -66,7 +66,7 @@ def test_the_search_finds_what_is_there(secrets):
 
 def test_command_lines(run, secrets):
     _, seen = run
-    # It looked while tasks and calibrations ran.
+    # It was looking while tasks and calibrations ran.
     assert any("irt_engine" in line for line in seen)
     assert len(seen) > 10
     assert leaks("\n".join(seen), secrets) == []
@@ -80,7 +80,7 @@ def test_log_files(stack, run, secrets):
 
 
 def test_answers_of_the_api(stack, run, secrets):
-    """Task instances with their rendered templates, XComs, logs: what the UI shows is what the API answers."""
+    """Task instances with their rendered templates, XComs, logs: the UI shows what the API returns."""
     run_id, _ = run
     path = f"dags/{DAG_ID}/dagRuns/{quote(run_id)}"
     answers = [stack.api.call("GET", path), stack.api.call("GET", f"dags/{DAG_ID}/details")]
@@ -119,7 +119,7 @@ def test_rows_of_the_project_database(stack, run, secrets):
 
 
 def test_what_the_services_leave(stack, run, secrets):
-    """Jobs of the calibration service, and the alerts that were sent."""
+    """The jobs of the calibration service."""
     files = [file for file in (stack.home.service / "engine-jobs").rglob("*") if file.is_file()]
     assert files
     for file in files:

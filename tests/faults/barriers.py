@@ -1,4 +1,4 @@
-"""Where a task is stopped in its middle, so that a fault always meets it there.
+"""Barriers that stop a task in its middle, so that a fault always hits it there.
 
 A barrier is set before the task starts, and reached when the task waits at it.
 """
@@ -12,8 +12,8 @@ import psycopg
 from gate import SUBMISSION, Gate, HeldAnswer
 from processes import resume, task_runners
 
-# Tasks that only read wait for the table; tasks that write wait at the row after which nothing is written yet or, for
-# load and publish, some of their tables are.
+# Tasks that only read wait for the table. Tasks that write wait before they have written anything or, for load and
+# publish, when they have written some of their tables.
 _READS = {"extract_responses": "exam_results", "extract_anchors": "question"}
 _INSERTS = {"load": ("irt.load_ability", 1), "check": ("irt.load_check", 2), "publish": ("mirt_fit_meta", 3)}
 
@@ -31,7 +31,7 @@ def install(connection: psycopg.Connection) -> None:
 
 
 class DatabaseBarrier:
-    """A lock that is held by a connection of its own; it goes with the connection, or with the server."""
+    """A lock held by a separate connection; it ends with the connection or the server."""
 
     def __init__(self, task: str, connect: Callable[[], psycopg.Connection]) -> None:
         self.task = task
@@ -58,7 +58,7 @@ class DatabaseBarrier:
 
 
 class PlanBarrier:
-    """`plan_runs` touches nothing that could be locked: its process is frozen as soon as it is seen."""
+    """`plan_runs` uses nothing that could be locked, so its process is frozen as soon as it is seen."""
 
     task = "plan_runs"
 
@@ -79,9 +79,9 @@ class PlanBarrier:
 
 
 class CalibrationBarrier:
-    """The service works on the job, whose process is frozen, and `calibrate` has not heard yet that it was taken.
+    """The job runs in a frozen process, and `calibrate` does not know yet that it was accepted.
 
-    :param calibrations: the service's processes that calibrate.
+    :param calibrations: returns the service's calibrating processes.
     """
 
     task = "calibrate"
@@ -94,7 +94,7 @@ class CalibrationBarrier:
 
     @property
     def caught(self) -> bool:
-        """Whether it was in time. On a busy machine the job may have ended before its process could be frozen."""
+        """Whether the process was frozen in time; on a busy machine, the job may end before that."""
         return bool(self._frozen)
 
     def set(self) -> None:

@@ -1,4 +1,4 @@
-"""The plant that all faults are tried on."""
+"""The plant for all faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def empty_plant(tmp_path_factory, airflow_turn) -> Plant:
 
 @pytest.fixture(scope="session")
 def first_night(empty_plant) -> Night:
-    """A calibration that consumers read already; without one, nothing could be harmed."""
+    """A calibration that consumers already read; without it, there would be nothing to harm."""
     night = Night(empty_plant)
     with night.watched():
         night.trigger()
@@ -32,14 +32,14 @@ def plant(empty_plant, first_night) -> Plant:
 
 @pytest.fixture
 def night(plant) -> Iterator[Night]:
-    """A run that is not triggered yet; what a failed test leaves at work ends with it."""
+    """A run that is not triggered yet; whatever a failed test leaves running ends with it."""
     yield Night(plant)
     plant.end_what_is_left()
 
 
 @pytest.fixture
 def barriers(plant):
-    """Makes the barriers of some tasks, by default of all."""
+    """Makes the barriers of some tasks, by default of all of them."""
 
     def make(*tasks: str) -> Barriers:
         return Barriers(plant, tasks or tuple(task for stage in STAGES for task in stage))

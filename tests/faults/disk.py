@@ -12,7 +12,7 @@ import pytest
 
 
 class StagingDisk:
-    """A small disk of its own below the staging folder, which can be filled to the last byte."""
+    """A small disk below the staging folder, which can be filled to the last byte."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class StagingDisk:
 
 @contextmanager
 def required_disk(folder: Path) -> Iterator[StagingDisk]:
-    """A disk for tests that need one; skips them where this user cannot mount it, except in CI."""
+    """A disk for tests that need one; skips them if this user cannot mount it, except in CI."""
     with staging_disk(folder) as disk:
         require(disk)
         yield disk
@@ -46,7 +46,7 @@ def require(disk: StagingDisk | None) -> None:
 
 @contextmanager
 def staging_disk(folder: Path) -> Iterator[StagingDisk | None]:
-    """None where this user cannot mount one."""
+    """None if this user cannot mount one."""
     command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
         yield None

@@ -1,4 +1,4 @@
-"""The way from Airflow to the calibration service: requests are passed on, and the next one can meet a fault."""
+"""A proxy between Airflow and the calibration service: passes requests on, and can inject a fault into the next one."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ Fault = Callable[[Request, Callable[[Request], Answer]], Answer]
 
 
 class Gate:
-    """Stands at the address that the connection `r_irt` names.
+    """Listens at the address of the connection `r_irt`.
 
-    `target` is where the service is; a service that is started again may be elsewhere.
+    `target` is the service's address, which may change when it restarts.
     """
 
     def __init__(self) -> None:
         self.target = ""
         self.address = ""
         self.open_requests = 0
-        # While it is set, no job has ended for whoever asks.
+        # While it is set, all jobs appear unfinished.
         self.jobs_last = False
         self._faults: list[tuple[str, re.Pattern[str], Fault]] = []
         self._lock = threading.Lock()
 
     def next(self, method: str, path: str, fault: Fault) -> None:
-        """Let the next request of this method and path meet the fault, just that one."""
+        """Inject the fault into the next request of this method and path, and only that one."""
         with self._lock:
             self._faults.append((method, re.compile(path), fault))
 
@@ -50,7 +50,7 @@ class Gate:
 
     @contextmanager
     def lasting_jobs(self) -> Iterator[None]:
-        """In the block a calibration lasts, however fast the service is."""
+        """Within the block, calibrations do not end, however fast the service is."""
         self.jobs_last = True
         try:
             yield
@@ -78,7 +78,7 @@ class Gate:
         return None
 
     def _pass_on(self, request: Request) -> Answer:
-        """A service that is away raises, and the client's connection then ends without an answer."""
+        """Raises if the service is down; the client's connection then ends without an answer."""
         headers = {name: request.headers[name] for name in _PASSED_ON if request.headers[name]}
         with requests.Session() as session:
             session.trust_env = False
@@ -89,9 +89,9 @@ class Gate:
 
 
 class HeldAnswer:
-    """The service has answered, and the client does not hear of it until `release`.
+    """The service has answered, but the client does not get the answer until `release`.
 
-    :param then: what is done as soon as the service has answered.
+    :param then: called as soon as the service has answered.
     """
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:
@@ -111,13 +111,13 @@ class HeldAnswer:
 
 
 def cut_off(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
-    """Half of the answer, where the whole was promised."""
+    """Half of the answer, although Content-Length promises all of it."""
     answer = pass_on(request)
     return replace(answer, body=answer.content[: len(answer.content) // 2], cut=True)
 
 
 def of_another_run(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
-    """A whole, sound result, but not the one that was asked for."""
+    """A complete, valid result, but of another run."""
     answer = pass_on(request)
     document: dict[str, Any] = json.loads(answer.content)
     document["fit_meta"]["run_id"] = "another-run/lsat7"
@@ -125,7 +125,7 @@ def of_another_run(request: Request, pass_on: Callable[[Request], Answer]) -> An
 
 
 def not_converged(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
-    """The result that was asked for, but of a fit which has not ended, and with other figures."""
+    """The requested result, but not converged, and with other figures."""
     answer = pass_on(request)
     document: dict[str, Any] = json.loads(answer.content)
     document["fit_meta"]["metrics"]["converged"] = False

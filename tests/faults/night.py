@@ -1,4 +1,4 @@
-"""One run of the nightly DAG, and what must hold after it whatever happened in it."""
+"""One run of the nightly DAG, and what must hold after it, whatever happened during it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.stack import DAG_ID
 from local.waiting import StandstillError, wait_until
 
 BANK = "lsat7"
-# The chain, by what runs at the same time.
+# The chain, grouped by what runs at the same time.
 STAGES = (
     ("plan_runs",),
     ("extract_responses",),
@@ -31,7 +31,7 @@ STAGES = (
 _ENDED = frozenset({"success", "failed"})
 _number = count(1)
 
-# What a run may leave behind in the database: nothing.
+# Locks and sessions that a run left behind in the database; there should be none.
 _LEFT = f"""
 select pid, 'a lock: ' || locktype from pg_locks
 where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
@@ -42,7 +42,7 @@ where datname = current_database() and usename = '{LOGIN}'
 
 
 class Night:
-    """A run, triggered by hand unless it is given the id of one that exists."""
+    """A run: a new manual one, unless given the id of an existing one."""
 
     def __init__(self, plant: Plant, run_id: str | None = None) -> None:
         self.plant = plant
@@ -53,10 +53,10 @@ class Night:
         self.plant.api.trigger(DAG_ID, self.run_id, {"banks": [BANK]})
         return self
 
-    # What Airflow says of it.
+    # What Airflow knows about it.
 
     def task(self, name: str) -> dict:
-        """The task's instance of the bank; one that is not there yet has no state."""
+        """The bank's instance of the task; without a state if it does not exist yet."""
         tasks = self.plant.api.tasks(DAG_ID, self.run_id)
         found = [task for task in tasks if task["task_id"].removeprefix("bank.") == name]
         return found[0] if found else {"state": None, "try_number": 0, "id": ""}
@@ -69,7 +69,7 @@ class Night:
         return self.plant.api.run_state(DAG_ID, self.run_id) in _ENDED
 
     def wait_for(self, name: str, *states: str, tries: int = 1) -> dict:
-        """Until the task is in one of the states, at its n-th try or a later one."""
+        """Waits until the task is in one of the states, at its n-th try or a later one."""
 
         def there() -> bool:
             task = self.task(name)
@@ -109,14 +109,14 @@ class Night:
     # Faults.
 
     def kill_worker(self, name: str) -> None:
-        """`kill -9` of the process that runs the task, and of the one that watches over it."""
+        """`kill -9` of the process that runs the task, and of its supervisor."""
         task = self.task(name)
         kill_family(self._worker(name))
         self.plant.stack.bury_tasks(task["id"])
 
     @contextmanager
     def frozen_worker(self, name: str) -> Iterator[None]:
-        """Neither of the two does anything in the block, and Airflow has heard of neither for long."""
+        """Within the block, both processes are frozen, and Airflow has not heard from them for a long time."""
         task, worker = self.task(name), self._worker(name)
         both = [worker, *worker.children()]
         for process in both:
@@ -132,7 +132,7 @@ class Night:
         assert len(found) == 1, f"{name} is run by {found}"
         return found[0].parent()
 
-    # What it left.
+    # Its traces.
 
     @property
     def registry(self) -> tuple[str, datetime]:
@@ -143,18 +143,18 @@ class Night:
 
     @property
     def published_at(self) -> datetime | None:
-        """When it was published last."""
+        """When it was last published."""
         with self.plant.database.connect() as connection:
             query = "select max(published_at) from irt.publication where run_id = %s"
             return connection.execute(query, [self.run_key]).fetchone()[0]
 
     def ran_once(self, attempts: int = 1) -> None:
-        """The service was given one job for this run, and worked on it so many times."""
+        """The service got one job for this run, and worked on it `attempts` times."""
         jobs = self.plant.jobs(self.run_key)
         assert [(job["status"], job["attempts"]) for job in jobs] == [("succeeded", attempts)], jobs
 
     def rows_are_whole(self) -> None:
-        """The run tables hold each item and each person that was extracted, once."""
+        """The run tables hold each extracted item and person once."""
         for table, key, counted in (("run_item", "item_id", "items"), ("run_ability", "user_id", "users")):
             query = f"""
                 select count(*), count(distinct {key}), max((counts ->> '{counted}')::int)
@@ -166,9 +166,9 @@ class Night:
 
     @contextmanager
     def watched(self, *, attempts: Callable[[], int] = lambda: 1) -> Iterator[None]:
-        """For a run that is to be published: consumers see what was, then all of what is new; and nothing is left.
+        """For a run that will be published: consumers see the old state, then all of the new; nothing is left behind.
 
-        :param attempts: how often the service has worked on the run's one job; asked after the run.
+        :param attempts: how often the service worked on the run's only job; called after the run.
         """
         before, mark = self.plant.reader.now(), self.plant.reader.mark()
         yield
@@ -184,14 +184,14 @@ class Night:
 
 
 def check_seen(seen: list[Published], before: Published, after: Published) -> None:
-    """Before, then after; the reader may have been away for the one or the other, but saw nothing else."""
+    """Before, then after; the reader may have missed one of them, but saw nothing else."""
     strange = [state for state in seen if state not in (before, after)]
     assert not strange, strange
     assert seen in ([before], [after], [before, after]), "back from after to before"
 
 
 def nothing_is_left(plant: Plant) -> None:
-    """No lock, no session of the DAG's login in the database; no task, and no run, at work in Airflow."""
+    """No lock and no session of the DAG's login in the database; no task and no run active in Airflow."""
     left: list = []
 
     def nothing() -> bool:
@@ -210,11 +210,11 @@ def nothing_is_left(plant: Plant) -> None:
 
 
 class Barriers:
-    """All barriers of a run, set before it begins, and let go one after the other."""
+    """All barriers of a run, set before it starts, and released one after the other."""
 
     def __init__(self, plant: Plant, tasks: tuple[str, ...]) -> None:
         self._plant = plant
-        # Whether the service was at work on the job while it stood at the barrier.
+        # Whether the service was working on the job at the barrier.
         self.caught_calibration = False
         self._barriers = {task: _barrier(plant, task) for task in tasks}
 
@@ -228,7 +228,7 @@ class Barriers:
             barrier.release()
 
     def restore(self, but: tuple[str, ...]) -> None:
-        """A database that was stopped has forgotten its locks: set them again, but for those of these tasks."""
+        """Set the locks again after a restart of the database, which lost them; except those of these tasks."""
         for task, barrier in self._barriers.items():
             if task not in but and isinstance(barrier, barriers.DatabaseBarrier):
                 barrier.set()

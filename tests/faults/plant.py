@@ -1,4 +1,4 @@
-"""Everything that a night needs, as real processes, each of which can be ended and started again."""
+"""Everything that a night needs, as real processes that can be killed and started again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from local.processes import Supervisor
 from local.stack import DAG_ID, Stack, running_stack
 from local.waiting import wait_until
 
-# Airflow's and the DAG's own settings: it looks often for what is dead. No clock says what that is, which on a slow
-# machine would take the living for dead: tests bury what they killed (`Stack.bury`), whose heartbeats are old then.
+# Settings of Airflow and the DAG: it looks for dead processes often. Not by time-outs, which would take live processes
+# for dead on a slow machine: tests make the heartbeats of what they killed old (`Stack.bury`).
 SETTINGS = {
     "IRT_RETRY_DELAY": "1",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 class ProjectDatabase:
-    """A PostgreSQL of its own: Airflow's metadata must survive when it is stopped."""
+    """A separate PostgreSQL, because Airflow's metadata must stay available when this one is stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.server = EmbeddedPostgres(folder / "postgres")
@@ -66,7 +66,7 @@ class ProjectDatabase:
 class Plant:
     """Made by `running_plant`.
 
-    :param disk: what is staged lies there; None where it lies on an ordinary disk.
+    :param disk: holds the staged objects; None if they are on an ordinary disk.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Plant:
         self.stack.start_component("triggerer", self.stack.airflow_env())
 
     def restart_scheduler(self) -> None:
-        """With its workers, as in a pod that goes.
+        """Restarts it with its workers, as if its pod was replaced.
 
-        Alone, it would leave its locks in Airflow's database behind: LocalExecutor's workers are forked from it, and
-        hold its connection open for as long as they live.
+        Killed alone, it would leave its locks in Airflow's database: LocalExecutor's workers are forked from it, and
+        keep its connection open as long as they live.
         """
         self._kill("scheduler")
         self.stack.bury("SchedulerJob")
@@ -105,12 +105,12 @@ class Plant:
         self.stack.start_component("scheduler", self.stack.airflow_env())
 
     def end_what_is_left(self) -> None:
-        """After a test that failed, so that the next one meets just its own faults."""
+        """After a failed test, so that the next one meets only its own faults."""
         self.gate.forget()
         wait_until(self._no_run_at_work, what="the end of all runs", work=self.work)
 
     def work(self) -> tuple:
-        """Changes while anything happens in the plant, but for what an idle Airflow does."""
+        """Changes while anything happens in the plant, apart from what an idle Airflow does."""
         tasks = self.api.call("GET", f"dags/{DAG_ID}/dagRuns/~/taskInstances", params={"limit": 1000})
         states = tuple((task["id"], task["state"], task["try_number"]) for task in tasks["task_instances"])
         return self.stack.work(), states, self.gate.open_requests
@@ -118,13 +118,13 @@ class Plant:
     def _no_run_at_work(self) -> bool:
         active = self.api.active_runs(DAG_ID)
         for run_id in active:
-            # The scheduler may be at the same rows this moment.
+            # The scheduler may hold the same rows right now.
             with suppress(requests.HTTPError):
                 self.api.fail(DAG_ID, run_id)
         return not active
 
     def waiting_sessions(self) -> int:
-        """How many of the DAG's sessions wait for a lock."""
+        """How many of the DAG's sessions are waiting for a lock."""
         query = f"select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename = '{LOGIN}'"
         with self.database.connect() as connection:
             return connection.execute(query).fetchone()[0]
@@ -134,11 +134,11 @@ class Plant:
         return psutil.Process(self.stack.supervisor.children["service"][1].pid)
 
     def calibrations(self) -> list[psutil.Process]:
-        """The processes in which the service calibrates; it has them forked by the one that is its child."""
+        """The processes in which the service calibrates, forked by its child, the fork server."""
         return [worker for fork_server in self.service.children() for worker in fork_server.children()]
 
     def jobs(self, run_key: str) -> list[dict]:
-        """The records of the jobs that the service was given for a run; the key of each begins with the run's."""
+        """The records of the service's jobs for a run; their keys begin with the run's."""
         records = [json.loads(file.read_text()) for file in self.stack.home.service.glob("*-jobs/jobs/*/job.json")]
         return [job for job in records if job["idempotency_key"].startswith(f"{quote(run_key)}:")]
 
@@ -153,7 +153,7 @@ class Plant:
 
 @contextmanager
 def running_plant(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[Plant]:
-    """:param environment: takes the settings, and takes them back."""
+    """:param environment: gets the settings, and undoes them."""
     database = ProjectDatabase(folder / "project")
     home = Home(folder / "irt").make()
     _share_kernels(home)
@@ -175,7 +175,7 @@ def running_plant(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[Pla
 
 
 def _share_kernels(home: Home) -> None:
-    """The engine's kernels need not be compiled again where the tests keep a cache of them."""
+    """Use the tests' cache of the engine's kernels, so that they need not be compiled again."""
     if cache := os.environ.get("NUMBA_CACHE_DIR"):
         home.kernel_cache.rmdir()
         home.kernel_cache.symlink_to(cache, target_is_directory=True)

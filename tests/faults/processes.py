@@ -1,4 +1,4 @@
-"""Airflow's processes: who runs a task, and the end of it."""
+"""Airflow's processes: finds those that run a task, and kills them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def _title(process: psutil.Process) -> str:
 
 
 def workers() -> list[psutil.Process]:
-    """LocalExecutor's workers, and the processes in which they run tasks, which bear the same title."""
+    """LocalExecutor's workers, and the processes in which they run tasks, which have the same title."""
     return [p for p in psutil.Process().children(recursive=True) if _title(p).startswith(_WORKER)]
 
 
 def task_runners(task_instance: str = "") -> list[psutil.Process]:
-    """The processes in which tasks run, or just those that run this task instance."""
+    """The processes that run tasks, or only those that run this task instance."""
     found = []
     for worker in workers():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -31,7 +31,7 @@ def task_runners(task_instance: str = "") -> list[psutil.Process]:
 
 
 def kill_family(process: psutil.Process) -> None:
-    """`kill -9`, the parent first, so that it cannot tell anybody what became of its child."""
+    """`kill -9`, the parent first, so that it cannot report what happened to its child."""
     family = [process, *process.children(recursive=True)]
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -40,7 +40,7 @@ def kill_family(process: psutil.Process) -> None:
 
 
 def resume(processes: list[psutil.Process]) -> None:
-    """Let those of them go on that still are there."""
+    """Resume those that still exist."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.resume()

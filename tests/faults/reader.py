@@ -1,4 +1,4 @@
-"""A consumer that reads the three published tables without pause, and remembers each state that it saw."""
+"""A consumer that reads the three published tables without pause, and records each state it sees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ select
 from {table} as t
 where {where}
 """
-# Key and rows of the bank, table by table.
+# Key and condition for the bank's rows, by table.
 _TABLES = {
     "mirt_item_params": ("item_id", "version = '{bank}'"),
     "mirt_ability": ("(user_id, version)", "version = '{bank}'"),
@@ -46,7 +46,7 @@ class Published:
     def fitted_at(self) -> datetime | None:
         """When the published calibration was fitted.
 
-        :raise AssertionError: when the tables are not of one calibration.
+        :raise AssertionError: the tables are not of one calibration.
         """
         if not self.meta.rows:
             assert (self.items.rows, self.abilities.rows) == (0, 0), self
@@ -56,14 +56,14 @@ class Published:
         return newest
 
     def check(self) -> None:
-        """:raise AssertionError: when a row is there twice, or the tables are not of one calibration."""
+        """:raise AssertionError: a row appears twice, or the tables are not of one calibration."""
         for table in (self.items, self.abilities, self.meta):
             assert table.rows == table.keys, self
         assert self.fitted_at is None or (self.items.rows, self.abilities.rows) == (5, 1000), self
 
 
 def read(connection: psycopg.Connection) -> Published:
-    """All three in one transaction that sees one moment."""
+    """All three in one transaction, from one snapshot."""
     tables = []
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
@@ -75,7 +75,7 @@ def read(connection: psycopg.Connection) -> Published:
 
 
 class Reader:
-    """Reads in a thread; a database that is away is asked again."""
+    """Reads in a thread; retries when the database is down."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
         self._connect = connect
@@ -100,10 +100,10 @@ class Reader:
         return len(self._seen)
 
     def since(self, mark: int) -> list[Published]:
-        """Every state seen since the mark, in order, each once for as long as it lasted."""
+        """Every state seen since the mark, in order, without consecutive duplicates."""
         assert self._failure is None, self._failure
         seen = self._seen[mark:]
-        assert len(seen) >= 10, f"the reader read just {len(seen)} times"
+        assert len(seen) >= 10, f"the reader read only {len(seen)} times"
         return [state for n, state in enumerate(seen) if n == 0 or state != seen[n - 1]]
 
     def _follow(self) -> None:
@@ -114,6 +114,6 @@ class Reader:
                         self._seen.append(read(connection))
             except psycopg.OperationalError:
                 self._ended.wait(_PAUSE)
-            except BaseException as failure:  # told by `since`, in the test's own thread
+            except BaseException as failure:  # reported by `since`, in the test's own thread
                 self._failure = failure
                 return

@@ -1,4 +1,4 @@
-"""An operator clears tasks of a run that is published."""
+"""An operator clears tasks of a published run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.waiting import wait_until
 pytestmark = pytest.mark.e2e
 
 
-# With what follows them, the others are cleared in tests/e2e/test_demo.py; `./irt test --all` clears all of them here.
+# tests/e2e/test_demo.py clears the others, with the tasks downstream; `./irt test --all` clears all of them here.
 IN_CI = ("plan_runs", "extract_anchors", "check", "publish")
 
 
@@ -28,7 +28,7 @@ def test_single_tasks_cleared(plant, night, outcomes, pytestconfig):
             night.finish()
             assert night.task(task)["try_number"] == tries + 1
             if task == "publish" and pytestconfig.getoption("--all"):
-                # Loaded and judged anew, it is a publication of its own, with the same figures.
+                # Loaded and judged again, it is a new publication with the same figures.
                 before = _the_same_anew(plant.reader.now(), before, night)
             assert plant.reader.now() == before
             outcome.outcome = "success, nothing changed"

@@ -1,4 +1,4 @@
-"""Histories without a crash, in which consumers could get what no check has passed."""
+"""Histories without a crash in which consumers could get results that passed no check."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _RETURN = "irt_publish_rollback"
 
 
 def figures(plant) -> list[tuple]:
-    """What consumers read of the bank's items."""
+    """The bank's items as consumers read them."""
     with plant.database.connect() as connection:
         query = "select item_id, params from mirt_item_params where version = %s order by item_id"
         return connection.execute(query, [BANK]).fetchall()
 
 
 def reload_and_reject(night: Night) -> None:
-    """An operator clears the calibration, whose service then answers what the checks reject."""
+    """An operator clears the calibration; the service then returns a result that the checks reject."""
     night.plant.gate.next("GET", RESULT, not_converged)
     night.clear("calibrate", downstream=True)
 
@@ -54,9 +54,9 @@ def test_return_to_a_run_whose_reload_was_rejected(plant, night, outcomes):
 
 
 def test_a_check_that_comes_back_when_another_load_was_taken(plant, night, barriers, outcomes):
-    """What it says is of the load that it judged; the other one is judged by itself."""
+    """Its verdict counts only for the load that it judged; the other one gets its own."""
     before, mark = plant.reader.now(), plant.reader.mark()
-    fault = "check frozen, run cleared and loaded anew, check back"
+    fault = "check frozen, run cleared and loaded again, check back"
     with outcomes.of(fault, "check") as outcome, barriers("check") as standing:
         night.trigger()
         standing.wait_at("check")
@@ -72,7 +72,7 @@ def test_a_check_that_comes_back_when_another_load_was_taken(plant, night, barri
 
 
 def test_calibration_killed(plant, night, barriers, outcomes):
-    """As the system does when memory runs out; the service lives, and says so to the client."""
+    """As the system does when memory runs out; the service survives, and tells the client."""
     with outcomes.of("calibration killed (memory)", "calibrate") as outcome, barriers("calibrate") as standing:
         night.trigger()
         standing.wait_at("calibrate")

@@ -1,4 +1,4 @@
-"""Every process that a night needs is ended in the middle of every task."""
+"""Every process that a night needs is killed in the middle of every task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-# What each fault strikes in CI: every task is struck by one fault or two. `./irt test --all` strikes each by each.
+# The tasks that each fault hits in CI: every task is hit by one or two. `./irt test --all` tries all combinations.
 PAIRS = {
     "worker killed": ("extract_responses", "extract_anchors", "load"),
     "calibration service killed": ("plan_runs", "calibrate"),
@@ -20,7 +20,7 @@ PAIRS = {
 
 @pytest.fixture
 def struck(pytestconfig):
-    """The stages that a fault strikes."""
+    """The stages that a fault hits."""
 
     def stages(fault: str) -> list[tuple[str, ...]]:
         if pytestconfig.getoption("--all"):
@@ -35,10 +35,10 @@ def test_every_task_is_struck():
 
 
 def _published_after(night: Night, barriers, outcomes, struck, fault: str, strike) -> None:
-    """One run that meets the fault in the tasks that it strikes.
+    """One run, with the fault in the tasks that it hits.
 
-    :param strike: does it, given the run, the tasks at work, and the barriers, at the first of which they stand;
-        returns how many tries the tasks take in all.
+    :param strike: causes the fault, given the run, the running tasks, and the barriers, at the first of which they
+        wait; returns the total number of tries that the tasks take.
     """
     stages = struck(fault)
     standing = barriers(*(task for stage in stages for task in stage))
@@ -94,7 +94,7 @@ def test_scheduler_killed(night, barriers, outcomes, struck):
 
 
 def test_worker_comes_back(night, barriers, outcomes):
-    """A worker that is frozen is given up, and its task starts again; then it goes on, and two do the same."""
+    """A frozen worker is given up, and its task is retried; then it wakes up, and two do the same work."""
     with night.watched(), barriers("load", "publish") as standing:
         night.trigger()
         for task in ("load", "publish"):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def backfill_of_three_days(plant) -> list[Night]:
-    """Through Airflow's REST API. The nights run all at once: `max_active_runs` of the DAG is for its other runs."""
+    """Through Airflow's REST API. All nights run at once: the DAG's `max_active_runs` does not apply to backfills."""
     body = {
         "dag_id": DAG_ID,
         "from_date": (midnight() - timedelta(days=4)).isoformat(),
@@ -29,7 +29,7 @@ def backfill_of_three_days(plant) -> list[Night]:
 
 
 def test_runs_at_once_and_backfill(plant, night, barriers, outcomes):
-    """Three older nights come to publish while a newer run does; one more, by hand, waits until the DAG has room."""
+    """Three older nights publish at the same time as a newer run; a manual run waits until the DAG has room."""
     waiting = Night(plant)
     with night.watched(), barriers("publish") as standing:
         with outcomes.of("runs of a bank at once", "publish") as outcome:
@@ -38,7 +38,7 @@ def test_runs_at_once_and_backfill(plant, night, barriers, outcomes):
             older = backfill_of_three_days(plant)
             assert len(older) == 3
             waiting.trigger()
-            # One stands at the barrier and holds the lock of the bank; the others wait for that lock as they come.
+            # One waits at the barrier and holds the bank's lock; the others wait for that lock.
             wait_until(
                 lambda: plant.waiting_sessions() >= 2, what="an older run at the lock of its bank", work=plant.work
             )  # fmt: skip
@@ -59,7 +59,7 @@ def test_runs_at_once_and_backfill(plant, night, barriers, outcomes):
 
 
 def test_manual_run_without_a_logical_date(plant, first_night, outcomes):
-    """Its window ends when it was asked for."""
+    """Its window ends when it was requested."""
     with outcomes.of("no logical date", "the whole chain") as outcome:
         found = plant.api.call("GET", f"dags/{DAG_ID}/dagRuns/{first_night.run_id}")
         assert (found["logical_date"], found["data_interval_end"], found["state"]) == (None, None, "success")

@@ -1,4 +1,4 @@
-"""A service that is slow, hangs, breaks off, or answers what was not asked; and a triggerer that ends meanwhile."""
+"""A service that is slow, hangs, cuts off, or returns a wrong result; and a triggerer that is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_result_cut_off_then_of_another_run(plant, night, outcomes):
 
 
 def test_service_hangs_and_the_task_is_cleared(plant, night, outcomes):
-    """The service has taken the job and then says nothing; an operator clears the task that waits for it."""
+    """The service accepts the job and then stays silent; an operator clears the waiting task."""
     held = HeldAnswer()
     with night.watched(), outcomes.of("hanging service, task cleared", "calibrate") as outcome:
         plant.gate.next("POST", SUBMISSION, held)
@@ -64,13 +64,13 @@ def test_service_hangs_and_the_task_is_cleared(plant, night, outcomes):
 
 
 def _submitted_deferred_received(log: str) -> bool:
-    """It waited outside of the worker."""
+    """It waited in the triggerer."""
     said = ("runs the calibration as job irt/jobs/", "DEFERRED", "Linking constants received")
     return -1 < log.find(said[0]) < log.find(said[1]) < log.find(said[2])
 
 
 def _wait_for_heartbeats(plant, task_instance: str, number: int) -> None:
-    """Until Airflow has heard of the task `number` times more."""
+    """Waits for `number` more heartbeats of the task."""
     heard = set()
 
     def enough() -> bool:

@@ -1,4 +1,4 @@
-"""What is asked of Airflow's API, where the answer needs a thought."""
+"""Queries of Airflow's API whose answers need interpretation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def api():
         ]
         script = Answer(200, {"dag_runs": runs})
         server.script["GET", "/api/v2/dags/d/dagRuns"] = script
-        # With the query, as the server sees it.
+        # The path includes the query, as the server sees it.
         server.script["GET", "/api/v2/dags/d/dagRuns?state=queued&state=running&limit=100"] = script
         yield AirflowApi(f"http://127.0.0.1:{port}", "secret")
 

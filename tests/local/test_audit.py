@@ -1,4 +1,4 @@
-"""`./irt audit`: fails on a vulnerability that a newer version fixes, and does not pass when PyPI does not answer."""
+"""`./irt audit` fails on a vulnerability that a newer version fixes, and if PyPI does not answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def weak(*fixes: str) -> dict:
 
 @pytest.fixture
 def audited(tmp_path: Path, capsys):
-    """Run the audit with an uv that says what it is told to, and can resolve no versions but those given."""
+    """Run the audit with a fake uv that prints the given text and resolves only the given versions."""
 
     def run(said: str | list[dict], allowed: tuple[str, ...] = ()) -> tuple[int, str]:
         text = said if isinstance(said, str) else json.dumps({"dependencies": said, "fixes": []})

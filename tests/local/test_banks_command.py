@@ -47,7 +47,7 @@ def test_what_the_schema_refuses_the_project_refuses(tmp_path, bank):
 
 def test_every_setting_is_described():
     described = schema()["$defs"]
-    for kind in ("Bank", "Checks", "Extract", "Linking", "Minimum", "Pod"):
+    for kind in ("Bank", "Checks", "Extract", "LinkingSettings", "Minimum", "Pod"):
         for name, setting in described[kind]["properties"].items():
             assert "$ref" in setting or "allOf" in setting or setting.get("description"), f"{kind}.{name}"
 

@@ -32,7 +32,7 @@ def test_what_is_published_against_a_dry_run_of_the_next_night(database, tmp_pat
         result["fit_meta"]["model_spec"] |= {"n_items": 2, "n_users": 3}
 
     ready(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1), dry_run=True), change)
-    # The old job's rows have a version of their own, and online updates are nobody's calibration.
+    # The old job's rows have another version, and online updates belong to no calibration.
     database.execute("update mirt_item_params set version = 'v7'")
     database.execute("update mirt_ability set version = 'v7'")
     database.execute("insert into mirt_ability values ('u1', 9, 9, '2PL', 'online-1', now())")

@@ -52,7 +52,7 @@ ENCODED = "p%40ss%3Aw%2Frd%20%231%27%22%25%E2%82%AC"
 def test_every_form_of_a_database_url(url, expected, monkeypatch):
     connection = database_connection(url)
     assert connection == {"conn_type": "postgres", "schema": "seedtest", **expected}
-    # Through Airflow and our hook to libpq it is the same address again.
+    # Through Airflow and our hook, libpq gets the same address.
     monkeypatch.setenv("AIRFLOW_CONN_SEEDTEST_DB", json.dumps(connection))
     wanted = conninfo_to_dict("postgresql://" + url.strip().partition("://")[2])
     found = conninfo_to_dict(ArrowPostgresHook(postgres_conn_id="seedtest_db").conninfo())
@@ -70,7 +70,7 @@ def test_every_form_of_a_database_url(url, expected, monkeypatch):
         ("postgresql://u:s3cret#@db:s3cret/x", "must be percent-encoded"),
         ("postgresql://u:s3cret%zz@db/x", "%40"),
         ("postgresql://u:s3cret@db/x?prepared_statement_cache_size=0", "invalid URI query parameter"),
-        # Each of them libpq takes, some with a part of the password as host, port or database.
+        # libpq accepts each of them, some with a part of the password as host, port or database.
         ("postgresql://s3cretuser:7531@s3cret@s3crethost/x", "must be percent-encoded"),
         ("postgresql://s3cretuser:7531/s3cret@s3crethost/x", "must be percent-encoded"),
         ("postgresql://s3cretuser:7531:s3cret@s3crethost/x", "must be percent-encoded"),
@@ -103,7 +103,7 @@ def test_a_token_with_a_control_character_is_refused_by_its_name(token):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
 def test_line_ends_after_a_value_are_taken_off(end):
-    """Airflow's masker knows a password as it is, not as JSON writes a line end in it."""
+    """Airflow's masker knows the plain password, not its JSON form with an escaped line end."""
     documents = [
         secret("seedtest-db-credentials", DATABASE_URL=URL + end),
         secret("r-irt-credentials", token="t0ken" + end),
@@ -210,7 +210,7 @@ def test_the_command_shows_no_secret_and_writes_for_its_owner_alone(tmp_path):
     assert "seedtest_db: postgres, db:5432, schema seedtest, login irt, password set" in shown
     out = tmp_path / "out"
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    # A shell reads it as it is meant.
+    # A shell reads the intended value.
     show = f". {out}; printf '%s' \"$AIRFLOW_CONN_SEEDTEST_DB\""
     told = subprocess.run(["bash", "-c", show], capture_output=True, text=True, check=True).stdout
     assert json.loads(told)["password"] == PASSWORD
@@ -278,11 +278,11 @@ def test_without_kubectl(tmp_path, monkeypatch):
 
 
 def test_rotation_the_next_task_uses_the_new_value(tmp_path, monkeypatch):
-    """Connections in a file, as a mounted Secret is one: Airflow reads it for every task."""
+    """Connections in a file, such as a mounted Secret: Airflow reads it for every task."""
     out = tmp_path / "connections.json"
     for token in ("old-token", "new-token"):
         made = {"r_irt": service_connection("http://r-irt:80", token)}
-        # As the kubelet does it: a new file in place of the old one.
+        # As the kubelet does: a new file replaces the old one.
         connections.write(made, "json", out.with_suffix(".new"))
         os.replace(out.with_suffix(".new"), out)
         backend = LocalFilesystemBackend(connections_file_path=str(out))

@@ -1,4 +1,4 @@
-"""A person who wants to be forgotten."""
+"""Removing a person's data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def with_the_user(result):
 
 @pytest.fixture
 def known(database, tmp_path, monkeypatch):
-    """In two publications, in a rejected load, in what is staged, and in an online row."""
+    """A user in two publications, a rejected load, staged objects, and an online row."""
     owner = {"conn_type": "postgres", "host": database.info.host, "port": database.info.port}
     owner |= {"login": database.info.user, "schema": database.info.dbname}
     monkeypatch.setenv("AIRFLOW_CONN_SEEDTEST_OWNER", json.dumps(owner))
@@ -52,7 +52,7 @@ def known(database, tmp_path, monkeypatch):
 
 
 def everywhere(database):
-    """All text of all tables that this project fills."""
+    """The text of all tables that this project fills."""
     tables = ("mirt_ability", "mirt_fit_meta", "irt.run", "irt.load", "irt.load_ability", "irt.forgotten")
     rows = [database.execute(f"select t::text from {table} as t").fetchall() for table in tables]
     return json.dumps(rows, ensure_ascii=False)
@@ -73,7 +73,7 @@ def test_a_person_is_nowhere_afterwards(database, known, home, capsys, given):
     assert "     2  rows of mirt_fit_meta that named the user as left out" in said
     assert "     3  runs whose staged objects held" in said
     assert "1 exams of this user are in exam_results" in said and "Out of reach: backups" in said
-    # Who else was left out is still named.
+    # Other excluded users are still named.
     assert text.count("few answers") == 0 and "other" in text
 
 
@@ -82,7 +82,7 @@ def test_the_receipt_says_what_and_not_who(database, known, home, capsys):
     [(found, by)] = database.execute("select found, forgotten_by from irt.forgotten").fetchall()
     assert found == {"published": 2, "loads": 3, "excluded_of_loads": 3, "excluded_of_fits": 2, "staged": 3}
     assert by
-    # Once more there is nothing to find, and that is said as well.
+    # A second time there is nothing to find, and the receipt says so.
     forget.run(home, USER)
     assert database.execute("select found ->> 'loads' from irt.forgotten order by 1").fetchall() == [("0",), ("3",)]
 

@@ -51,7 +51,7 @@ def test_help_installs_nothing(fresh, command, says):
 
 
 def test_old_jobs_installs_nothing_and_passes_its_status_on(fresh):
-    """With a double of kubectl, in a cluster that has one old job."""
+    """With a fake kubectl for a cluster that has one old job."""
     pod = {"containers": [{"name": "main", "image": "any"}]}
     spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
     found = {"kind": "CronJob", "metadata": {"name": "mirt-calibrate", "namespace": "any"}, "spec": spec, "status": {}}

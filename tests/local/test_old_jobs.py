@@ -1,7 +1,7 @@
-"""Which CronJobs are named as the old calibration, and what is said of them.
+"""Which CronJobs are listed as the old calibration, and what is printed about them.
 
-kubectl is a double here: a script that answers with a file. The answers are made with the models of Kubernetes' own
-Python client, so they have the form of a real cluster's; the rest of what the command does is real.
+kubectl is a fake: a script that prints a file. The files are made with the models of Kubernetes' own Python client, so
+they look like a real cluster's output; everything else is real.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ STRANGER = pod("registry.example/reports:3", ["report"])
 
 @pytest.fixture
 def ask(tmp_path, monkeypatch):
-    """Runs `./irt old-jobs` against a kubectl that answers with these objects; gives status, stdout and stderr."""
+    """Runs `./irt old-jobs` against a kubectl that answers with these objects; returns status, stdout and stderr."""
     double = tmp_path / "bin" / "kubectl"
     double.parent.mkdir()
     monkeypatch.setenv("PATH", f"{double.parent}:/usr/bin:/bin")

@@ -1,4 +1,4 @@
-"""No process outlives the one that started it, however that one ends."""
+"""No process outlives its parent, however the parent ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from local.processes import Command, Supervisor
 from local.waiting import wait_until
 
-# Nothing but a signal ends it.
+# Only a signal ends it.
 _FOREVER = "import signal\nwhile True: signal.pause()"
 
-# A child with a grandchild; the child ignores a polite request if told so.
+# A child with a grandchild; a stubborn child ignores SIGTERM.
 _CHILD = f"""
 import signal, subprocess, sys
 if sys.argv[1] == "stubborn":
@@ -30,7 +30,7 @@ _SUPERVISOR = """
 import signal, sys
 from pathlib import Path
 from local.processes import Command, Supervisor
-# A shell starts what it runs in the background with SIGINT ignored, and tests are such a thing at times.
+# A shell starts background jobs with SIGINT ignored, and tests may run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Supervisor(Path(sys.argv[1])) as supervisor:
     child = supervisor.start(Command("child", [sys.executable, "-c", sys.argv[3], sys.argv[2]]))
@@ -44,7 +44,7 @@ with Supervisor(Path(sys.argv[1])) as supervisor:
 
 @pytest.fixture
 def left():
-    """Process ids that a test knows; none of them outlives it, whatever it finds."""
+    """The test's process ids; all are killed at its end, even if it fails."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -53,7 +53,7 @@ def left():
 
 
 def start(tmp_path, left, manner: str = "polite") -> tuple[subprocess.Popen, list[int]]:
-    """A supervisor in a process of its own, and the pids of its child and grandchild."""
+    """A supervisor in a separate process, and the pids of its child and grandchild."""
     arguments = [sys.executable, "-c", _SUPERVISOR, str(tmp_path), manner, _CHILD]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
     left.append(process.pid)
@@ -93,7 +93,7 @@ def test_an_ended_supervisor_leaves_nothing(tmp_path, left, sent):
 
 
 def test_impatience_leaves_nothing(tmp_path, left):
-    """Ctrl-C again and again, until the end."""
+    """Repeated Ctrl-C until the end."""
     process, pids = start(tmp_path, left)
 
     def ended() -> bool:
@@ -114,7 +114,7 @@ def test_a_stubborn_child_is_killed(tmp_path, left, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
 def test_a_killed_supervisor_takes_its_children_along(tmp_path, left):
-    """The grandchild is its parent's business; that of this test has none. See the end-to-end tests for Airflow's."""
+    """Only the child: a grandchild is the child's own task, which this one does not do. Airflow's: see tests/e2e."""
     process, (child, _) = start(tmp_path, left)
     process.kill()
     process.wait()

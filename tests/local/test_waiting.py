@@ -1,4 +1,4 @@
-"""Waits end with what they wait for, with a part that died, or with a standstill; never because of the clock alone."""
+"""Waits end with the event, with the death of a part, or with a standstill; never only because of the clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.waiting import StandstillError, wait_until
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """Time passes where somebody sleeps, and nowhere else."""
+    """Time passes only during sleep()."""
     now = [0.0]
     monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(waiting.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + max(seconds, 1e-3)))

@@ -1,4 +1,4 @@
-"""The two wheels, built from a copy of the checkout, since setuptools builds beside what it packs."""
+"""The two wheels, built from a copy of the checkout, because setuptools builds inside the source tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "plugins", "include", "eng
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds them."""
+    """The folder that holds them."""
     folder = tmp_path_factory.mktemp("wheels")
     copy = folder / "checkout"
     copy.mkdir()
@@ -46,16 +46,16 @@ def pipeline_wheel(wheels: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(pipeline_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel alone; what it needs is in the environment of the tests."""
+    """The wheel only; its dependencies are in the tests' environment."""
     folder = tmp_path_factory.mktemp("site") / "packages"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder]
     subprocess.run([*command, pipeline_wheel], check=True)
-    # An unlucky neighbour, as /usr/local/include is.
+    # A misleading neighbour, such as /usr/local/include.
     (folder.parent / "include").mkdir()
     return folder
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Without what would let the checkout's own modules be found, or says where this Airflow is."""
+    """Without variables through which the checkout's own modules or this Airflow would be found."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "IRT_", "PYTHON"))}
     return kept | more

@@ -1,4 +1,4 @@
-"""The engine's wheel, in an environment that was empty before."""
+"""The engine's wheel, in an otherwise empty environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metadata(wheel: Path) -> Message:
 
 @pytest.fixture(scope="module")
 def environment(engine_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the wheel, and what it asks for in the versions of the lock."""
+    """With the wheel, and its dependencies in the locked versions."""
     folder = tmp_path_factory.mktemp("empty") / "venv"
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, folder], check=True)

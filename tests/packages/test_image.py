@@ -1,4 +1,4 @@
-"""The one-shot services of docker-compose.yaml, with what their images hold: the wheel and a few files."""
+"""The one-shot services of docker-compose.yaml, with only the contents of their images: the wheel and a few files."""
 
 from __future__ import annotations
 

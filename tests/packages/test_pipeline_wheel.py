@@ -1,4 +1,4 @@
-"""The pipeline's wheel and the four DAG files are a deployment; the folders of a checkout are another."""
+"""Two ways to deploy: the pipeline's wheel with the four DAG files, or the folders of a checkout."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.packages.conftest import clean_environment
 from tests.scripted import Answer, scripted_server
 
 DAGS = {"irt_calibration_nightly", "irt_daily_check", "irt_publish_rejected", "irt_publish_rollback"}
-# Not in the wheel: local/ alone reads them.
+# Not in the wheel, because only local/ reads them.
 _OF_LOCAL = "sql/local/"
-# As the scheduler reads the folder of DAGs.
+# Parses the folder of DAGs as the scheduler does.
 _PARSE = """
 import json, sys
 from airflow import plugins_manager
@@ -37,7 +37,7 @@ print(json.dumps({
     "twice": [name for name, module in sys.modules.items() if getattr(module, "__file__", None) == irt.__file__],
 }))
 """
-# As the UI asks for the connection types, and tests a connection under a random name.
+# Gets the connection types, and tests a connection under a random name, as the UI does.
 _CONNECT = """
 import json, os, sys
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
@@ -53,7 +53,7 @@ print(json.dumps({"form": form.model_dump(), "version": provider.version, "test"
 
 @pytest.fixture
 def airflow_home(tmp_path: Path) -> Path:
-    """With the DAG files, and nothing else of the checkout."""
+    """With the DAG files, but nothing else of the checkout."""
     home = tmp_path / "airflow"
     shutil.copytree(ROOT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     return home

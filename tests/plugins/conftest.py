@@ -1,4 +1,4 @@
-"""A scripted calibration service, and a run that is to be calibrated by it."""
+"""A scripted calibration service, and a run for it to calibrate."""
 
 from __future__ import annotations
 

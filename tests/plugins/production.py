@@ -1,10 +1,10 @@
-"""The production database that the pipeline is put into: its tables and its view, with the casts that it makes."""
+"""The production database that the pipeline is installed in: its tables and its view, with the view's casts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# One element of result_json -> 'questions' is one answer; ids, truth values and seconds are cast as they come.
+# One element of result_json -> 'questions' is one answer; ids, booleans and seconds are cast unchecked.
 _VIEW = """
 drop view if exists attempt;
 create view attempt as

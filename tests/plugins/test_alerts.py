@@ -1,6 +1,6 @@
-"""Alerts on their way to a real web server and a real mail server on loopback.
+"""Alerts to a real web server and a real mail server on loopback.
 
-The context is a double, since a task's is made by a whole Airflow; `tests/e2e/test_operators.py` has that one.
+The context is a double, because a real one needs a whole Airflow; `tests/e2e/test_operators.py` has that.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ def test_a_failure_of_a_task_that_belongs_to_no_bank(webhook, context):
 
 
 def test_the_bank_of_a_task_that_never_ran(webhook, context, monkeypatch):
-    """Its `run` was never rendered; the run's form says which bank the mapped task is of."""
+    """Its `run` was never rendered, so the bank of the mapped task comes from the run's form."""
     monkeypatch.setattr("irt.alerts.mark_alerted", lambda context: None)
     del context["exception"]
     RunNotifier()(context | {"task": SimpleNamespace(run=object()), "params": {"banks": ["lsat7", "math"]}})
     [message] = posted(webhook)
     assert (message["kind"], message["bank"]) == ("failed", "math")
-    assert message["reason"].startswith("it ended without an error of its own")
+    assert message["reason"].startswith("it ended without raising an error")
 
 
 def test_the_path_of_a_webhook_is_not_logged(context, monkeypatch, caplog):
@@ -88,7 +88,7 @@ def test_the_path_of_a_webhook_is_not_logged(context, monkeypatch, caplog):
     RunNotifier()(context)
     assert "alert not sent" in caplog.text
     assert "planted-secret" not in "".join(r.getMessage() for r in caplog.records if r.name == "irt.alerts")
-    # As the task's log is written, and with it what the provider's hook says.
+    # The task's log, including what the provider's hook logs, goes through redact().
     assert "planted-secret" not in redact("Max retries exceeded with url: /services/planted-secret")
 
 
@@ -112,7 +112,7 @@ def test_a_recovery_is_told_and_a_usual_night_is_not(webhook, context):
     context["ti"].xcom["bank.check", 1, RECOVERED] = "run-0/math"
     RecoveryNotifier()(context)
     [message] = posted(webhook)
-    assert (message["kind"], message["reason"]) == ("recovered", "the run before, run-0/math, was not published")
+    assert (message["kind"], message["reason"]) == ("recovered", "the previous run, run-0/math, was not published")
 
 
 def test_a_late_run(webhook):
@@ -124,7 +124,7 @@ def test_a_late_run(webhook):
     }
     deadline = {"deadline_time": "2026-05-01T06:00:00+00:00"}
     asyncio.run(deadline_missed(context={"dag_run": run, "deadline": deadline}))
-    # A backfilled night is late for nobody.
+    # A backfilled night is never late.
     asyncio.run(deadline_missed(context={"dag_run": run | {"run_type": "backfill"}, "deadline": deadline}))
     [message] = posted(webhook)
     assert message["kind"] == "late"
@@ -178,5 +178,5 @@ def test_a_rejection_by_mail(context, monkeypatch):
     assert (sender, receivers) == ("irt@example.org", ["kim@example.org", "lee@example.org"])
     assert message["Subject"] == "[IRT] rejected / 반려 (math) run-1"
     body = message.get_body(("html",)).get_content()
-    # The reason is text, not HTML nor a template.
+    # The reason is text, neither HTML nor a template.
     assert "converged {{ nonsense }} &lt;b&gt;" in body

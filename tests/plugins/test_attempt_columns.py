@@ -1,4 +1,4 @@
-"""Which forms of `attempt` the extraction reads, and that the others are refused before it begins."""
+"""Which forms of `attempt` the extraction reads; it refuses the others before it starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS = ["text", "varchar(40)", "bigint", "integer", "smallint", "uuid", "label"]
 
 
 def make_attempt(database, **types) -> None:
-    """A table `attempt` with five answers of a user, of which the last is a second one to the first item."""
+    """A table `attempt` with five answers of a user; the last is a second answer to the first item."""
     columns = COLUMNS | types
     columns = {name: kind for name, kind in columns.items() if kind}
     database.execute("create domain word as text")
@@ -85,5 +85,5 @@ def test_all_that_is_wrong_is_said_at_once(database, tmp_path):
 
 def test_no_attempt_at_all(database, tmp_path):
     database.execute("drop view attempt")
-    with pytest.raises(SchemaError, match=f"the database {database.info.dbname} at .* has no attempt"):
+    with pytest.raises(SchemaError, match=f"database {database.info.dbname} at .* has no view or table named attempt"):
         extract(a_run(tmp_path))

@@ -1,7 +1,7 @@
 """Bad data in `exam_results` and `question.meta`: left out and counted, never a wrong number.
 
-Hypothesis makes the rows; they go through the view and the operators on a real PostgreSQL; what must come out is told
-by an oracle that reads the same rows in Python and shares no code with them.
+Hypothesis makes the rows; they go through the view and the operators on a real PostgreSQL. An oracle reads the same
+rows in Python, without shared code, and says what must come out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IN_WINDOW = END - timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def database(postgres):
-    """One for all examples, which empty its tables."""
+    """One for all examples; each empties its tables."""
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as server:
         server.execute(f"create database bad_data template {DATABASE}")
     connection = json.dumps(postgres.airflow_connection() | {"schema": "bad_data"})
@@ -89,7 +89,7 @@ def _utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=timezone.utc)
 
 
-# What is said, and the moment that it means; None where it means none, and the exam's own time holds.
+# Text and the moment it means; None if it means none, so that the exam's own time is used.
 MOMENTS: dict[Any, datetime | None] = {
     "2026-04-30T12:00:00Z": _utc(2026, 4, 30, 12),
     "2026-04-29T12:00:00Z": _utc(2026, 4, 29, 12),
@@ -138,7 +138,7 @@ def answers(draw: st.DrawFn) -> Any:
 
 @st.composite
 def good_answers(draw: st.DrawFn) -> dict[str, Any]:
-    """From a small bank, so that many are given twice, at the same moment or not."""
+    """From a small bank, so that many items are answered twice, at the same moment or not."""
     at = draw(st.sampled_from(["2026-04-30T12:00:00Z", "2026-04-29T12:00:00Z", "2026-04-28T12:00:00Z"]))
     return {
         "question_id": draw(st.integers(1, 4)),
@@ -169,11 +169,11 @@ def exams(draw: st.DrawFn) -> dict[str, Any]:
     return {"user_id": draw(USERS), "session_id": session, "result_json": result, "updated_at": at}
 
 
-# The oracle: what an answer is, read from the same rows.
+# The oracle: the answers, read from the same rows.
 
 
 def _text(value: Any) -> str | None:
-    """What `->>` gives."""
+    """What `->>` returns."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -350,7 +350,7 @@ def _number(value: Any) -> float | None:
 
 
 def expected_anchor(meta: Any, model: str) -> dict[str, Any] | str | None:
-    """The anchor or seed, `unusable`, or None where nothing is said."""
+    """The anchor or seed, `unusable`, or None if the meta has neither."""
     irt = meta.get("irt") if isinstance(meta, dict) else None
     tags = meta.get("tags") if isinstance(meta, dict) else None
     fixed = tags == "anchor" or (isinstance(tags, list) and "anchor" in tags)

@@ -1,4 +1,4 @@
-"""banks.yaml is right, and a mistake in it names bank, field and value."""
+"""banks.yaml is valid, and the error for a mistake names bank, field and value."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_file_of_the_project():
         ("{name: m, topics: [x], checks: {min_a: -9.0}}", "bank 'm': checks.min_a: .*got -9"),
         ("{name: m, topics: [x], checks: {min_a: 5.0, max_a: 1.0}}", "bank 'm': checks: min_a 5.0 is not below max_a"),
         ("{name: m, exams: [1000000000000]}", "bank 'm': exams.0: .*got 1000000000000"),
-        ("{name: m, name: n, topics: [x]}", r"given twice: \['name'\]"),
+        ("{name: m, name: n, topics: [x]}", r"duplicate keys: \['name'\]"),
         ("{name: m, topics: [x], checks: {max_excluded_share: 2}}", "bank 'm': checks.max_excluded_share: .*got 2"),
         ("m", "bank number 1: .*got 'm'|bank number 1: Input"),
     ],
@@ -86,19 +86,19 @@ def test_a_korean_topic(tmp_path):
 @pytest.mark.parametrize(("kind", "name"), [("topics", "t"), ("exams", 5)])
 def test_no_two_banks_share_their_answers(tmp_path, kind, name):
     text = f"banks:\n  - {{name: a, {kind}: [{name}]}}\n  - {{name: b, {kind}: [{name}]}}\n"
-    with pytest.raises(BanksError, match=f"bank 'b': {kind}: {name!r} belongs to bank 'a' already"):
+    with pytest.raises(BanksError, match=f"bank 'b': {kind}: {name!r} already belongs to bank 'a'"):
         load_banks(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(
     ("entries", "mistake"),
     [
-        ("{name: a, topics: [math], exams: [1]}, {name: b, exams: [1]}", "bank 'b': exams: 1 belongs to bank 'a'"),
-        ("{name: a, topics: [math]}, {name: b, topics: [math], exams: [1]}", "bank 'b': topics: 'math' belongs to"),
-        ("{name: a, everything: true}, {name: b, exams: [1]}", "bank 'b': everything: .* is the only one"),
+        ("{name: a, topics: [math], exams: [1]}, {name: b, exams: [1]}", "bank 'b': exams: 1 already belongs to"),
+        ("{name: a, topics: [math]}, {name: b, topics: [math], exams: [1]}", "'b': topics: 'math' already belongs to"),
+        ("{name: a, everything: true}, {name: b, exams: [1]}", "bank 'b': everything: .* must be the only one"),
         (
             "{name: a, topics: [x], publish_as: b}, {name: b, topics: [y]}",
-            "bank 'b': publish_as: 'b' is that of bank 'a'",
+            "bank 'b': publish_as: 'b' is already that of bank 'a'",
         ),
         ("{name: a, topics: [x], everything: true}", "everything: true takes every answer"),
         ("{name: a, topics: [x], publish_as: online-1}", "publish_as: .*online updates"),
@@ -114,10 +114,10 @@ def test_banks_that_do_not_go_together(tmp_path, entries, mistake):
 @pytest.mark.parametrize(
     "entries",
     [
-        # The same topic, told apart by the exams; the same exam, told apart by the topics.
+        # The same topic in different exams; the same exam with different topics.
         "{name: a, topics: [math], exams: [1]}, {name: b, topics: [math], exams: [2]}",
         "{name: a, topics: [math], exams: [1]}, {name: b, topics: [physics], exams: [1]}",
-        # What they have in common shows in their items: items_of_other_banks.
+        # Any overlap shows in their items: items_of_other_banks.
         "{name: a, topics: [math]}, {name: b, exams: [1]}",
         "{name: a, everything: true}",
     ],
@@ -132,7 +132,7 @@ def test_the_default_bank(tmp_path):
     banks = load_banks(write(tmp_path, f"default_bank: b\n{two}"))
     assert (banks.default.name, banks.place("b").is_default) == ("b", True)
     assert (banks.place("a").version, banks.place("a").default_version) == ("a", "v1")
-    with pytest.raises(BanksError, match="default_bank: there is no bank 'c'; there are a, b"):
+    with pytest.raises(BanksError, match="default_bank: there is no bank 'c'; the banks are a, b"):
         load_banks(write(tmp_path, f"default_bank: c\n{two}"))
 
 

@@ -1,4 +1,4 @@
-"""The calibrate task against an HTTP server on loopback: every way that a service answers, or does not."""
+"""The calibrate task against an HTTP server on loopback: all the ways in which a service answers, or does not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def a_result(run_key: str = "run-1/math") -> dict:
 
 
 def operator(run, **settings) -> CalibrateOperator:
-    """By default one that leaves every wait to the trigger."""
+    """By default, one that leaves all waiting to the trigger."""
     return CalibrateOperator(task_id="calibrate", run=run.to_dict(), **{"in_place": 0, **settings})
 
 
@@ -73,7 +73,7 @@ def accepted() -> Answer:
     return Answer(202, {"job_id": "j1", "status": "queued"}, {"Location": JOB, "Retry-After": "1"})
 
 
-# A service that answers at once.
+# A service that answers directly.
 
 
 def test_a_result_at_once(service, run, capsys):
@@ -94,7 +94,7 @@ def test_a_result_at_once(service, run, capsys):
 
 
 def test_the_service_of_today_gets_plain_rows(service, run):
-    """It says nothing of itself in /healthz and knows neither jobs nor other forms."""
+    """It says nothing about itself in /healthz, and knows neither jobs nor other formats."""
     service.script["GET", "/healthz"] = Answer(200, b"OK")
     service.script["POST", "/irt/calibrate"] = Answer(200, a_result("fit-2025-11-01"))
     assert operator(run).execute({})["items"] == 2
@@ -106,7 +106,7 @@ def test_the_service_of_today_gets_plain_rows(service, run):
     assert body["model"] == "2PL"
 
 
-# What is sent.
+# The request.
 
 
 def test_the_request(service, run):
@@ -118,7 +118,7 @@ def test_the_request(service, run):
     assert re.fullmatch(r"run-1/math:[0-9a-f]{32}", request.headers["Idempotency-Key"])
     rest = request.body.partition(b'{"model"')[2]
     settings = json.loads(b'{"model"' + rest.split(b"\r\n--")[0])
-    # An anchor without answers is not sent: it could link nothing.
+    # An anchor without answers is not sent, because it could not link anything.
     assert settings["anchors"] == ANCHORED
     assert settings["linking"] == {"method": "stocking_lord", "min_anchors": 2, "drift_z": 2.7}
     assert settings["options"] == {"run_id": "run-1/math", "min_item_responses": 1}
@@ -220,7 +220,7 @@ def test_the_pauses_between_polls_grow_up_to_the_longest(service, run, monkeypat
     _, fields = submit(run, poll_interval=longest).trigger.serialize()
     monkeypatch.setattr("irt.triggers.calibration.asyncio.sleep", noted)
     assert events(**{name: fields[name] for name in ("poll_interval", "patience")})["status"] == "succeeded"
-    # First the settling time, which these tests set to none.
+    # The first is the settling time, which these tests set to 0.
     assert slept == [0.0, *pauses]
 
 

@@ -1,4 +1,4 @@
-"""Results of the calibration service that cannot be loaded: refused, with the field and the value."""
+"""Results of the calibration service that cannot be loaded are refused, with the field and the value."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_a_result_that_lacks_a_field(service, run, path, message):
     [
         (("item_params", 0, "params", "a"), "1.0", r"item_params\[0\]\.params\.a: '1\.0' is of the wrong type"),
         (("item_params", 0, "params", "a"), True, r"item_params\[0\]\.params\.a"),
-        (("item_params", 0, "params", "a"), 1e999, "not a number of JSON|not a finite number"),
-        (("item_params", 1, "item_id"), "1", "item_params: item_id '1' stands in it twice"),
-        (("abilities", 1, "user_id"), "u1", "abilities: user_id 'u1' stands in it twice"),
+        (("item_params", 0, "params", "a"), 1e999, "not a JSON number|not a finite number"),
+        (("item_params", 1, "item_id"), "1", "item_params: item_id '1' appears twice"),
+        (("abilities", 1, "user_id"), "u1", "abilities: user_id 'u1' appears twice"),
         (("fit_meta", "run_id"), "run-0/math", "'run-0/math' is not this run"),
         (("abilities",), {}, "abilities: .* is of the wrong type"),
         (("item_params", 0, "n_responses"), "many", r"item_params\[0\]\.n_responses: 'many' is of the wrong type"),
@@ -66,8 +66,8 @@ def test_a_result_that_lacks_a_field(service, run, path, message):
         (("fit_meta", "model_spec", "linking_constants"), [1], r"linking_constants"),
         (("fit_meta", "model_spec", "linking_constants", "slope"), "x", r"linking_constants\.slope: 'x'"),
         (("fit_meta", "metrics", "converged"), "sort of", r"converged: 'sort of' is not true or false"),
-        (("item_params", 1, "item_id"), "999", "item_id: '999' is in the result and was not in the request"),
-        (("abilities", 1, "user_id"), "nobody", "user_id: 'nobody' is in the result and was not in the request"),
+        (("item_params", 1, "item_id"), "999", "item_id: '999' is in the result but was not in the request"),
+        (("abilities", 1, "user_id"), "nobody", "user_id: 'nobody' is in the result but was not in the request"),
     ],
 )
 def test_a_result_with_a_wrong_value(service, run, path, value, message):

@@ -28,10 +28,10 @@ from tests.service.service_harness import TOKEN, ServiceProcess
 
 @pytest.fixture(scope="module")
 def running_service(tmp_path_factory) -> Iterator[ServiceProcess]:
-    # However long it takes to compile the kernels; the task waits only so long until its request is accepted.
+    # However long the kernels take to compile: a task waits only for a limited time until its request is accepted.
     warm_up()
     process = ServiceProcess(tmp_path_factory.mktemp("service")).start()
-    # The connection names one address, also after a restart.
+    # A fixed port, since the connection's address must stay valid after a restart.
     process.port = process.client.base_url.port
     yield process
     process.stop()
@@ -39,7 +39,7 @@ def running_service(tmp_path_factory) -> Iterator[ServiceProcess]:
 
 @pytest.fixture
 def service(running_service, monkeypatch) -> Iterator[ServiceProcess]:
-    """One service for all tests; of the jobs of one, none goes on after it."""
+    """One service for all tests; no test leaves a job running."""
     connection = {"conn_type": "http", "host": "127.0.0.1", "port": running_service.port, "password": TOKEN}
     monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
@@ -76,7 +76,7 @@ def submit(run) -> TaskDeferred:
 
 
 def hold(service) -> None:
-    """The calibration that runs comes no further."""
+    """Pause the running calibration."""
     for worker in service.workers():
         worker.suspend()
 
@@ -92,7 +92,7 @@ async def _first_event(trigger: CalibrationJobTrigger) -> dict:
 
 
 def poll(service, deferred: TaskDeferred, meanwhile=lambda: None) -> dict:
-    """Run the trigger in a thread, as the triggerer does in a process, beside something else; returns its event."""
+    """Run the trigger in a thread (the triggerer: in a process) while something else happens; returns its event."""
     _, fields = deferred.trigger.serialize()
     trigger = CalibrationJobTrigger(**(fields | {"poll_interval": 0.2, "patience": STILL}))
     event: Future[dict] = Future()
@@ -134,7 +134,7 @@ def test_a_worker_that_died_after_submitting_finds_the_same_job(service, tmp_pat
     assert first.kwargs["job"] == second.kwargs["job"]
     event = poll(service, second)
     assert resume(run, second, event)["items"] == 60
-    # Once more after the end, as a cleared task does: still the same job, and the same bytes.
+    # Again after the end, as a cleared task does: still the same job, and the same bytes.
     before = run.staged("abilities.parquet").read_bytes()
     third = submit(run)
     assert resume(run, third, poll(service, third))["items"] == 60
@@ -143,7 +143,7 @@ def test_a_worker_that_died_after_submitting_finds_the_same_job(service, tmp_pat
 
 
 def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):
-    # The job must still run when the cancellation comes.
+    # The job must still be running when the cancellation arrives.
     run = stage(tmp_path, users=20_000, each=60, model="3PL")
     deferred = submit(run)
     hold(service)

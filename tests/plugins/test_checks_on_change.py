@@ -16,7 +16,7 @@ ITEMS = 20
 
 
 def bank_of(difficulties, users=range(10), **spec):
-    """A result with so many items of these difficulties, and these users."""
+    """A result with one item per difficulty, and these users."""
 
     def change(result):
         first = result["item_params"][0]
@@ -38,7 +38,7 @@ def verdict(database, run, name):
 
 @pytest.fixture
 def second_night(database, tmp_path):
-    """Publishes a bank with difficulties -1, -0.9, ... and judges what a test makes of it the next night."""
+    """Publishes a bank with difficulties -1, -0.9, ... and judges the next night, as changed by the test."""
     before = [n / 10 - 1 for n in range(ITEMS)]
     bank = {}
 
@@ -64,7 +64,7 @@ def test_nothing_changed(database, second_night):
 
 
 def test_another_order_of_the_items_is_rejected(database, second_night):
-    """As after a change of the answer keys: the same difficulties, given to other items."""
+    """As after a change of the answer keys: the same difficulties, but of other items."""
     run = second_night(lambda before: (before[::-1],))
     with pytest.raises(
         ChecksFailedError, match=r"difficulty_correlation: correlation of b -1.0000 with run run-1/math"
@@ -134,7 +134,7 @@ def test_few_anchors_left_is_rejected(database, tmp_path):
 
 
 def test_an_anchor_that_the_service_excluded_was_sent(database, tmp_path):
-    """Of twelve anchors with answers it excluded seven: no more than five hold the scale."""
+    """It excluded seven of twelve anchors with answers, so only five hold the scale."""
     run = a_run(tmp_path)
     excluded = [str(n) for n in range(ITEMS + 1, ITEMS + 8)]
 
@@ -142,7 +142,7 @@ def test_an_anchor_that_the_service_excluded_was_sent(database, tmp_path):
         bank_of([n / 10 for n in range(ITEMS)])(result)
         result["excluded"]["items"] = [{"item_id": item, "reason": "all correct"} for item in excluded]
 
-    # The last one has no answers: it was not in the request.
+    # The last one has no answers, so it was not in the request.
     ready(database, run, change, anchors=["1", "2", "3", "4", "5", *excluded, "999"])
     with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left after the screening for drift"):
         check(run)
@@ -155,7 +155,7 @@ def test_old_answers_are_a_warning(database, tmp_path):
     assert check(run)["warnings"] == 1
     passed, _, figure, _, finding = verdict(database, run, "freshness")
     assert (passed, figure) == (False, pytest.approx(4.0))
-    assert finding.startswith("the newest answer is of 2026-04-30T03:00:00Z, 4.00 days before the end of the window")
+    assert finding.startswith("the newest answer is from 2026-04-30T03:00:00Z, 4.00 days before the end of the window")
 
 
 def test_the_first_run_of_a_bank_has_nothing_to_be_compared_with(database, tmp_path):
@@ -170,7 +170,7 @@ def test_a_run_is_compared_with_the_newest_publication_before_it_and_never_with_
         whole_chain(database, a_run(tmp_path, run_id=f"run-{n}", end=END + timedelta(days=n)))
     last = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=2))
     assert "since run run-1/math" in verdict(database, last, "difficulty_shift")[4]
-    # Loaded anew after its publication, it is another load of the same run.
+    # Loaded again after its publication, it is another load of the same run.
     load(last)
     check(last)
     assert "since run run-1/math" in verdict(database, last, "difficulty_shift")[4]

@@ -1,4 +1,4 @@
-"""The list of runs that a person chooses from."""
+"""The list of runs from which a person chooses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Asked(Exception):
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
-    """What Airflow does then is its own."""
+    """What follows is Airflow's job."""
 
     def ask(self, context):
         raise Asked(self.options, self.body)
@@ -57,7 +57,7 @@ def test_the_publications_of_the_bank_but_for_the_one_that_is_read(database, tmp
     options, body = offered()
     assert options == ["run-2/math", "run-1/math"]
     assert "| run-2/math | " in body and "| 2026-05-03 03:00 UTC | 3 | 4 |" in body
-    # After a return, the run that was left can be returned to; once each, however often it was published.
+    # After a rollback, the undone run is offered; each run once, however often it was published.
     roll_back("run-1/math")
     for task in (load, check):
         task(third)

@@ -1,4 +1,4 @@
-"""The *Test* button of a connection, against the real service, and against what is none."""
+"""The *Test* button of a connection, against the real service and against other servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.service.service_harness import TOKEN, ServiceProcess
 
 @pytest.fixture
 def press(monkeypatch):
-    """Test a connection to this port; the type may be the old one."""
+    """Test a connection to this port; its type may be HTTP."""
 
     def press(port: int, **fields) -> tuple[bool, str]:
         connection = {"conn_type": "irt_calibration", "host": "127.0.0.1", "port": port, "schema": "http", **fields}

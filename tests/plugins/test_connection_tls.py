@@ -1,4 +1,4 @@
-"""The connection `r_irt` over https, with a certificate authority of one's own: both hooks, a real TLS server."""
+"""The connection `r_irt` over https, with a private certificate authority: both hooks, a real TLS server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from irt.hooks.calibration import AsyncCalibrationHook, CalibrationHook
 
 
 def signed(name, *, issuer=None, key=None, ca=False):
-    """A certificate of this name, for `localhost`, and its key; signed by itself where no issuer is given."""
+    """A certificate of this name, for `localhost`, and its key; self-signed if no issuer is given."""
     own = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -35,7 +35,7 @@ def test_a_calibration_of_the_last_night_is_young_enough(database, tmp_path):
 
 def test_one_of_the_night_before_is_not(database, tmp_path):
     whole_chain(database, a_run(tmp_path))
-    # Last night's run failed: it is no good calibration.
+    # Last night's run failed, so it is not a good calibration.
     ready(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)))
     with pytest.raises(StaleError, match=r"bank math is 45.0 hours old \(run run-1/math, 2026-05-01T03:00:00"):
         check_age(hours=45)
@@ -44,7 +44,7 @@ def test_one_of_the_night_before_is_not(database, tmp_path):
 @pytest.mark.parametrize(
     ("schedule", "hours", "fresh"),
     [
-        # 2026-05-01 is a Friday; a weekly DAG is content for a week, and three hours for the night itself.
+        # 2026-05-01 is a Friday. With a weekly DAG a calibration is fresh for a week, and 3 h for the run itself.
         ("0 3 * * 5", 6 * 24 + 21, True),
         ("0 3 * * 5", 7 * 24 + 2.9, True),
         ("0 3 * * 5", 7 * 24 + 3.1, False),
@@ -58,7 +58,7 @@ def test_the_age_follows_the_schedule(database, tmp_path, schedule, hours, fresh
     if fresh:
         check_age(schedule=schedule, hours=hours)
     else:
-        with pytest.raises(StaleError, match=r"\(one is expected of 2026-05-\d\d 0[36]:00 UTC, schedule"):
+        with pytest.raises(StaleError, match=r"\(one is expected since 2026-05-\d\d 0[36]:00 UTC, schedule"):
             check_age(schedule=schedule, hours=hours)
 
 
@@ -84,10 +84,10 @@ def test_old_abilities_are_removed_and_those_that_consumers_read_are_not(databas
     left = "select run_key, count(*) from irt.run_ability group by 1 order by 1"
     assert database.execute(left).fetchall() == [("run-1/math", 4), ("run-2/math", 4)]
     assert not old.staged_folder().exists()
-    # The history of the items stays, and a second time there is nothing to do but to look.
+    # The history of the items stays; a second call removes nothing.
     assert database.execute("select count(*) from irt.run_item").fetchone() == (9,)
     assert remove_old(1, days=1, hours=23)["abilities"] == 0
-    # However old, what consumers read stays.
+    # What consumers read stays, however old it is.
     remove_old(1, days=100)
     assert database.execute(left).fetchall() == [("run-2/math", 4)]
 

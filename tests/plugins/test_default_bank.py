@@ -1,4 +1,4 @@
-"""Readers that do not look at the version get the default bank's rows; online updates are told by their time."""
+"""Readers that ignore the version get the default bank's rows; online updates are recognized by their time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.plugins.test_rollback import roll_back
 from tests.runs import END, a_run
 
 OTHER = {"name": "physics", "topics": ["physics"]}
-# As the readers ask; none has a condition on the version.
+# The readers' queries, without a condition on the version.
 ABILITY = "select theta, version from mirt_ability where user_id = 'u0' order by fitted_at desc limit 1"
 FIT = "select model_spec ->> 'bank' from mirt_fit_meta order by fitted_at desc limit 1"
 
 
 def runs(tmp_path, night=1, **bank):
-    """The default bank's run and the other's, of one night."""
+    """The default bank's run and the other bank's, of one night."""
     end = END + timedelta(days=night)
     math = a_run(tmp_path, run_id=f"night-{night}", end=end, others=[OTHER], bank=bank, lookback_days=3650)
     place = {"publish_as": "physics", "default_version": math.publish_as, "banks": ["math", "physics"]}
@@ -70,7 +70,7 @@ def test_after_a_clear_of_the_other_bank_and_its_return(database, tmp_path):
     newest_is_the_default(database)
     roll_back("night-1/physics", bank="physics")
     newest_is_the_default(database)
-    # What happened to the other bank is no publication of this one.
+    # The other bank's changes do not count as publications of this one.
     assert stamp(database, "night-2/math") == before
     assert database.execute("select bank, calibrated from irt.ability where user_id = 'u0' order by 1").fetchall() == [
         ("math", True), ("physics", True),
@@ -78,7 +78,7 @@ def test_after_a_clear_of_the_other_bank_and_its_return(database, tmp_path):
 
 
 def test_a_cleared_publication_of_the_default_bank_stays_the_newest(database, tmp_path):
-    """Written once more, its rows have their old time, and then again that which the other bank's publication gave."""
+    """A repetition gives its rows their old time, and then again the time of the other bank's publication."""
     math, physics = runs(tmp_path, 1)
     for run in (math, physics):
         chain(database, run)
@@ -89,7 +89,7 @@ def test_a_cleared_publication_of_the_default_bank_stays_the_newest(database, tm
 
 
 def test_what_the_job_before_left_is_of_no_bank(database, tmp_path):
-    """Of a user who has answers in the other bank alone, readers get that one's ability."""
+    """For a user who has answers only in the other bank, readers get that bank's ability."""
     math, physics = runs(tmp_path, 1, publish_as="v1")
     night_before = datetime.fromisoformat(math.window_end) - timedelta(hours=24)
     database.execute("insert into mirt_ability values ('u0', 9, 1, '2PL', 'v1', %s)", [night_before])
@@ -133,11 +133,11 @@ def test_an_item_of_another_bank_is_refused_and_not_taken(database, tmp_path):
     math, physics = runs(tmp_path, 1)
     chain(database, math)
     before = published(database)[0]
-    # The same items, as of an exam of the one with questions of the other.
+    # The same items, as if an exam of one bank had questions of the other.
     ready(database, physics)
     with pytest.raises(ChecksFailedError, match="items_of_other_banks: 3 items are published by other banks; first: "):
         check(physics)
-    # Where the bank wants no more than a warning, the items stay the other's all the same.
+    # Even if the bank wants only a warning, the items stay the other bank's.
     warned = runs(tmp_path, 2, name="math")[1]
     severe = warned.checks | {"severity": warned.checks["severity"] | {"items_of_other_banks": "warn"}}
     warned = type(warned).from_dict(warned.to_dict() | {"checks": severe})
@@ -163,7 +163,7 @@ def test_an_item_that_its_bank_gave_up_may_be_taken(database, tmp_path):
 
 
 class TestOnlineUpdates:
-    """Of a bank that is published as v1: the online job looks for items and writes abilities of this version."""
+    """For a bank published as v1: the online job looks for items and writes abilities of this version."""
 
     @staticmethod
     def update(database, at, user="u0", theta=7.0):
@@ -186,18 +186,18 @@ class TestOnlineUpdates:
         assert chain(database, math)["abilities"] == 3
         rows = "select user_id, theta from mirt_ability where user_id in ('u0', 'u1') order by 1"
         assert database.execute(rows).fetchall() == [("u0", 7.0), ("u1", 0.0)]
-        # The next night knows the answers that it rested on; our own rows of last night are in nobody's way.
+        # The next night covers the answers behind it; our own rows of last night do not block anything.
         assert chain(database, runs(tmp_path, 2, publish_as="v1")[0])["abilities"] == 4
         assert database.execute(rows).fetchall() == [("u0", -1.0), ("u1", 0.0)]
 
     def test_our_own_rows_are_told_from_it_on_the_same_night(self, database, tmp_path):
-        """They carry the clock's time, which is later than the window's end as well."""
+        """They carry the clock time, which is also later than the window's end."""
         math, physics = runs(tmp_path, 1, publish_as="v1")
         assert datetime.fromisoformat(math.window_end) < datetime.now(timezone.utc)
         chain(database, math)
         chain(database, physics)
         self.update(database, datetime.now(timezone.utc), "u2")
-        # The other bank stamps them all, once more.
+        # The other bank stamps them all again.
         for task in (load, check, publish):
             task(physics)
         for task in (load, check):

@@ -1,4 +1,4 @@
-"""Extraction on a real PostgreSQL: which answers become responses, and what is said of the others."""
+"""Extraction on a real PostgreSQL: which answers become responses, and what is reported about the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def staged(run) -> list[tuple[str, bool]]:
 
 
 def anchors(run, items=range(1, 10)) -> tuple[dict, list]:
-    """Of a run with responses to these items."""
+    """The counts and the staged anchors of a run with responses to these items."""
     ids = [str(item) for item in items]
     responses = pa.table({"user_id": ["u"] * len(ids), "item_id": ids, "is_correct": [True] * len(ids)})
     with run.write_staged(RESPONSES) as file:
@@ -114,7 +114,7 @@ def test_the_most_recent_responses(database, tmp_path):
 
 @pytest.mark.parametrize("source", ["view", "exam_results"])
 def test_of_answers_of_one_moment_at_the_limit_the_last_ones_are_kept(database, tmp_path, source):
-    """The newest come first, whatever exam they stand in; of one moment, the last of the exam."""
+    """The newest come first, whatever their exam; at the same moment, the last of the exam."""
     exam(database, [answer(10, True, days=1)], user="newer")
     exam(database, [answer(item, True, days=2) for item in (7, 3, 9, 1, 8, 2, 6, 4, 5)])
     exam(database, [answer(11, True, days=3)], user="older")
@@ -144,7 +144,7 @@ def test_exams_without_a_session_of_their_own_are_left_out_and_counted(database,
     counts = extract(run)
     assert (counts["exams_in_doubt"], counts["responses"]) == (2, 12)
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 4)
-    assert "Left out: the answers of 2 exams without a session of their own" in capsys.readouterr().out
+    assert "Left out: the answers of 2 exams whose session is missing or shared" in capsys.readouterr().out
 
 
 def test_exams_in_doubt_are_those_of_the_window(database, tmp_path):
@@ -204,7 +204,7 @@ def test_anchors_and_seeds(database, tmp_path, capsys):
     question(database, 1, {"a": 1.25, "b": -0.5})
     question(database, 2, {"a": "0.8", "b": "1", "c": 0.2}, tags=["x"])
     question(database, 3, None)
-    # What the question says of its topic does not matter: the bank's answers name it.
+    # The question's own topic does not matter: the bank's answers name it.
     question(database, 4, {"a": 1, "b": 1}, topic="history")
     question(database, 5, {"a": 1, "b": 1})
     counts, found = anchors(a_run(tmp_path), items=[1, 2, 3, 4])
@@ -215,7 +215,7 @@ def test_anchors_and_seeds(database, tmp_path, capsys):
     ]
     assert counts == {"anchors": 2, "seeds": 1, "unusable": 1}
     log = capsys.readouterr().out
-    assert "question 3: tagged as an anchor, and there is no meta.irt; left out as anchor" in log
+    assert "question 3: tagged as an anchor, but without meta.irt; left out as anchor" in log
     assert "Loaded 3 anchors/seeds from question.meta: 2 anchors, 1 seeds; 1 left out without usable parameters" in log
 
 
@@ -252,7 +252,7 @@ ODD_META = ["[]", "1", '{"irt": 5}', '{"irt": []}', '{"tags": "anchor", "irt": {
 def test_odd_question_meta_harms_nothing(database, tmp_path, meta):
     database.execute("insert into question (id, topic_id, meta) values (1, 'math', %s)", [meta])
     counts, found = anchors(a_run(tmp_path))
-    # A tag that is a word instead of a list of words is understood; the others hold nothing that is known of them.
+    # A tag may be a word instead of a list of words; the other forms hold nothing usable.
     expected = [{"item_id": "1", "params": {"a": 1.0, "b": 0.0}, "fixed": True}] if "anchor" in meta else []
     assert (found, counts["unusable"]) == (expected, 0)
 
@@ -263,14 +263,14 @@ def test_a_database_that_lacks_a_migration_is_told_before_work_starts(database, 
     run = a_run(tmp_path)
     with pytest.raises(SchemaError, match=r"lacks 0003_registry: run \./irt migrate") as caught:
         extract(run)
-    # Which of the databases that the deployment knows, and nothing that is secret.
+    # It names the database, and nothing secret.
     assert f"the database {database.info.dbname} at {database.info.host}:" in str(caught.value)
     assert LOGIN not in str(caught.value)
     assert not run.staged(RESPONSES).exists()
 
 
 def test_the_order_of_ids_that_do_not_fit_into_one_number_with_their_row():
-    """A bank of so many users and items has no test; its numbers have."""
+    """A bank with so many users and items is too large to test; its numbers are not."""
     for numbers in ([5, 3, 3, 4], [2**62, 3, 2**62, 2**61]):
         values, rows = _sorted(np.array(numbers, np.int64))
         assert values.tolist() == sorted(numbers)

@@ -1,4 +1,4 @@
-"""Where answers are read from, what stops a view that casts without looking, and what no bank takes."""
+"""The sources of answers, what makes a view with unchecked casts fail, and answers that belong to no bank."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMS = {"extract": {"source": "exam_results"}}
 
 
 def element(item, is_correct=True, *, topic="math", **more):
-    """As production's exams hold it: no time of its own."""
+    """An answer as in production's exams: without a time."""
     given = {"question_id": item, "is_correct": is_correct, "topic": topic, "time_spent_sec": 30, "used_hints": 0}
     return given | more
 
@@ -45,7 +45,7 @@ def production(database):
 def test_one_exam_that_the_view_cannot_read_is_named(production, tmp_path, bad, named):
     exam(production, GOOD)
     session = exam(production, [element(5), bad], user="user-2")
-    # Of any age: the view casts before anybody looks at the time.
+    # However old: the view casts before the time is filtered.
     production.execute("update exam_results set updated_at = '2020-01-01' where session_id = %s", [session])
     said = rf"exam \S+ \(session {session}\), answer 2: {named}.*source: exam_results"
     with pytest.raises(BadDataError, match=said):
@@ -74,7 +74,7 @@ def test_read_from_the_exams_it_is_one_answer_that_is_left_out(production, tmp_p
 
 
 def test_both_sources_give_the_same_responses(production, tmp_path):
-    """All that occurs: numbers as text, truth values as text, one of two fields, repeats, users of every form."""
+    """Everything that occurs: numbers and booleans as text, one of two fields, repeats, all forms of users."""
     users = ["6d5a2d6e-0000-4000-8000-00000000000a", "1234", "kim@example.org", None]
     for n, user in enumerate(users):
         exam(
@@ -111,17 +111,17 @@ def test_answers_that_no_bank_takes_are_counted_and_judged(database, tmp_path, c
     run = a_run(tmp_path, others=[{"name": "physics", "topics": ["physics"], "exams": [9]}])
     ready(database, run)
     counts = database.execute("select counts from irt.run").fetchone()[0]
-    # Without a topic, of a topic, and of an exam that no bank names.
+    # One without a topic, one of a topic and one of an exam that no bank names.
     assert counts["window_answers"] - 3 == 7
     assert (counts["without_topic"], counts["passed_over"]) == (1, 3)
-    assert "Passed over: 3 of the window's 10 answers, which no bank takes (1 have no topic, 1 no exam's id)" in (
+    assert "Passed over: 3 of the window's 10 answers, which belong to no bank (1 have no topic, 1 no exam id)" in (
         capsys.readouterr().out
     )
     assert check(run)["warnings"] == 1
     finding = "select passed, figure, finding from irt.run_check where check_name = 'answers_passed_over'"
     passed, figure, text = database.execute(finding).fetchone()
     assert (passed, figure) == (False, pytest.approx(0.3))
-    assert text == "3 of 10 answers of the window are of no bank, 1 without a topic; at most 5.0 % allowed"
+    assert text == "3 of 10 answers of the window belong to no bank, 1 without a topic; at most 5.0 % allowed"
 
 
 def test_it_is_counted_by_the_default_bank_alone(database, tmp_path):

@@ -1,4 +1,4 @@
-"""The connection's `verify` and `proxies`: the clients of worker and triggerer are two, and heed them alike."""
+"""The connection's `verify` and `proxies`: worker and triggerer use different clients, but both must obey them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.proxy import running_proxy
 from tests.scripted import Answer, scripted_server
 
 JOB = "/irt/jobs/j1"
-# `requests` heeds these beside what the connection says, aiohttp does not.
+# `requests` obeys these in addition to the connection; aiohttp does not.
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -30,7 +30,7 @@ def by_triggerer() -> int:
 
 @pytest.fixture(params=[by_worker, by_triggerer])
 def look(request, monkeypatch):
-    """Look at the job, by a connection to this port with this extra."""
+    """Poll the job through a connection to this port with this extra."""
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -64,7 +64,7 @@ def refused(look, *args, **extra) -> None:
 def test_a_certificate_of_an_authority_that_nobody_knows_is_refused(service, look):
     for extra in ({}, {"verify": True}, {"verify": ""}, {"verify": None}):
         refused(look, service.port, **extra)
-    # Nobody heard the token.
+    # Nobody received the token.
     assert service.requests == []
 
 

@@ -1,7 +1,7 @@
-"""The calibration service of the job before, called by the DAG's tasks: what it does not state is NULL, and is said.
+"""The old job's calibration service, called by the DAG's tasks: what it does not state is NULL, and is reported.
 
-The service is a double that answers as the facts of production say; it cannot run here, since as published it answers
-every request with 500.
+The service is a double that answers as production's does; the published code cannot run here, because it answers every
+request with 500.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def in_lists(scalar):
 
 @pytest.fixture
 def old_service(service):
-    """Its page of health says nothing, and it answers when it has calibrated."""
+    """Its /healthz says nothing, and it answers after calibrating."""
     service.script["GET", "/healthz"] = Answer(200, b"OK")
     return service
 
 
 @pytest.fixture
 def calibrated(database, tmp_path, old_service):
-    """Through the tasks up to the load, with what the service answers."""
+    """Runs the tasks up to the load, with this answer of the service."""
     for user in USERS:
         exam(database, [answer(i, i != 2) for i in ITEMS], user=user)
     for item, tags in ((1, ["anchor"]), (2, ["anchor"]), (3, ["x"])):
@@ -86,7 +86,7 @@ def test_its_answer_is_loaded_judged_and_published(database, calibrated, wrap):
     }
     publish(run)
     items, abilities, meta = published(database)
-    # The model is the request's; what was not stated is not there.
+    # The model is the request's; what was not stated is missing.
     assert items[0][:3] == ("1", "2PL", {"a": 1.1, "b": -1.0, "c": 0.0})
     assert [row[1] for row in abilities] == [-1.0, 1.5]
     assert meta[0][1]["linking_constants"] == {"slope": 1.1, "intercept": -0.2, "n_anchors_used": 2}
@@ -104,7 +104,7 @@ def test_it_gets_what_its_client_sent_and_anchors_alone(calibrated, old_service)
     calibrated(old_answer())
     body = json.loads(old_service.asked("POST", "/irt/calibrate")[0].body)
     assert sorted(body) == ["anchors", "model", "observations"]
-    # The third is a seed, which it would take for an anchor.
+    # The third is a seed, which it would treat as an anchor.
     assert [anchor["item_id"] for anchor in body["anchors"]] == ["1", "2"]
     assert len(body["observations"]) == 6
 
@@ -118,7 +118,7 @@ def test_a_bank_that_is_not_to_be_linked_sends_none(database, calibrated, old_se
 
 @pytest.mark.parametrize("constants", [None, {"A": 1.1}, {"A": None, "B": None}])
 def test_linking_of_which_it_says_nothing_is_refused(calibrated, constants):
-    with pytest.raises(BadDataError, match="was sent 2 anchors, by which it links, and does not say slope"):
+    with pytest.raises(BadDataError, match="links by the 2 anchors it was sent, but does not state slope"):
         calibrated(old_answer(constants))
 
 

@@ -26,7 +26,7 @@ def empty(postgres) -> str:
 
 @pytest.fixture
 def as_the_dags(database, postgres):
-    """A connection of the login that the DAGs use, to the test's database."""
+    """A connection to the test's database with the DAGs' login."""
     name = database.info.dbname
     with psycopg.connect(psycopg.conninfo.make_conninfo(postgres.conninfo(name), user=LOGIN), autocommit=True) as own:
         yield own
@@ -82,7 +82,7 @@ def test_production_tables_are_adopted_with_their_rows(empty):
 
 
 def test_the_run_tables_of_before_are_kept(empty):
-    """What was made without the migration library's log: its first two files, applied by hand."""
+    """Tables made without the migration library's log: its first two files, applied by hand."""
     with psycopg.connect(empty, autocommit=True) as connection:
         for name in FILES[:2]:
             connection.execute((FOLDER / f"{name}.sql").read_text())
@@ -122,7 +122,7 @@ def test_with_a_run_go_its_rows(empty):
 
 @pytest.fixture
 def before_loads(empty, tmp_path, monkeypatch):
-    """A database of the version before: a published run, one that was rejected, and a return to the first."""
+    """A database of the previous version: a published run, a rejected one, and a rollback to the first."""
     old = tmp_path / "schema"
     old.mkdir()
     for file in sorted(FOLDER.glob("*.sql"))[:5]:
@@ -214,7 +214,7 @@ def test_the_dags_may_not(as_the_dags, statement):
 
 
 def test_the_dags_may(as_the_dags):
-    """What they do in earnest is done by all the other tests of this folder, whose connection is the same login."""
+    """All other tests of this folder cover their real work, with the same login."""
     who = "select current_user, rolsuper from pg_roles where rolname = current_user"
     assert as_the_dags.execute(who).fetchone() == (LOGIN, False)
     as_the_dags.execute("update question set meta = '{}', updated_at = now()")

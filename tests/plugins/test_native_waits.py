@@ -17,7 +17,7 @@ import pytest
 
 from local.home import ROOT
 
-# In a process of its own, since it may be ended.
+# In a separate process, since it may be killed.
 _TASK = """
 import logging, sys
 from datetime import timedelta
@@ -40,7 +40,7 @@ def connect(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def silent_proxy(host: str, port: int, after: bytes) -> Iterator[int]:
-    """Forwards all bytes until the client sends these, and then takes what comes and gives nothing; yields its port."""
+    """Forwards all bytes until the client sends these; then accepts all bytes and sends none. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     silent = threading.Event()
 
@@ -81,12 +81,12 @@ def test_a_proxy_that_went_silent(database):
     with silent_proxy(database.info.host, database.info.port, b"of no answer") as port:
         done = run("select 'of no answer'", host="127.0.0.1", port=port)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert "has not answered since the task's limit of 0:00:02, nor to a cancellation" in done.stdout + done.stderr
+    assert "answered neither within the task's limit of 0:00:02, nor to a cancellation" in done.stdout + done.stderr
 
 
 @pytest.mark.fault("slow query, PostgreSQL's own limit off", "extract, load", "cancelled at the task's limit")
 def test_a_query_that_goes_on_is_cancelled(database):
-    """By PostgreSQL itself where its clock runs; here its own limit is switched off first."""
+    """Usually PostgreSQL cancels it first; here its own limit is switched off."""
     done = run("select set_config('statement_timeout', '0', true), pg_sleep(600)")
     assert done.returncode == 1
     assert "cancel" in done.stderr.lower()

@@ -1,4 +1,4 @@
-"""How long a task waits for PostgreSQL, and whom it names."""
+"""How long a task waits for PostgreSQL, and which sessions it names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def impatient(monkeypatch):
 
 @pytest.fixture
 def consumer(database):
-    """A session that updates what is published, and does not end."""
+    """A session that updates published rows, and does not end."""
     with psycopg.connect(database.info.dsn, application_name="kpi-job") as connection:
         yield connection
         connection.rollback()
@@ -41,12 +41,12 @@ def test_publish_lets_go_of_the_banks_lock_and_names_the_consumer(database, tmp_
     ready(database, run)
     check(run)
     pid = consumer.info.backend_pid
-    said = rf"waited 0 s for a lock .*: pid {pid} \(login \w+ kpi-job\) on mirt_ability"
+    said = rf"gave up after waiting 0 s for a lock .*: pid {pid} \(login \w+ kpi-job\) on mirt_ability"
     with pytest.raises(TransientError, match=said):
         PublishOperator(task_id="publish", run=run.to_dict()).execute({})
     assert published(database) == before
     assert state(database, run) == "accepted"
-    # Nobody waits for us meanwhile, and the next try finds all as it was.
+    # Nobody waits for us meanwhile, and the next try finds everything unchanged.
     assert database.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone() == (0,)
     consumer.rollback()
     assert PublishOperator(task_id="publish", run=run.to_dict()).execute({})["abilities"] == 4
@@ -63,7 +63,7 @@ def test_load_which_waits_in_native_code(database, tmp_path, impatient, consumer
 
 @pytest.mark.fault("consumer updates in another order", "publish", "lets go, is retried; the consumer goes on")
 def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database, tmp_path, impatient, consumer):
-    """Ours are taken in the order items, abilities, fit; it is told to wait, or we let go."""
+    """Our locks are taken in the order items, abilities, fit, so either it waits or we give up."""
     whole_chain(database, a_run(tmp_path))
     consumer.execute("update mirt_ability set se = 1 where user_id = 'u2'")
     run = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
@@ -93,7 +93,7 @@ def test_a_consumer_that_takes_abilities_before_items_meets_no_deadlock(database
 
 @pytest.fixture
 def publishing(database, tmp_path, monkeypatch, consumer):
-    """A run whose publication stands at a row of the consumer's, and what becomes of it; others let go soon."""
+    """A run whose publication waits for a consumer's row, and its outcome; other tasks give up soon."""
     monkeypatch.setenv("IRT_LOCK_SECONDS", "3600")
     whole_chain(database, a_run(tmp_path))
     consumer.execute("update mirt_ability set se = 1 where user_id = 'u2'")
@@ -123,8 +123,8 @@ def test_one_publication_at_a_time_whatever_its_bank(database, tmp_path, publish
     other = a_run(tmp_path, bank={"name": "physics"})
     ready(database, other, others)
     check(other)
-    # No row of the two is the same: it is the publication itself that is waited for.
-    with pytest.raises(TransientError, match="waited 0 s for a lock"):
+    # The two share no row, so the second waits for the publication itself.
+    with pytest.raises(TransientError, match="gave up after waiting 0 s for a lock"):
         publish(other)
     assert not publishing[1].done()
     consumer.rollback()
@@ -134,7 +134,7 @@ def test_one_publication_at_a_time_whatever_its_bank(database, tmp_path, publish
 def test_a_run_is_not_judged_anew_while_it_is_published(database, publishing, consumer):
     run, done = publishing
     for task in (check, load):
-        with pytest.raises(TransientError, match="waited 0 s for a lock"):
+        with pytest.raises(TransientError, match="gave up after waiting 0 s for a lock"):
             task(run)
     assert not done.done()
     consumer.rollback()

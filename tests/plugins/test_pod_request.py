@@ -1,4 +1,4 @@
-"""The pod that is asked for: valid for Kubernetes, and without anything that a calibration does not need."""
+"""The requested pod: valid for Kubernetes, and with only what a calibration needs."""
 
 from __future__ import annotations
 

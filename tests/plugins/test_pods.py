@@ -1,4 +1,4 @@
-"""The settings of calibrations in pods, what is refused before a run begins, and what a failed pod means."""
+"""The settings of calibrations in pods: what is refused before a run starts, and what a failed pod means."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_what_a_failed_pod_means(tmp_path, found, kind, told):
 
 
 def test_a_result_that_is_a_link_is_not_followed(tmp_path, variable):
-    """The pod can write to the folder of its results, and could put there what leads the worker elsewhere."""
+    """The pod can write to its results folder, so it could put a link there that leads the worker elsewhere."""
     variable(GOOD | {"volume": {"claim": "c", "root": str(tmp_path)}})
     run = a_run(tmp_path, bank={"runtime": "pod", "linking": {"method": "none"}})
     table = pa.table({"user_id": ["u"], "item_id": ["1"], "is_correct": [True]})

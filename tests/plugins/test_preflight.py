@@ -1,4 +1,4 @@
-"""What is refused before work starts, and that no message holds a credential."""
+"""What is refused before work starts, without a credential in any message."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_what_the_form_has_is_taken(conf):
 
 
 def test_a_run_that_was_planned_before_is_planned_again(database, caplog):
-    """An older version took any key, and the form of a later one may have lost a field."""
+    """An older version accepted any key, and the form of a later one may have lost a field."""
     with pytest.raises(BadDataError, match="dryrun"):
         require_known_conf({"dryrun": True}, FORM, planned_before=lambda: planned_before("run-1"))
     database.execute(
@@ -127,7 +127,7 @@ def test_a_full_disk_is_worth_a_retry(monkeypatch, tmp_path):
 
 
 def test_a_package_that_is_only_half_installed(monkeypatch):
-    """The provider of the scheme is there, the file system that it needs is not."""
+    """The provider of the scheme is installed, but not the file system that it needs."""
 
     def missing(*_args):
         raise ImportError("Airflow FS S3 protocol requires the s3fs library")
@@ -192,7 +192,7 @@ def test_what_is_there_is_taken(tmp_path, monkeypatch):
     require_connections([a_run(tmp_path)])
     set_connections(monkeypatch, seedtest_db=f"postgresql://u:{SECRET}@h/d", r_irt="https://h:443")
     require_connections([a_run(tmp_path)])
-    # By a socket, and one that an older Airflow exported without its type.
+    # One by a socket, and one that an older Airflow exported without its type.
     set_connections(monkeypatch, seedtest_db={"conn_type": "postgres"}, r_irt={"host": "h"})
     require_connections([a_run(tmp_path)])
 

@@ -1,4 +1,4 @@
-"""What was published stays, whatever is loaded, judged or cleared afterwards; its order says what consumers read."""
+"""Publications stay, whatever is loaded, judged or cleared afterwards; their order decides what consumers read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def difficulties(database):
 
 @pytest.fixture
 def reloaded_and_rejected(database, tmp_path):
-    """R1 and R2 are published; then R1 is loaded anew, with another result, and rejected."""
+    """R1 and R2 are published; then R1 is loaded again, with another result, and rejected."""
     first, second = a_run(tmp_path), a_run(tmp_path, run_id="run-2", end=TOMORROW)
     whole_chain(database, first)
     whole_chain(database, second, harder(0.2))
@@ -49,13 +49,13 @@ def test_a_return_gives_what_was_published_not_what_was_rejected_since(database,
     assert state(database, first) == "rejected"
     roll_back("run-1/math")
     assert difficulties(database) == [-1, 0, 1]
-    # The registry says both: what consumers read, and what the run came to when it was loaded again.
+    # The registry holds both: what consumers read, and the verdict on the run when it was loaded again.
     current = "select load.run_key, p.kind from irt.current_publication as p join irt.load as load using (load_id)"
     assert database.execute(current).fetchone() == ("run-1/math", "rollback")
     assert state(database, first) == "rejected"
 
 
-@pytest.mark.fault("return to a run that was loaded anew and not judged", "rollback", "what was published")
+@pytest.mark.fault("return to a run that was loaded again and not judged", "rollback", "what was published")
 def test_nor_what_was_never_judged(database, reloaded_and_rejected):
     first, _ = reloaded_and_rejected
     stage(first, harder(7))
@@ -89,7 +89,7 @@ def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_pa
     ready(database, run)
 
     class Hung(CheckRunOperator):
-        """Judges, and then sees nothing of the world while the run is cleared, loaded anew, judged and rejected."""
+        """Judges, and then hangs while the run is cleared, loaded again, judged and rejected."""
 
         def _judge(self, name, severity, parameters):
             verdict = super()._judge(name, severity, parameters)
@@ -100,7 +100,7 @@ def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_pa
                     check(run)
             return verdict
 
-    with pytest.raises(BadDataError, match="run-1/math was loaded anew while it was judged"):
+    with pytest.raises(BadDataError, match="run-1/math was loaded again during the checks"):
         Hung(task_id="check", run=run.to_dict(), checks=CHECKS).execute({})
     assert state(database, run) == "rejected"
     with pytest.raises(BadDataError, match="is rejected: only a run whose checks passed"):
@@ -111,20 +111,20 @@ def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_pa
 @pytest.mark.fault("two runs of one window", "publish", "the one published last, whatever is cleared")
 @pytest.mark.parametrize("last", ["a", "z"])
 def test_of_two_runs_with_one_window_consumers_read_the_one_published_last(database, tmp_path, last):
-    """Whatever their ids: a night redone with other settings."""
+    """Whatever their ids: a night repeated with other settings."""
     first, again = a_run(tmp_path, run_id="m"), a_run(tmp_path, run_id=last)
     whole_chain(database, first)
     whole_chain(database, again, harder(0.2))
     assert difficulties(database) == [-0.8, 0.2, 1.2]
     finding = "select finding from irt.run_check where run_key = %s and check_name = 'difficulty_shift'"
     assert "since run m/math" in database.execute(finding, [again.run_key]).fetchone()[0]
-    # The older one, cleared, never takes over; loaded anew neither.
+    # The older one never takes over, neither cleared nor loaded again.
     for tasks in ((publish,), (check, publish), (load, check, publish)):
         with pytest.raises(AirflowSkipException, match=f"superseded by {last}/math"):
             for task in tasks:
                 task(first)
     assert difficulties(database) == [-0.8, 0.2, 1.2]
-    # And it is judged against what stood before itself: nothing.
+    # And it is compared with what was published before it: nothing.
     assert "nothing to judge" in database.execute(finding, [first.run_key]).fetchone()[0]
 
 
@@ -135,9 +135,9 @@ def test_what_is_published_cannot_be_removed_with_its_run(database, tmp_path):
 
 
 def test_fitted_at_is_the_clock_and_grows_with_each_publication(database, tmp_path):
-    """On the first, the second, a cleared and a rolled-back night, in all three tables alike."""
+    """After a first, a second, a cleared and a rolled-back night, in all three tables alike."""
     began = datetime.now(timezone.utc)
-    # As the job before us would have left it in the same hour: newer than the window's end, and no row of ours.
+    # As the old job would have left it in the same hour: newer than the window's end, and not a row of ours.
     database.execute("insert into mirt_ability values ('u0', 9, 9, '2PL', 'v1', %s)", [began - timedelta(minutes=1)])
     first, second = a_run(tmp_path), a_run(tmp_path, run_id="run-2", end=TOMORROW)
     seen = []
@@ -161,7 +161,7 @@ def test_fitted_at_is_the_clock_and_grows_with_each_publication(database, tmp_pa
     look("rollback-1/math#rollback")
     assert seen == sorted(seen)
     assert began < seen[0] < seen[-1] < datetime.now(timezone.utc)
-    # The window stands in the row of the fit.
+    # The window is in the row of the fit.
     assert published(database)[2][0][1]["window"][1] == "2026-05-01T03:00:00+00:00"
 
 
@@ -175,7 +175,7 @@ def _published(n, load_id, kind="calibration", returns_to=None):
         ([_published(1, 10)], 1, [10]),
         ([_published(1, 10), _published(2, 20)], 2, [20, 10]),
         ([_published(1, 10), _published(2, 20), _published(3, 30)], 2, [20, 10]),
-        # What the return laid over the second stays in force for the fourth, before the second itself.
+        # For the fourth, the items of the return still come before those of the second.
         (
             [
                 _published(0, 5),

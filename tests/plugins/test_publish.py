@@ -46,7 +46,7 @@ def test_what_consumers_read(database, tmp_path):
     assert spec["bank"] == "math"
     assert metrics == {"loglik": -7.5, "converged": True, "n_iterations": 12}
     assert state(database, run) == "published"
-    # What consumers ask for, as they ask for it.
+    # The consumers' own queries.
     assert database.execute("select params ->> 'a' from mirt_item_params limit 1").fetchone() == ("1.1",)
     query = "select model_spec -> 'linking_constants' ->> 'intercept' from mirt_fit_meta"
     assert database.execute(query).fetchone() == ("0.4",)
@@ -72,7 +72,7 @@ def test_a_result_that_was_staged_before_seconds_had_a_place_of_their_own(databa
 
 
 def test_a_publication_that_overwrites_stays_on_its_pages(database, tmp_path):
-    """Heap-only updates: on a full page the new rows would go elsewhere, with index entries of their own."""
+    """Heap-only updates: from a full page, the new rows would move to another, with new index entries."""
     pages = "select user_id, (ctid::text::point)[0] from mirt_ability where version = 'math' order by user_id"
     many = [{"user_id": f"u{n:04}", "theta": 0.1, "se": 0.4, "n_responses": 3} for n in range(2_000)]
 
@@ -105,7 +105,7 @@ def test_every_check_is_kept_with_its_finding(database, tmp_path, capsys):
     assert rows["linking_constants"] == "slope 1.2, intercept 0.4, 5 of 1 anchors used, at least 5 needed"
     log = capsys.readouterr().out
     assert all(f"check {name}" in log for name in CHECKS)
-    # A line for each check, and the one before them: none of the provider's.
+    # One line per check, and the one before them; none from the provider.
     assert "Rows affected" not in log
     assert state(database, run) == "accepted"
 
@@ -182,9 +182,9 @@ def test_a_run_that_fails_a_check_changes_nothing_for_consumers(database, tmp_pa
     assert sorted(verdicts) == CHECKS
     failed = {name for name, passed in verdicts.items() if not passed}
     assert failing in failed
-    # What is far off has changed as well.
+    # A figure that is far off has also changed.
     assert failed - {failing} <= {"anchors_left", "difficulty_shift", "difficulty_moved", "users_lost"}
-    # Nor can it be published past its checks, by marking the task as a success.
+    # Marking the check as a success does not let it be published either.
     with pytest.raises(BadDataError, match="is rejected: only a run whose checks passed is published"):
         publish(bad)
     assert published(database) == before
@@ -226,7 +226,7 @@ def test_every_task_may_run_again(database, tmp_path):
     for task in (check, publish, publish):
         task(run)
         assert published(database) == before
-    # Loaded anew it is another publication, with the same figures.
+    # Loaded again, it is another publication with the same figures.
     for task in (load, load, check, publish, publish):
         task(run)
     after = published(database)
@@ -234,7 +234,7 @@ def test_every_task_may_run_again(database, tmp_path):
     assert {row[-1] for table in after for row in table} == {stamp(database, "run-1/math")}
     counts = database.execute("select (select count(*) from irt.run_item), (select count(*) from irt.run_ability)")
     assert counts.fetchone() == (3, 4)
-    # Of its three loads, that between the two publications is gone.
+    # The load between the two publications is gone.
     assert database.execute("select count(*), count(distinct load_id) from irt.load_item").fetchone() == (6, 2)
 
 
@@ -272,7 +272,7 @@ def test_an_older_run_never_overwrites_a_newer_publication(database, tmp_path):
 
 
 def test_nor_after_the_newer_runs_tasks_were_cleared(database, tmp_path):
-    """Its state in the registry is then not "published" any more, but consumers still read it."""
+    """Its state in the registry is then no longer "published", but consumers still read it."""
     newer = a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1))
     whole_chain(database, newer)
     before = published(database)
@@ -296,7 +296,7 @@ def test_the_next_night(database, tmp_path):
 
     whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)), change)
     items, abilities, meta = published(database)
-    # What was not calibrated again stays with its old row.
+    # Items that were not calibrated again keep their old row.
     first, second = stamp(database, "run-1/math"), stamp(database, "run-2/math")
     assert first < second
     assert [(i[0], i[2]["b"], i[4]) for i in items] == [("1", -1.5, second), ("2", 0, second), ("3", 1, first)]
@@ -376,12 +376,12 @@ def night_that_ended(database, tmp_path, run_id, days, how):
         ([(0, "loaded")], "run-0/math"),
         ([(0, "published"), (1, "rejected")], "run-1/math"),
         ([(0, "rejected"), (1, "published")], None),
-        # A late night: its window, not the time at which it ran, says which is the one before.
+        # A late night: its window decides which run is the previous one, not the time at which it ran.
         ([(1, "published"), (0, "rejected")], None),
-        # A night redone: of one window it is the later run.
+        # A repeated night: of two runs with one window, the later one.
         ([(0, "published"), (0, "rejected")], "run-1/math"),
         ([(0, "rejected"), (0, "published")], None),
-        # A dry run neither fails nor mends anything.
+        # A dry run neither fails nor recovers anything.
         ([(0, "published"), (1, "dry run")], None),
         ([(0, "rejected"), (1, "dry run")], "run-0/math"),
         ([(4, "rejected")], None),

@@ -13,7 +13,7 @@ from tests.runs import END, a_run
 
 PUBLICATIONS, USERS = 20, 500
 
-# One statement, as a dashboard might ask it: what do the three tables say of the bank?
+# One statement, as a dashboard might send it: what do the three tables say about the bank?
 QUESTION = """
     select
         (select array_agg(distinct fitted_at) from mirt_item_params where version = 'math'),
@@ -28,7 +28,7 @@ QUESTION = """
 
 def _result(night):
     def change(result):
-        # Every ability of a publication is the same number, and another one the next night.
+        # All abilities of a publication are the same number, a different one each night.
         abilities = [{"user_id": f"u{n}", "theta": night / 100, "se": 0.4, "n_responses": 3} for n in range(USERS)]
         result["abilities"] = abilities
         result["fit_meta"]["model_spec"]["n_users"] = USERS
@@ -37,7 +37,7 @@ def _result(night):
 
 
 class Reader(threading.Thread):
-    """Asks without pause until it is told to stop; keeps each answer that differs from the one before."""
+    """Queries without pause until it is stopped; keeps each answer that differs from the previous one."""
 
     def __init__(self, conninfo: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Reader(threading.Thread):
             with psycopg.connect(self._conninfo, autocommit=True) as connection:
                 over = False
                 while not over:
-                    # Once more after the end, for what was published last.
+                    # Once more after the end, for the last publication.
                     over = self._over.is_set()
                     answer = connection.execute(QUESTION).fetchone()
                     if not self.answers or answer != self.answers[-1]:
@@ -72,7 +72,7 @@ def test_no_statement_sees_two_runs_or_an_empty_table(database, tmp_path):
     runs = [a_run(tmp_path, run_id=f"run-{n}", end=END + timedelta(days=n)) for n in range(PUBLICATIONS + 1)]
     for night, run in enumerate(runs):
         ready(database, run, _result(night))
-        # Abilities that all are alike pass no check; what is looked at here is the publication.
+        # Identical abilities would fail the checks, but this test is about the publication.
         accept(database, run)
     publish(runs[0])
     reader = Reader(database.info.dsn)
@@ -80,7 +80,7 @@ def test_no_statement_sees_two_runs_or_an_empty_table(database, tmp_path):
     try:
         for night, run in enumerate(runs[1:], start=1):
             publish(run)
-            # It reads all the time; the next night is not before it has seen this one.
+            # It reads all the time; the next night starts only after it has seen this one.
             reader.wait_for(night + 1)
     finally:
         reader.stop()
@@ -89,8 +89,8 @@ def test_no_statement_sees_two_runs_or_an_empty_table(database, tmp_path):
         assert (items, abilities) == (3, USERS)
         assert items_at == abilities_at == newest
         assert len(thetas) == 1
-        # The ability's number tells the night it is from.
+        # The ability shows which night it is from.
         assert publications == round(thetas[0] * 100) + 1
-    # It really read in between, and not just before and after.
+    # It really read in between, not only before and after.
     assert len(reader.answers) == PUBLICATIONS + 1
     assert reader.answers[-1][6] == PUBLICATIONS + 1

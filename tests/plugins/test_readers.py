@@ -1,6 +1,6 @@
-"""The day after the switch: what reads the published tables today asks the same questions, and gets right answers.
+"""The day after the switch: today's readers of the published tables send the same queries and get the right answers.
 
-On the tables and the view of production, with the rows of the job before in them, after two nights of two banks.
+On production's tables and view, with the old job's rows in them, after two nights of two banks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ USERS = ("u0", "u1", "u2", "u3")
 
 @pytest.fixture
 def production(postgres, monkeypatch):
-    """As the job before left it in the night before the first one, with all forms of answers; then migrated."""
+    """As the old job left it on the night before the first one, with all forms of answers; then migrated."""
     name = f"production_{datetime.now(timezone.utc):%H%M%S%f}"
     postgres.create_databases(name)
     monkeypatch.setenv("AIRFLOW_CONN_SEEDTEST_DB", json.dumps(postgres.airflow_connection() | {"schema": name}))
@@ -90,7 +90,7 @@ def nights(database, tmp_path, night):
 def test_every_shape_of_an_answer_was_read(production, tmp_path):
     nights(production, tmp_path, 1)
     counts = production.execute("select counts from irt.run where bank = 'math'").fetchone()[0]
-    # Repeated within an exam, and without any word on its correctness, which the view takes for wrong.
+    # One repeated within an exam, and one without correctness, which the view counts as wrong.
     assert {name: counts[name] for name in ("attempts", "responses", "users", "items", "repeated")} == {
         "attempts": 6, "responses": 5, "users": 2, "items": 3, "repeated": 1,
     }  # fmt: skip
@@ -99,7 +99,7 @@ def test_every_shape_of_an_answer_was_read(production, tmp_path):
 def test_the_newest_ability_of_a_user(two_nights):
     for user, theta in zip(USERS, (-1.0, 0.0, 1.0, 2.0), strict=True):
         assert two_nights.execute(NEWEST, [user]).fetchone() == (theta, "v1")
-    # Of a user whom no bank has answers of, the old row stays.
+    # A user without answers in any bank keeps the old row.
     assert two_nights.execute(NEWEST, ["gone"]).fetchone() == (9.0, "v1")
 
 
@@ -116,7 +116,7 @@ def test_the_first_night_is_read_at_once(production, tmp_path):
 
 
 def test_the_guides_check_right_after_a_run_and_after_a_clear_and_a_return(two_nights, tmp_path):
-    """It asks for rows of the last hour; here, of the time since each publication was asked for."""
+    """It asks for rows of the last hour; this test, for rows since each publication was requested."""
 
     def found(since):
         query = "select count(*) from {} where fitted_at >= %s"
@@ -137,7 +137,7 @@ def test_the_guides_check_right_after_a_run_and_after_a_clear_and_a_return(two_n
 
 
 def test_the_weekly_report(two_nights):
-    """It makes a table of names and values of it: all of them must be scalars; and it must be the default bank's."""
+    """It turns the constants into a table of names and values, so all must be scalars, and of the default bank."""
     constants = two_nights.execute(CONSTANTS).fetchone()[0]
     assert constants == {"slope": 1.2, "intercept": 0.4, "method": "stocking_lord", "n_anchors_used": 5}
     bank = "select model_spec ->> 'bank' from mirt_fit_meta order by fitted_at desc limit 1"
@@ -158,7 +158,7 @@ def test_the_online_update_finds_its_items_and_its_row_counts_until_the_next_nig
 
 
 def test_the_trend_of_a_user(two_nights):
-    """All rows by time. With two banks it mixes them; by the bank, as the guide says, it does not."""
+    """All rows by time. With two banks, they mix; selected by bank, as the guide says, they do not."""
     series = "select theta from mirt_ability where user_id = 'u0' order by fitted_at"
     assert two_nights.execute(series).fetchall() == [(-0.5,), (-1.0,)]
     of_the_bank = "select theta from irt.ability where user_id = 'u0' and bank = 'math' order by fitted_at"

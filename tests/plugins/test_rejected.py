@@ -103,7 +103,7 @@ def test_an_approved_run_does_not_overwrite_a_newer_publication(database, reject
 
 
 def test_what_is_published_is_what_was_shown(database, rejected):
-    """The night's tasks were cleared while the approval waited: other numbers now stand under the same run key."""
+    """The night's tasks were cleared while the approval waited, so the same run key now has other numbers."""
     settings, shown = review(rejected.run_key)
 
     def worse(result):
@@ -115,7 +115,7 @@ def test_what_is_published_is_what_was_shown(database, rejected):
         publish(settings, shown["judged_at"])
     with pytest.raises(ChecksFailedError):
         check(rejected)
-    with pytest.raises(BadDataError, match="was judged anew since it was approved"):
+    with pytest.raises(BadDataError, match="was judged again since it was approved"):
         publish(settings, shown["judged_at"])
     assert published(database) == [[], [], []]
 

@@ -19,7 +19,7 @@ BANKS = banks_of([{"name": "math", "topics": ["math"]}, {"name": "physics", "top
 
 
 def roll_back(run_key="run-1/math", at=None, run_id="rollback-1", **settings):
-    """:param at: when it is asked for; now."""
+    """:param at: when it is requested; default: now."""
     settings = {"bank": "math", "reason": "keys were wrong", "banks": BANKS} | settings
     operator = RollbackOperator(task_id="roll_back", run_key=run_key, **settings)
     at = at or datetime.now(timezone.utc)
@@ -29,7 +29,7 @@ def roll_back(run_key="run-1/math", at=None, run_id="rollback-1", **settings):
 
 @pytest.fixture
 def two_nights(database, tmp_path):
-    """Two publications; the second moved item 1, brought item 4 and user u9."""
+    """Two publications; the second moved item 1 and added item 4 and user u9."""
     first, second = a_run(tmp_path), a_run(tmp_path, run_id="run-2", end=TOMORROW)
     whole_chain(database, first)
 
@@ -73,7 +73,7 @@ def test_a_cleared_publication_of_the_run_undone_does_not_come_back(database, tw
         check(night)
     with pytest.raises(AirflowSkipException, match="superseded by rollback-1/math#rollback"):
         publish(two_nights[1])
-    # Consumers read it already, as the return wrote it.
+    # Consumers already read it, as the rollback wrote it.
     with pytest.raises(AirflowSkipException, match="superseded by rollback-1/math#rollback"):
         publish(two_nights[0])
     assert published(database) == before
@@ -125,7 +125,7 @@ def test_runs_that_cannot_be_returned_to(database, two_nights, tmp_path):
         roll_back(at=stamp(database, "run-2/math") - timedelta(seconds=1))
     first = "(select load_id from irt.run where run_key = 'run-1/math')"
     database.execute(f"delete from irt.load_ability where load_id = {first} and user_id = 'u0'")
-    with pytest.raises(BadDataError, match="3 of 4 abilities are kept; with items_only"):
+    with pytest.raises(BadDataError, match="only 3 of the 4 abilities of run 'run-1/math' are kept; with items_only"):
         roll_back()
     assert published(database) == before
     assert roll_back(items_only=True) == {"items": 3, "fit_meta": 1}

@@ -61,7 +61,7 @@ def test_a_staged_object_is_there_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), run.write_staged("x", "w") as file:
         file.write("half of the sec")
         raise RuntimeError
-    # Two at once: whoever ends last has written it, whole.
+    # Two writers at once: the last to finish wins, whole.
     with run.write_staged("x", "w") as slow:
         slow.write("slow ")
         with run.write_staged("x", "w") as fast:

@@ -1,4 +1,4 @@
-"""Whose staged objects are: nothing of another run, or of another result, comes into the run tables."""
+"""The owner of staged objects: nothing of another run, or another result, gets into the run tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Kubernetes for the tests: the one-node cluster beside the checkout, or any other that the environment names."""
+"""A Kubernetes for the tests: the one-node cluster beside the checkout, or another one named in the environment."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ACCOUNTS = ("airflow-worker", "airflow-triggerer")
 
 @dataclass(frozen=True)
 class Cluster:
-    """:ivar kubeconfig: acts as Airflow's worker, with the rights of deploy/rbac and no more.
+    """:ivar kubeconfig: that of Airflow's worker, with only the rights of deploy/rbac.
     :ivar admin: may do everything.
     :ivar claim: a PersistentVolumeClaim in the namespace.
-    :ivar staging: where this machine sees its files.
+    :ivar staging: where its files are on this machine.
     """
 
     kubeconfig: Path
@@ -72,11 +72,11 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
         _made(core.create_namespace, {"metadata": {"name": namespace}})
     for account in _ACCOUNTS:
         _made(core.create_namespaced_service_account, AIRFLOW, {"metadata": {"name": account}})
-    # Applied, not created: rights of an earlier session would be those of an earlier deploy/rbac.
+    # Applied, not created: otherwise the rights of an earlier deploy/rbac would remain.
     apply = [kubectl(), "--kubeconfig", admin_config, "apply", "--server-side", "--force-conflicts", "-k"]
     subprocess.run([*apply, DEPLOY / "rbac"], check=True, capture_output=True)
     _remove_older_rights(client.RbacAuthorizationV1Api(core.api_client))
-    # Until the controllers have made it, no pod is let into a new namespace.
+    # A new namespace accepts no pods until the controllers have made it.
     _wait_until(lambda: "default" in _names(core.list_namespaced_service_account(NAMESPACE)), "its service account")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
@@ -85,7 +85,7 @@ def _prepared(admin_config: Path, folder: Path, **rest: Any) -> Cluster:
 
 
 def _remove_older_rights(rights: client.RbacAuthorizationV1Api) -> None:
-    """Of a cluster that is older than the namespace of calibrations, as docs/kubernetes.md says."""
+    """For a cluster older than the namespace of calibrations, as docs/kubernetes.md describes."""
     for binding in rights.list_role_binding_for_all_namespaces(field_selector=f"metadata.name={_RIGHTS}").items:
         if binding.metadata.namespace != NAMESPACE:
             rights.delete_namespaced_role_binding(_RIGHTS, binding.metadata.namespace)
@@ -93,7 +93,7 @@ def _remove_older_rights(rights: client.RbacAuthorizationV1Api) -> None:
 
 
 def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
-    """A kubeconfig of the worker's service account, with a token for a day: longer than all tests take anywhere."""
+    """A kubeconfig of the worker's service account, with a token for a day: longer than all tests take."""
     spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=24 * 3600)
     request = client.AuthenticationV1TokenRequest(spec=spec)
     answer = core.create_namespaced_service_account_token(_ACCOUNTS[0], AIRFLOW, request)
@@ -112,7 +112,7 @@ def _as_worker(core: client.CoreV1Api, admin_config: Path) -> dict[str, Any]:
 
 
 def _bind(cluster: Cluster) -> None:
-    """A volume on this machine's folder, for one claim alone; of an earlier session's claim nothing is left."""
+    """A volume on this machine's folder, for one claim only; removes the claim of an earlier session."""
     core, name = cluster.admin, f"{CLAIM}-{uuid.uuid4().hex[:8]}"
     core.delete_collection_namespaced_persistent_volume_claim(NAMESPACE, field_selector=f"metadata.name={CLAIM}")
     _wait_until(
@@ -136,12 +136,12 @@ def _bind(cluster: Cluster) -> None:
 
 
 def _wait_until(ready: Callable[[], bool], what: str) -> None:
-    """For what the cluster's controllers do in a moment; nothing shows that they are about to."""
+    """For what the cluster's controllers do soon; there is no sign of progress before."""
     wait_until(ready, what=what, work=lambda: None)
 
 
 def _made(create: Callable[..., Any], *arguments: Any) -> None:
-    """It may be there from an earlier session."""
+    """It may exist from an earlier session."""
     try:
         create(*arguments)
     except client.ApiException as error:

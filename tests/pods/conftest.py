@@ -13,7 +13,7 @@ from watching import pods, wait_for_none
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    # The kubelet and the pods pass through; pytest lets only its own user.
+    # The kubelet and the pods must pass through it; pytest's folder admits only its own user.
     for above in (folder, *folder.parents):
         if above == tmp_path_factory.getbasetemp().parent:
             break
@@ -24,7 +24,7 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def settings(cluster, monkeypatch):
-    """Sets the variable irt_pods, and gives a way to change it; no pod is left behind."""
+    """Sets the variable irt_pods; returns a function that changes it. No pod is left behind."""
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")

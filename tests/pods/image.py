@@ -1,4 +1,4 @@
-"""The engine's image for the test cluster, laid out as engine/Dockerfile does, without a Docker."""
+"""The engine's image for the test cluster, built like engine/Dockerfile, but without Docker."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _SOURCES = ("engine/pyproject.toml", "engine/irt-engine.sh", "requirements.txt")
-# Read when it is loaded: the image is made by this text, whatever becomes of the file meanwhile.
+# Read at import: this text makes the image, even if the file changes meanwhile.
 _THIS = Path(__file__).read_bytes()
 _CPU = "x86-64-v3"
 _USER = "10001:10001"
 
 
 def build(base: Path, kept: Path) -> tuple[Path, str]:
-    """The image as an archive that `ctr image import` takes, and its name; made once for its sources.
+    """The image as an archive for `ctr image import`, and its name; built once per version of its sources.
 
     :param base: root file system of a Debian with Python.
-    :param kept: folder for what is made.
+    :param kept: the folder of built images.
     """
     digest = _digest(base)
     name, archive = f"docker.io/library/irt-engine:test-{digest}", kept / f"irt-engine-{digest}.tar"
     kept.mkdir(parents=True, exist_ok=True)
-    # One at a time, and each in a folder of its own: of one that was killed a mount may be left.
+    # One at a time, and each in a new folder: a killed build may leave a mount.
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not archive.exists():
@@ -56,11 +56,11 @@ def _digest(base: Path) -> str:
 
 
 def _install(base: Path, layer: Path) -> None:
-    """In the order of engine/Dockerfile, within the image's own system: numba's cache holds for these paths alone."""
+    """In the order of engine/Dockerfile, inside the image: numba's cache is valid only for these paths."""
     with _laid_over(base, layer) as root:
         _run_in(root, "python3 -m venv --without-pip /opt/venv")
         _install_packages(root / "opt" / "venv", layer.with_name("source"))
-        # As pip does; in a read-only root nothing can be compiled later.
+        # As pip does; nothing can be compiled later, because the root is read-only.
         _run_in(root, "/opt/venv/bin/python -m compileall -q /opt/venv/lib")
         _write(root / "opt" / "irt" / "cpu", f"export NUMBA_CPU_NAME={_CPU} NUMBA_CPU_FEATURES=\n")
         (root / "opt" / "irt" / "kernels").mkdir()
@@ -70,9 +70,9 @@ def _install(base: Path, layer: Path) -> None:
 
 
 def _install_packages(venv: Path, source: Path) -> None:
-    """What engine/pyproject.toml asks for, in the versions of the lock, and the engine itself.
+    """The requirements of engine/pyproject.toml in the locked versions, and the engine itself.
 
-    :param source: for a copy of the engine: setuptools builds beside what it packs.
+    :param source: for a copy of the engine, because setuptools builds inside the source tree.
     """
     packages = venv / "lib" / "python3.11" / "site-packages"
     uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", sys.executable]
@@ -84,7 +84,7 @@ def _install_packages(venv: Path, source: Path) -> None:
     shutil.rmtree(source)
     for file in (packages / "irt_engine").rglob("*"):
         os.utime(file, (1767225600, 1767225600))
-    # The scripts begin with the path of the Python here.
+    # The scripts start with the path of this Python.
     command = (packages / "bin" / "irt-engine").read_text().partition("\n")[2]
     _write(venv / "bin" / "irt-engine", f"#!/opt/venv/bin/python\n{command}", 0o755)
     shutil.rmtree(packages / "bin")
@@ -92,7 +92,7 @@ def _install_packages(venv: Path, source: Path) -> None:
 
 @contextmanager
 def _laid_over(base: Path, layer: Path) -> Iterator[Path]:
-    """The base with the layer on it; what is written goes into the layer."""
+    """The base with the layer on top; writes go into the layer."""
     root, work = layer.with_name("root"), layer.with_name("work")
     for folder in (root, work, layer):
         folder.mkdir(parents=True)
@@ -124,7 +124,7 @@ def _archive(base: Path, layer: Path, archive: Path, name: str) -> None:
 
 
 def _config(digests: list[str]) -> dict[str, Any]:
-    """As engine/Dockerfile says, but for tini, which the base has not: the engine itself is the first process."""
+    """As in engine/Dockerfile, except for tini, which the base lacks: the engine itself is the first process."""
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",

@@ -1,4 +1,4 @@
-"""The one-node cluster beside the checkout: started where it does not run, and then stopped again."""
+"""The one-node cluster beside the checkout: started if it is not running, and then stopped again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BESIDE = Path(__file__).parents[3] / "shared" / "kubernetes"
 
 @contextmanager
 def one_node(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Its kubeconfig and its folder. One that runs already is used as it is, and goes on running.
+    """Its kubeconfig and its folder. A running cluster is used as it is, and keeps running.
 
     :param folder: for the log of its start.
     """
@@ -35,7 +35,7 @@ def one_node(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One session after another, of all checkouts beside it: the one that started the cluster stops it."""
+    """One session at a time, of all checkouts beside it: the session that started the cluster stops it."""
     held = os.open(BESIDE, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -45,14 +45,14 @@ def _alone() -> Iterator[None]:
 
 
 def _up(log: Path) -> dict[str, str]:
-    """What the script exports."""
+    """The variables that the script exports."""
     with log.open("w") as told, subprocess.Popen(
         [BESIDE / "up"], stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
     ) as up:  # fmt: skip
         try:
             exports = up.communicate()[0]
         except BaseException:
-            # Interrupted, or timed out. With the scripts that it calls, or they would go on while all is taken down.
+            # Interrupted, or timed out. Kill the scripts that it calls too, so that they do not run on during `down`.
             os.killpg(up.pid, signal.SIGKILL)
             raise
     assert up.returncode == 0, f"the cluster does not start:\n{log.read_text()[-3000:]}"
@@ -60,8 +60,8 @@ def _up(log: Path) -> dict[str, str]:
 
 
 def _started(told: str) -> bool:
-    """Whether `up` started a cluster, or a part of one before it failed.
+    """Whether `up` started a cluster, or part of one before it failed.
 
-    Where another cluster has the ports it starts nothing, and `down` would take away what that one needs.
+    If another cluster has the ports, it starts nothing, and `down` would remove what that cluster needs.
     """
     return "kube-apiserver already runs" not in told and re.search(r"^[a-z-]+ pid \d+$", told, re.MULTILINE) is not None

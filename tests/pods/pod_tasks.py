@@ -1,6 +1,6 @@
-"""The task `calibrate` of a bank in pods on a real cluster: sent, waited for as the triggerer does, and gone on with.
+"""The task `calibrate` of a bank in pods on a real cluster: start, wait as the triggerer does, resume.
 
-What Airflow gives a task is a double here (`Context`); a whole Airflow does it in test_pod_dag.py.
+The task's context is a fake (`Context`); test_pod_dag.py uses a whole Airflow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.runs import a_run
 
 
 class Context(dict):
-    """Of one task over its tries: they share a store, as in Airflow."""
+    """The context of one task; its tries share a store, as in Airflow."""
 
     def __init__(self, run: Any, store: dict | None = None, try_number: int = 1) -> None:
         ti = SimpleNamespace(
@@ -34,7 +34,7 @@ class Context(dict):
 
 
 class Store:
-    """Airflow's task state store, of which the provider uses this much."""
+    """The part of Airflow's task state store that the provider uses."""
 
     def __init__(self, kept: dict | None) -> None:
         self.kept = {} if kept is None else kept
@@ -89,7 +89,7 @@ def wait(deferred: TaskDeferred) -> dict[str, Any]:
             return event.payload
         raise AssertionError("the trigger ended without an event")
 
-    # It ends with the pod, which has a time to start and a time to work.
+    # It ends with the pod, whose times to start and to work are limited.
     return asyncio.run(first())
 
 

@@ -1,4 +1,4 @@
-"""Calibrations in pods of a real Kubernetes: that they work, and every way in which a pod can fail."""
+"""Calibrations in pods of a real Kubernetes: success, and every way in which a pod can fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def phase(cluster) -> list[str]:
 
 
 def waiting_for(cluster) -> set[str]:
-    """Why pods do not run, in Kubernetes' words."""
+    """Why pods do not run, as Kubernetes says."""
     statuses = [pod.status for pod in pods(cluster)]
     states = [container.state for status in statuses for container in status.container_statuses or []]
     conditions = [condition for status in statuses for condition in status.conditions or []]
@@ -42,13 +42,13 @@ def test_a_calibration_and_its_log(cluster, settings, capsys):
 def test_a_retry_finds_the_pod_of_the_worker_that_died(cluster, settings):
     run, store = staged_run(cluster.staging / "reattach"), {}
     first = send(run, Context(run, store))
-    # On a busy machine it would have its result before we ask again.
+    # On a busy machine, it would have its result before the next request.
     with frozen_pod(cluster):
-        # The worker is gone; its next try is another process, which knows what Airflow and Kubernetes have kept.
+        # The worker is gone; its next try is another process, which knows only what Airflow and Kubernetes have kept.
         second = send(run, Context(run, store, try_number=2))
         assert second.trigger.pod_name == first.trigger.pod_name
         assert len(pods(cluster)) == 1
-        # Even where Airflow kept nothing.
+        # Even if Airflow kept nothing.
         third = send(run, Context(run, {}, try_number=3))
         assert third.trigger.pod_name == first.trigger.pod_name
     go_on(run, Context(run, store, try_number=3), third, wait(third))
@@ -63,7 +63,7 @@ def test_a_result_that_is_there_needs_no_other_pod(cluster, settings):
     assert pods(cluster) == []
 
 
-@pytest.mark.fault("extracted anew while the pod runs", "calibrate, pod", "another pod; the first one is removed")
+@pytest.mark.fault("extracted again while the pod runs", "calibrate, pod", "another pod; the first one is removed")
 def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     run, store = staged_run(cluster.staging / "changed"), {}
     first = send(run, Context(run, store))
@@ -71,18 +71,16 @@ def test_a_pod_of_an_earlier_extraction_is_not_taken(cluster, settings):
     second = send(run, Context(run, store, try_number=2))
     assert second.trigger.pod_name != first.trigger.pod_name
     assert go_on(run, Context(run, store, try_number=2), second, wait(second))["abilities"] == 400
-    # The first one had nothing to work for.
+    # The first one's result is no longer needed.
     wait_for_none(cluster)
 
 
-@pytest.mark.fault(
-    "data that cannot be calibrated", "calibrate, pod", "failed at once, the pod is kept to be looked at"
-)
+@pytest.mark.fault("data that cannot be calibrated", "calibrate, pod", "failed at once, the pod is kept for inspection")
 def test_data_that_cannot_be_calibrated(cluster, settings):
     run = staged_run(cluster.staging / "hopeless", always_right=True)
     with pytest.raises(CalibrationFailedError, match=r"pod irt-math-\w+ of bank math: irt-engine: .*"):
         whole(run, Context(run))
-    # Kept, to be looked at, and not taken for a pod that works.
+    # Kept for inspection, and not taken for a running pod.
     assert phase(cluster) == ["Failed"]
     send(run, Context(run, try_number=2))
     assert len(pods(cluster)) == 2
@@ -111,7 +109,7 @@ def test_an_image_that_cannot_be_pulled(cluster, settings):
     run = staged_run(cluster.staging / "image")
     context = Context(run)
     deferred = send(run, context)
-    # Only then do the seconds begin that it has to start.
+    # Its seconds to start are counted only from then.
     wait_for(cluster, lambda: {"ErrImagePull", "ImagePullBackOff"} & waiting_for(cluster), "a failed pull")
     with pytest.raises(TransientError, match=r"could not start: (ErrImagePull|ImagePullBackOff)"):
         go_on(run, context, deferred, wait(deferred))

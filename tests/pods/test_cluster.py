@@ -1,4 +1,4 @@
-"""The cluster is what the other tests take it for: the worker's rights and no more, a volume, the engine's image."""
+"""The cluster is as the other tests expect: only the worker's rights, a volume, the engine's image."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAY_NOT = [
 
 @pytest.fixture(scope="module")
 def worker(cluster) -> client.ApiClient:
-    """Speaks to the cluster as Airflow's worker does."""
+    """A client with the rights of Airflow's worker."""
     return config.new_client_from_config(str(cluster.kubeconfig))
 
 
@@ -56,7 +56,7 @@ def test_rights_of_the_worker(worker, asked, allowed):
 
 
 def test_what_is_refused_is_refused_to_the_worker(worker):
-    """Asked for in earnest; the refusal says to whom."""
+    """A real request; the refusal names the account."""
     core = client.CoreV1Api(worker)
     for refused in (
         lambda: core.list_namespaced_secret("irt-calibrations"),
@@ -74,7 +74,7 @@ def test_the_kubeconfig_is_its_owners_alone(cluster):
 
 
 def test_a_calibration_with_no_rights_to_spare(cluster, worker):
-    """By the engine's command in the engine's image; the worker makes the pod, reads its log and removes it."""
+    """With the engine's command in the engine's image; the worker makes the pod, reads its log and removes it."""
     name = f"smoke-{uuid.uuid4().hex[:8]}"
     folder = cluster.staging / name
     results = folder / "results"
@@ -113,8 +113,8 @@ def ended(core: client.CoreV1Api, name: str, namespace: str) -> str:
 
 
 def pod(name: str, image: str, claim: str) -> dict[str, Any]:
-    """As strict as Kubernetes can be asked to be; it has arguments and no command, as the operator's. The volume's
-    folder has its name.
+    """As restricted as Kubernetes allows; with arguments and no command, like the operator's pod. The volume's folder
+    has the same name.
     """
     user = {"runAsNonRoot": True, "runAsUser": _IMAGE_USER, "runAsGroup": _IMAGE_USER}
     rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

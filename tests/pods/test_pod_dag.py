@@ -21,13 +21,13 @@ DRY = {"banks": ["math"], "dry_run": True}
 
 @pytest.fixture(scope="module")
 def stack(cluster, own_airflow):
-    """Airflow as on a laptop, with a connection to the cluster; its staging lies on the volume of the pods."""
+    """Airflow as on a laptop, with a connection to the cluster; its staging is on the pods' volume."""
     volume = {"claim": cluster.claim, "root": str(cluster.staging)}
     variable = {"image": cluster.image, "namespace": cluster.namespace, "volume": volume, "start_seconds": 600}
     kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig)}}
     home = Home(cluster.staging / "airflow").make()
     with pytest.MonkeyPatch.context() as environment, ExitStack() as parts:
-        # Other tests' database and service are not this Airflow's.
+        # This Airflow does not use the database and service of other tests.
         for name in (DATABASE_CONNECTION, SERVICE_CONNECTION):
             environment.delenv(name, raising=False)
         running = parts.enter_context(running_stack(home))
@@ -45,15 +45,15 @@ def stack(cluster, own_airflow):
 
 @pytest.fixture(scope="module")
 def both_banks(cluster, stack) -> tuple[dict[tuple[str, int], str], list[int], str]:
-    """A run of both banks in pods: the states of its tasks, how many pods worked at each look, and all that
-    Kubernetes was told of them.
+    """A run of both banks in pods: the states of its tasks, how many pods were working at each look, and their complete
+    specifications.
     """
     at_once, told = [], ""
 
     def ended() -> bool:
         nonlocal told
         there = pods(cluster)
-        # The pool lets the next one in as soon as a pod has ended; its task removes it a moment later.
+        # The pool admits the next calibration as soon as a pod has ended; the task removes the pod a moment later.
         at_once.append(sum(map(works, there)))
         told += json.dumps(ApiClient().sanitize_for_serialization(there))
         return stack.api.run_state(DAG_ID, "manual__pods") in {"success", "failed"}
@@ -92,13 +92,13 @@ def test_pods_are_told_no_secret_and_nothing_of_airflow(stack, both_banks):
 
 @pytest.mark.fault("worker and its watcher killed", "calibrate, pod", "the next try goes on with the same pod")
 def test_the_worker_dies_while_its_pod_runs(cluster, stack):
-    """Killed where it has asked for its pod and has not yet deferred; the next try goes on with that pod."""
+    """Killed after requesting its pod and before deferring; the next try continues with that pod."""
     run_id = "manual__worker"
     stack.api.trigger(DAG_ID, run_id, DRY | {"runtime": "pod"})
     watched = {"work": stack.work, "check": stack.check}
     runner = wait_for(cluster, lambda: runner_of(stack, run_id), "the task", **watched)
     name = wait_for(cluster, lambda: [pod.metadata.name for pod in pods(cluster)], "the pod", **watched)[0]
-    # Its watcher first, so that nobody is told.
+    # Its supervisor first, so that nobody is notified.
     for process in (runner.parent(), runner):
         process.kill()
     task = task_of(stack, run_id)
@@ -120,7 +120,7 @@ def test_what_is_failed_by_hand_takes_its_pod_with_it(cluster, stack, by):
     stack.api.trigger(DAG_ID, run_id, DRY | {"runtime": "pod"})
     watched = {"work": stack.work, "check": stack.check}
     with frozen_pod(cluster, **watched):
-        # Nobody would be told before the triggerer has taken over (docs/kubernetes.md).
+        # Before the triggerer has taken over, nobody would be notified (docs/kubernetes.md).
         wait_for(cluster, lambda: "Checking pod" in log_of(stack, run_id), "the trigger", **watched)
         assert len(pods(cluster)) == 1
         if by == "the run":

@@ -30,7 +30,7 @@ POD = {
 
 @pytest.fixture
 def service(cluster, monkeypatch):
-    """The service of the same image, in a pod as well: another processor's kernels may round another way."""
+    """The service from the same image, also in a pod: kernels for another processor may round differently."""
     POD["spec"]["containers"][0]["image"] = cluster.image
     cluster.admin.create_namespaced_pod(cluster.namespace, POD)
     try:
@@ -70,7 +70,7 @@ def answers(address: str | None) -> bool:
 def test_the_service_and_a_pod(cluster, settings, service):
     results = []
     for where in ("service", "pod"):
-        # One run, staged in two places: its key is part of the result.
+        # One run, staged in two places, because its key is part of the result.
         run = staged_run(cluster.staging / "same" / where, users=3_000, runtime=where)
         context = Context(run)
         deferred = send(run, context)

@@ -1,4 +1,4 @@
-"""What the tests see of the pods, and how one is held up."""
+"""How the tests observe pods, and freeze one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def pods(cluster: Any) -> list[Any]:
 
 
 def works(pod: Any) -> bool:
-    """Whether a pod has its calculation before it or is at it, and nobody removes it."""
+    """Whether a pod is waiting to calculate or calculating, and not being removed."""
     ended = any(container.state.terminated for container in pod.status.container_statuses or ())
     return not (ended or pod.status.phase in _ENDED or pod.metadata.deletion_timestamp)
 
 
 def versions(found: list[Any]) -> Hashable:
-    """Of objects of Kubernetes: they change with whatever it does to them."""
+    """The versions of Kubernetes objects, which change with every update."""
     return tuple((each.metadata.name, each.metadata.resource_version) for each in found)
 
 
@@ -44,18 +44,18 @@ def wait_for(
     work: Callable[[], Hashable] = lambda: None,
     check: Callable[[], None] = lambda: None,
 ) -> T:
-    """What is found; looked for as often as the machine can, since it may be there for a moment only.
+    """Waits for a result; looks as often as possible, because it may exist only for a moment.
 
-    :param work: what else than the pods shows that somebody works on it.
+    :param work: a sign of progress in addition to the pods.
     """
     return wait_until(found, what=what, work=_seldom(lambda: (versions(pods(cluster)), work())), check=check, pause=0)
 
 
 @contextmanager
 def frozen_pod(cluster: Any, **watched: Any) -> Iterator[None]:
-    """The engine of the pod that is about to start does nothing in the block: it runs on this machine's node.
+    """Within the block, the engine of the next pod is frozen: it runs on this machine's node.
 
-    Where the pod has ended before its engine was seen, there is nothing to hold up.
+    If the pod ends before its engine is seen, there is nothing to freeze.
 
     :param watched: see `wait_for`.
     """
@@ -75,7 +75,7 @@ def frozen_pod(cluster: Any, **watched: Any) -> Iterator[None]:
 
 
 def _seldom(look: Callable[[], T]) -> Callable[[], T]:
-    """The same, but no more than once a second: what was seen last, in between."""
+    """The same, but at most once a second; in between, returns the last result."""
     seen: list[T] = []
     due = 0.0
 

@@ -1,4 +1,4 @@
-"""The R service in a process of its own. In CI it must be there; elsewhere its tests say what is missing."""
+"""The R service in a separate process. In CI it must be installed; elsewhere its tests report what is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service_harness import ServiceProcess
 class RServiceProcess(ServiceProcess):
     """`settings` are environment variables, such as IRT_MAX_ROWS; `state` is the state folder, else in `folder`."""
 
-    # The supervisor of callr gives a session five seconds to end by itself; it may be loading the engine.
+    # callr's supervisor gives a session five seconds to end by itself; it may be loading the engine.
     most_after_end = 10.0
 
     def __init__(self, folder: Path, home: Home, *, state: Path | None = None, **settings: str) -> None:
@@ -90,11 +90,11 @@ def running_r_service(tmp_path_factory: pytest.TempPathFactory, r_home: Home) ->
 
 @pytest.fixture
 def service(running_r_service: RServiceProcess) -> Iterator[RServiceProcess]:
-    """One service for all tests that need no settings of their own; its limits are within what the conformance tests
-    reach. Of the jobs of a test, none goes on after it.
+    """One service for all tests without special settings; its limits are low enough for the conformance tests to reach.
+    No test leaves a job running.
     """
     if not running_r_service.running:
-        # At first, or after a test that failed when it had killed it.
+        # At first, or after a failed test that had killed it.
         running_r_service.start()
         running_r_service.end_jobs()
     yield running_r_service

@@ -1,11 +1,11 @@
-"""Requests as bytes, for what no client library would send."""
+"""Requests as bytes, for those that no client library would send."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 
-# Until an answer, in seconds; a busy machine may be that late.
+# Time-out for an answer, in seconds; generous, for busy machines.
 _LONGEST = 600.0
 
 
@@ -19,7 +19,7 @@ def head(method: str, path: str, *fields: str) -> bytes:
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes the connection."""
+    """Everything received until the other side closes the connection."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := connection.recv(65536):

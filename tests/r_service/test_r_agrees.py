@@ -1,4 +1,4 @@
-"""The R service and the Python engine give the same results on the same answers."""
+"""The R service and the Python engine give the same results for the same answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_results_agree(service, columns):
 
 def assert_same(found: dict, wanted: dict) -> None:
     for result in (found, wanted):
-        # These tell of the way to the maximum, not of the maximum.
+        # These describe the path to the maximum, not the maximum.
         for name in ("n_iterations", "max_change", "max_gradient"):
             del result["fit_meta"]["metrics"][name]
         del result["fit_meta"]["model_spec"]["engine"]
@@ -62,7 +62,7 @@ def assert_close(found, wanted, path: str) -> None:
         for index, value in enumerate(wanted):
             assert_close(found[index], value, f"{path}[{index}]")
     elif isinstance(wanted, float):
-        # The engine sums standard errors in single precision, and robust z are shares of a small spread.
+        # The engine sums standard errors in single precision, and a robust z divides by a small spread.
         relative, absolute = (2e-3, 1e-3) if ".se" in path or "robust_z" in path else (1e-4, 1e-4)
         assert found == pytest.approx(wanted, rel=relative, abs=absolute), path
     else:

@@ -1,4 +1,4 @@
-"""What stands between the network and R: upgrades, slow heads, the number of connections, one framing, one life."""
+"""The proxy between the network and R: upgrades, slow headers, numbers of connections, framing, its life."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_head_has_a_deadline(service):
 
 
 def test_connections_of_one_address_have_a_limit(start_r_service):
-    """They are closed at once, and others are answered meanwhile."""
+    """Excess connections are closed at once, and others are answered meanwhile."""
     port = port_of(start_r_service(IRT_MAX_CONNECTIONS="8"))
     held = []
     try:
-        # Four is what one address may hold; those beyond get no answer, not even the 408 of the four.
+        # One address may hold four; those beyond get no answer, not even the 408 of the four.
         for _ in range(6):
             held.append(connect(port))
         other = exchange(port, head("GET", "/healthz", "Connection: close"), source="127.0.0.2")
@@ -60,7 +60,7 @@ def test_connections_of_one_address_have_a_limit(start_r_service):
 
 
 def test_two_framings_are_read_as_one(service):
-    """Content-Length beside Transfer-Encoding: chunks count, and what follows them is no second request."""
+    """Content-Length with Transfer-Encoding: chunks count, and what follows them is not a second request."""
     smuggled = head("GET", "/healthz")
     request = head(
         "POST", "/irt/calibrate", f"Authorization: Bearer {service.token}", "Content-Type: application/json",
@@ -117,7 +117,7 @@ def test_port_that_is_taken_is_an_error(service, monkeypatch):
 
 
 def test_service_that_hangs_is_not_healthy(start_r_service, contract):
-    """haproxy lives on, and must not hide it."""
+    """haproxy stays alive, and must not hide that."""
     service = start_r_service()
     process = psutil.Process(service.process.pid)
     process.suspend()
@@ -128,7 +128,7 @@ def test_service_that_hangs_is_not_healthy(start_r_service, contract):
 
 
 def test_worker_that_hangs_stops_nothing_else(start_r_service, long_request, lsat7):
-    """The loop goes on, and the job ends at its time."""
+    """The loop continues, and the job ends at its time limit."""
     service = start_r_service(IRT_MAX_JOB_SECONDS="5")
     url = service.client.post("/irt/calibrate", json=long_request, headers={"Prefer": "respond-async"})
     url = url.headers["location"]
@@ -139,6 +139,6 @@ def test_worker_that_hangs_stops_nothing_else(start_r_service, long_request, lsa
     assert wait_for_job(service.client, url, "failed")["error"]["type"] == "urn:irt:problem:job-timeout"
     for worker in service.workers():
         worker.resume()
-    # Its own five seconds may be too few on a busy machine; the next one is as good.
+    # On a busy machine, its five seconds may be too short; any later answer will do.
     request = {"observations": lsat7}
     wait_for(lambda: service.client.post("/irt/calibrate", json=request).status_code, lambda status: status == 200)

@@ -23,7 +23,7 @@ def test_killed_in_the_middle(service, contract, lsat7):
     body = {"observations": lsat7, "model": "3PL"}
     urls = [submit(service.client, body | {"options": {"run_id": f"{n}"}}) for n in range(3)]
     wait_for_job(service.client, urls[0], "running", "succeeded")
-    # Another process tells them, now and then.
+    # Another process reports them, now and then.
     assert_gone(service.kill(), 20)
     service.start()
     assert {service.client.get(url).json()["status"] for url in urls} <= {"queued", "running", "succeeded"}
@@ -44,7 +44,7 @@ def test_finished_jobs_and_their_keys_survive(service, lsat7):
 
 
 def test_killed_between_result_and_record(service, lsat7):
-    """A result that is there is whole; the record that was not written yet follows it."""
+    """An existing result is complete; its record, not yet written, is completed from it."""
     url = submit(service.client, {"observations": lsat7})
     wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result").content

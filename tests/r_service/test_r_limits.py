@@ -1,4 +1,4 @@
-"""What one submission may take of the R service: memory, time to be checked, and places."""
+"""What one submission may take from the R service: memory, checking time, and places in the queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASYNC = {"Prefer": "respond-async"}
 
 @pytest.fixture
 def small_workers(start_r_service):
-    """Sessions that may hold the least that can be set: they load the engine and calibrate LSAT 7 with less."""
+    """Sessions with the smallest possible memory limit, which is enough to load the engine and calibrate LSAT 7."""
     return start_r_service(IRT_MAX_WORKER_BYTES=str(384 * MEBIBYTE))
 
 
@@ -34,7 +34,7 @@ def test_body_that_takes_too_much_memory_is_refused(small_workers, contract, lsa
 
 @pytest.mark.parametrize("row", [b"[]", b"{}"])
 def test_more_rows_of_nothing_than_there_may_be_rows(start_r_service, contract, lsat7, row):
-    """Three bytes each on the way, and twenty times that in R: they are counted before they are read."""
+    """Three bytes each in the request, and twenty times that in R: they are counted before they are read."""
     client = start_r_service(IRT_MAX_ROWS="100000").client
     body = b'{"observations":[' + (row + b",") * 400_000 + row + b"]}"
     response = client.post("/irt/calibrate", content=body, headers={"Content-Type": "application/json"})
@@ -73,12 +73,12 @@ def test_checking_a_body_has_a_time_of_its_own(start_r_service, contract, long_r
     contract.problem(client.post("/irt/calibrate", json={"observations": lsat7}), 503, "job-timeout")
     for worker in service.workers():
         worker.resume()
-    # The ten seconds may be too few on a busy machine; the next submission is as good.
+    # On a busy machine, ten seconds may be too short; any later submission will do.
     wait_for(lambda: client.post("/irt/calibrate", json={"observations": lsat7}).status_code, lambda code: code == 200)
 
 
 def test_one_client_does_not_take_all_places(start_r_service, contract, lsat7):
-    """Nor under a name that it gives itself, nor with a key that is known; another client has places meanwhile."""
+    """Neither under a forged name nor with a known key; other clients still have places."""
     service = start_r_service(IRT_MAX_CHECKS_PER_CLIENT="1", IRT_MAX_CHECK_SECONDS="100000")
     key = {"Idempotency-Key": "known"}
     known = service.client.post("/irt/calibrate", json={"observations": lsat7}, headers=ASYNC | key)
@@ -120,7 +120,7 @@ def _incoming(service) -> list:
 
 
 def _ready(service) -> None:
-    """Both sessions have loaded the engine: one that is stopped before would never be asked to do anything."""
+    """Both sessions have loaded the engine: one that is stopped before that would never get work."""
     wait_for(lambda: [_libraries(worker) for worker in service.workers()], lambda found: found and all(found))
 
 

@@ -1,4 +1,4 @@
-"""The state folder of the R service: one service at a time, nothing of a job's lost, and disks that are full."""
+"""The state folder of the R service: one service at a time, no job lost, and full disks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_second_service_is_kept_out(service):
 
 
 def test_job_whose_record_cannot_be_read_is_left_alone(service, lsat7):
-    """It may be the disk's fault, or that of another version: who runs the service looks into it."""
+    """The disk or another version may be the cause; the operator must investigate."""
     url = submit(service.client, {"observations": lsat7})
     wait_for_job(service.client, url, "succeeded")
     service.kill()
@@ -56,7 +56,7 @@ def test_interrupted_uploads_are_removed(service):
 
 
 def test_state_on_a_full_disk(small_disk, start_r_service, contract, lsat7, long_request):
-    """Submissions are refused, the service lives on, and a cancelled job stays cancelled after a restart."""
+    """Submissions are refused, the service stays alive, and a cancelled job stays cancelled after a restart."""
     service = start_r_service(state=small_disk.folder / "state")
     request = {"observations": lsat7}
     running = submit(service.client, long_request)
@@ -74,7 +74,7 @@ def test_state_on_a_full_disk(small_disk, start_r_service, contract, lsat7, long
 
 
 def test_bodies_on_a_full_disk(small_disk, start_r_service, contract, lsat7):
-    """httpuv keeps a body in a file while it comes: of one that is cut off there, the client is not to blame."""
+    """httpuv writes a body to a file as it arrives; if the disk cuts it off, the client is not to blame."""
     service = start_r_service(TMPDIR=str(small_disk.folder))
     request = {"observations": {name: column * 20 for name, column in lsat7.items()}}
     small_disk.fill()

@@ -1,4 +1,4 @@
-"""The reference cases, and what a calibration of each must be. README.md has the tolerances."""
+"""The reference cases, and the expected calibration of each. README.md has the tolerances."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ FIXED_ANCHORS = [
     ("g_fipc_drift", "fipc_all_anchors", 1e6),
     ("g_fipc_drift", "fipc_undrifted_anchors", 2.7),
 ]
-# Calibrated case, its linking constants, and the anchors that they are of.
+# Calibrated case, the case with its linking constants, and the anchors behind them.
 LINKINGS = [("g_fipc", "h_linking", "all_anchors"), ("g_fipc_drift", "h_linking_drift", "undrifted_anchors")]
 
 
@@ -113,7 +113,7 @@ def assert_same_items(items: list[dict[str, Any]], wanted: list[dict[str, Any]],
 
 
 def assert_same_errors(items: list[dict[str, Any]], wanted: list[dict[str, Any]], flat=()) -> None:
-    """Within 1 %; where mirt's are wrong, the reference has exact ones beside them."""
+    """Within 1 %; where mirt's are wrong, the reference also has exact ones."""
     for row, item in zip(items, wanted, strict=True):
         se, c = row["se"], row["params"].get("c")
         of_a = item.get("se_a1_exact", item["se_a1"])
@@ -127,7 +127,7 @@ def assert_same_errors(items: list[dict[str, Any]], wanted: list[dict[str, Any]]
 
 
 def assert_is_fit(result: dict[str, Any], fit: Fit) -> None:
-    """`result`, the contract's, is that of a fit under a fixed latent distribution."""
+    """`result`, in the contract's form, is that of a fit under a fixed latent distribution."""
     wanted = expected(fit.case)["fits"][fit.name]
     metrics = result["fit_meta"]["metrics"]
     assert metrics["converged"]
@@ -142,7 +142,7 @@ def assert_is_fit(result: dict[str, Any], fit: Fit) -> None:
 
 
 def assert_is_rasch(result: dict[str, Any], case: str) -> None:
-    """The fit of the reference's wide grid, and that of the grid in place within what that cuts off."""
+    """The reference's fit on its wide grid; and its fit on the usual grid, within what that grid cuts off."""
     wanted = expected(case)["fits"]["Rasch"]
     wide = wanted.get("wide_grid", wanted)
     loglik, latent = result["fit_meta"]["metrics"]["loglik"], result["fit_meta"]["model_spec"]["latent"]
@@ -178,7 +178,7 @@ def assert_has_fixed_anchors(result: dict[str, Any], case: str, fit: str) -> Non
 
 
 def assert_is_linked(result: dict[str, Any], case: str, anchors_of: str, method: str) -> None:
-    """Drift screening at its default keeps all good anchors and finds those that drifted."""
+    """Drift screening with its default keeps all good anchors and finds those that drifted."""
     wanted = expected(case)["results"][anchors_of]
     spec = result["fit_meta"]["model_spec"]
     constants, anchors = spec["linking_constants"], spec["linking_anchors"]

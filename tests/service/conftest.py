@@ -22,13 +22,13 @@ from service_harness import ServiceProcess
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels() -> None:
-    """In numba's cache, however long it takes to compile them: a service says nothing while it does."""
+    """Compiles them into numba's cache first, however long it takes: a service is silent while it compiles."""
     warm_up()
 
 
 @pytest.fixture
 def start_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
-    """Start services with options; all of them end with the test."""
+    """Starts services with options; all of them end with the test."""
     started: list[ServiceProcess] = []
 
     def start(*options: str, **settings: Any) -> ServiceProcess:
@@ -54,11 +54,11 @@ def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
 
 @pytest.fixture
 def service(running_service: ServiceProcess) -> Iterator[ServiceProcess]:
-    """One service for all tests that need no settings of their own; its limits are within what the conformance tests
-    reach. Of the jobs of a test, none goes on after it.
+    """One service for all tests without special settings; its limits are low enough for the conformance tests to reach.
+    No test leaves a job running.
     """
     if not running_service.running:
-        # At first, or after a test that failed when it had killed it.
+        # At first, or after a failed test that had killed it.
         running_service.start()
         running_service.end_jobs()
     yield running_service
@@ -84,7 +84,7 @@ def long_request() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def medium_request() -> dict[str, Any]:
-    """The same, but short enough to be waited for."""
+    """The same, but short enough to wait for."""
     request = bodies.long_request()
     request["options"]["quadrature_points"] = 301
     return bodies.multipart(request, pa.table(request.pop("observations")))

@@ -1,4 +1,4 @@
-"""A real service in a process of its own, on loopback."""
+"""A real service in a separate process, on loopback."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psutil
 from local.waiting import log_size, processor_seconds, wait_until
 
 TOKEN = "token-of-the-tests"
-# Until an answer, in seconds. Some come when a worker has calibrated, and on a busy machine workers, which yield to
-# everybody, hardly come to it.
+# Time-out for an answer, in seconds. Some answers wait for a worker to calibrate, and on a busy machine workers, which
+# have low priority, hardly get any processor time.
 _LONGEST = 3600.0
 
 
@@ -39,7 +39,7 @@ class ServiceProcess:
 
     @property
     def command(self) -> list[str]:
-        # What the installed command does, also where it is not installed.
+        # The same as the installed command, which may not be installed.
         serve = [sys.executable, "-c", "import sys; from irt_engine.cli import main; sys.exit(main())", "serve"]
         serve += ["--port", str(self.port), "--port-file", str(self._port_file)]
         serve += ["--state-dir", str(self.folder / "state"), *self.options]
@@ -68,7 +68,7 @@ class ServiceProcess:
         return self
 
     def check(self) -> None:
-        """It has not died; where it has, its last lines are shown."""
+        """Require that it is alive; if not, show its last lines."""
         assert self.running, f"the service has ended:\n{self.log()[-3000:]}"
 
     @property
@@ -76,7 +76,7 @@ class ServiceProcess:
         return self.process is not None and self.process.poll() is None
 
     def refusal(self, **environment: str) -> tuple[int, str]:
-        """How it ends when it is started and should refuse to be: its status, and what it says."""
+        """The exit status and output of a start that it should refuse."""
         self._port_file.unlink(missing_ok=True)
         with (self.folder / "refusal").open("w+") as told:
             process = subprocess.Popen(
@@ -101,7 +101,7 @@ class ServiceProcess:
         return self._log_file.read_text()
 
     def fork_server(self) -> psutil.Process:
-        """The process that workers are forked from."""
+        """The process from which workers are forked."""
         assert self.process
         [found] = psutil.Process(self.process.pid).children()
         return found
@@ -114,7 +114,7 @@ class ServiceProcess:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def busy_worker(self) -> psutil.Process:
-        """The worker that computes now: the first to use half a second more of processor time."""
+        """The computing worker: the first to use half a second more of processor time."""
         before: dict[int, float] = {}
 
         def computing() -> psutil.Process | None:
@@ -126,14 +126,14 @@ class ServiceProcess:
         )  # fmt: skip
 
     def end_jobs(self) -> None:
-        """Cancel all that run or wait."""
+        """Cancel all running and waiting jobs."""
         if self.running:
             for job in self.client.get("/irt/jobs").json()["jobs"]:
                 if job["finished_at"] is None:
                     self.client.delete(f"/irt/jobs/{job['job_id']}")
 
     def kill(self) -> list[psutil.Process]:
-        """`kill -9`; returns the processes that it had."""
+        """`kill -9`; returns its former processes."""
         assert self.process
         workers = self.descendants()
         self.process.kill()
@@ -141,7 +141,7 @@ class ServiceProcess:
         return workers
 
     def stop(self) -> None:
-        """SIGTERM; nothing may be left after it."""
+        """SIGTERM; no process may remain."""
         self.client.close()
         if not self.running:
             return
@@ -151,7 +151,7 @@ class ServiceProcess:
         assert_gone(workers, self.most_after_end)
 
     def wait_for_end(self) -> None:
-        """Of a service that was told to end: as long as it writes to its log. That a worker computes is no sign."""
+        """Wait for the end of a stopping service while it writes to its log; a computing worker is not progress."""
         try:
             wait_until(
                 lambda: not self.running, what="the end of the service", pause=0.02,
@@ -178,7 +178,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def assert_gone(processes: list[psutil.Process], most: float = ServiceProcess.most_after_end) -> None:
-    """They end, without any of them working on for this many seconds of processor time."""
+    """They end before any of them has used this many more seconds of processor time."""
     used = {process: _used(process) for process in processes}
 
     def idle() -> None:
@@ -203,7 +203,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _used(process: psutil.Process) -> float:
-    """Seconds of processor time; those of one that has ended are none."""
+    """Seconds of processor time used; 0 if the process has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return sum(process.cpu_times()[:2])
     return 0.0

@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes of contract/openapi.yaml: whatever is sent, the service does not fail itself."""
+"""Requests that schemathesis makes from contract/openapi.yaml: none makes the service fail."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from service_harness import TOKEN
 from local.waiting import STILL
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
-# Of each operation; 700 are more than 8,000 cases in all, and take a quarter of an hour.
+# Per operation; 700 make more than 8,000 cases in all, which take a quarter of an hour.
 EXAMPLES = os.environ.get("IRT_FUZZED_EXAMPLES", "15")
 PHASES = "examples,fuzzing,stateful"
 if "IRT_FUZZED_EXAMPLES" in os.environ:
-    # It goes through every bound of every field: 1,800 cases, however few examples are asked for.
+    # It tries every bound of every field: 1,800 cases, however few examples are requested.
     PHASES += ",coverage"
 
 
 def statuses(client: httpx.Client) -> Counter[str]:
-    """How often the service answered what, by its own count."""
+    """The service's own counts of answers by status."""
     counted: Counter[str] = Counter()
     for status, number in re.findall(r'irt_requests_total{.*status="(\d+)"} (\d+)', client.get("/metrics").text):
         counted[status] += int(number)
@@ -35,7 +35,7 @@ def test_no_request_is_answered_5xx(start_service, tmp_path):
     service = start_service("--max-body-bytes", str(16 * 2**20), "--max-rows", "450000")
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(CONTRACT)]
     command += ["--url", str(service.client.base_url), "--header", f"Authorization: Bearer {TOKEN}"]
-    # An answer that takes long is no failure.
+    # A slow answer is not a failure.
     command += ["--phases", PHASES, "--checks", "not_a_server_error", "--request-timeout", str(STILL)]
     command += ["--max-examples", EXAMPLES, "--seed", "1", "--no-color", "--suppress-health-check", "all"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -47,8 +47,8 @@ def test_no_request_is_answered_5xx(start_service, tmp_path):
     assert int(cases) > 10 * int(EXAMPLES) / 2
     assert answered.total() >= int(cases)
     assert not [status for status in answered if status.startswith("5")]
-    # They got past the door.
+    # Some requests were accepted.
     assert {"200", "202", "404", "422"} <= set(answered)
     assert "Traceback" not in service.log()
-    # And it is well.
+    # And the service is healthy.
     assert service.client.get("/healthz").status_code == 200

@@ -1,4 +1,4 @@
-"""Bodies that are refused, as far as the contract's conformance tests do not see it."""
+"""Bodies that are refused, beyond what the contract's conformance tests cover."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = pa.table({"user_id": ["u"], "item_id": ["q"], "is_correct": [True]})
 
 
 class Upload:
-    """A submission whose body comes piece by piece and need not end: it can be answered before."""
+    """A submission whose body arrives in pieces and need not end; it can be answered before."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)
@@ -36,7 +36,7 @@ class Upload:
         self._connection.endheaders()
 
     def send(self, piece: bytes) -> None:
-        # Who has answered may have closed the connection, too.
+        # After answering, the service may have closed the connection.
         with suppress(ConnectionError):
             self._connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
 
@@ -44,7 +44,7 @@ class Upload:
         return bool(select.select([self._connection.sock], [], [], 0)[0])
 
     def answer(self) -> httpx.Response:
-        """Waits for it; nothing more of the body is sent."""
+        """Waits for the answer; sends nothing more of the body."""
         with closing(self._connection):
             answer = self._connection.getresponse()
             return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
@@ -61,7 +61,7 @@ def test_parquet_that_is_damaged_inside(service, client, contract):
 
 
 def varint(number: int, length: int) -> bytes:
-    """A signed number as Parquet's footer has it, filled up to so many bytes."""
+    """A signed number in the encoding of Parquet's footer, padded to `length` bytes."""
     sevens = [(number * 2) >> shift & 0x7F for shift in range(0, 7 * length, 7)]
     return bytes([*(seven | 0x80 for seven in sevens[:-1]), sevens[-1]])
 
@@ -82,7 +82,7 @@ def test_parquet_that_unpacks_to_more_than_it_says(service, client, contract):
 
 
 def test_body_that_stops_arriving(start_service, contract):
-    """The rest never comes: the answer is what ends the wait for it."""
+    """The rest never arrives; the service stops waiting and answers."""
     upload = Upload(start_service("--body-idle-seconds", "0.3").client)
     upload.send(b'{"observations":')
     problem = contract.problem(upload.answer(), 408, "request-timeout")
@@ -90,7 +90,7 @@ def test_body_that_stops_arriving(start_service, contract):
 
 
 def test_no_name_becomes_a_path(service):
-    """Nothing that a client names appears among the files, least of all outside."""
+    """No name from a client appears in a file's path, least of all outside the state folder."""
     name, folder = "../../../evil", service.folder / "state" / "jobs"
     before = set(folder.iterdir())
     table = pa.table({"user_id": [name], "item_id": [name], "is_correct": [True]})
@@ -112,7 +112,7 @@ def test_nothing_refused_is_left_on_disk(service, client):
 
 
 class Disk:
-    """A file that takes no more than so many bytes at a time, and tells how many it took."""
+    """A file that writes at most `most` bytes at a time, and returns how many it wrote."""
 
     def __init__(self, most: int) -> None:
         self.most, self.written = most, b""
@@ -132,7 +132,7 @@ def test_what_a_disk_does_not_take_at_once_is_written_again(block):
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="the size of files cannot be limited here")
 def test_disk_that_is_full_in_the_middle_of_a_block(service, contract):
-    """The body is there as a whole before it is written: an answer in the middle of a body can be lost."""
+    """The body arrives completely before it is written, because an answer in the middle of a body can be lost."""
     process = psutil.Process(service.process.pid)
     soft, hard = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (2**19 + 5, hard))
@@ -148,23 +148,21 @@ def test_disk_that_is_full_in_the_middle_of_a_block(service, contract):
 
 
 def test_body_that_comes_in_drops(start_service, contract):
-    """Drop after drop, without an end: only the time that a whole body may take can end it."""
+    """A trickle without end: only the time limit for a whole body can end it."""
     upload = Upload(start_service("--body-idle-seconds", "3600", "--max-body-seconds", "0.5").client)
 
     def drop_and_look() -> bool:
         upload.send(b" ")
         return upload.is_answered()
 
-    # The drops themselves are no progress.
+    # The trickle itself is not progress.
     wait_until(drop_and_look, what="the refusal", work=lambda: None, pause=0.05)
     problem = contract.problem(upload.answer(), 408, "request-timeout")
     assert "0.5 seconds" in problem["detail"]
 
 
 def test_upload_when_the_service_ends(start_service, contract):
-    """The rest never comes, and nobody but the end of the service is in a hurry: it waits neither for the one nor for
-    its patience with the other.
-    """
+    """The rest never arrives. A stopping service waits neither for it nor for its own time-out."""
     service = start_service("--body-idle-seconds", "3600", "--max-body-seconds", "3600")
     upload = Upload(service.client)
     upload.send(b'{"observations":')
@@ -175,5 +173,5 @@ def test_upload_when_the_service_ends(start_service, contract):
     assert int(answer.headers["retry-after"]) > 0
     service.wait_for_end()
     assert "Traceback" not in service.log()
-    # It was told; what the web server does with those who are not is another thing.
+    # The client got an answer; the web server did not have to cut it off.
     assert "timeout graceful shutdown exceeded" not in service.log()

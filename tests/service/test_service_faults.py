@@ -1,4 +1,4 @@
-"""What happens to a service from outside: its processes are stopped or killed, its disk is full, its clock jumps."""
+"""External faults of a service: its processes are stopped or killed, its disk is full, its clock jumps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def health(client: httpx.Client) -> httpx.Response:
 
 @pytest.mark.fault("process that forks workers stopped", "service", "shows in /healthz, is replaced")
 def test_stopped_fork_server_shows_and_is_replaced(start_service, contract, lsat7, long_request):
-    """A job that it cannot end any more fails; the next request has another fork server."""
+    """A job that it can no longer end fails; the next request gets another fork server."""
     service = start_service("--fork-server-seconds", "3")
     client = service.client
     url = submit(client, long_request)
@@ -50,7 +50,7 @@ def test_request_that_waits_for_a_stopped_fork_server(start_service, lsat7):
 
 
 def test_fork_server_that_works_is_left_alone(start_service, long_request):
-    """Nor is one replaced because the service itself was stopped for longer than the patience."""
+    """Nor is it replaced because the service itself was stopped for longer than the time-out."""
     service = start_service("--fork-server-seconds", "1")
     url = submit(service.client, long_request)
     wait_for_progress(service.client, url)
@@ -86,7 +86,7 @@ def test_fork_server_killed_again_and_again(service, lsat7):
 
 
 def test_service_that_stands_still_does_not_answer(start_service):
-    """What a liveness probe must see; that a long fit is no such thing is in test_service_health.py."""
+    """A liveness probe must notice this; test_service_health.py shows that a long fit does not look like it."""
     service = start_service()
     assert health(service.client).status_code == 200
     os.kill(service.process.pid, signal.SIGSTOP)
@@ -120,7 +120,7 @@ def test_cancelled_on_a_full_disk(start_service, tmp_path, long_request, waits):
 
 
 def test_job_without_its_responses_is_not_run_again(service, contract, long_request):
-    """As one that ended on a disk on which not even its record could be written."""
+    """Like a job that ended when the full disk could not even hold its record."""
     url = submit(service.client, long_request)
     wait_for_job(service.client, url, "running")
     service.kill()
@@ -134,7 +134,7 @@ def test_job_without_its_responses_is_not_run_again(service, contract, long_requ
 
 @pytest.mark.fault("clock jumps", "service", "results are kept as long as they should")
 def test_clock_that_jumps(tmp_path):
-    """A job that ended while the clock was a year ahead is kept as long as others; one that goes back removes none."""
+    """A job that ended while the clock was a year ahead is kept as long as others; a clock set back removes none."""
 
     async def kept_and_removed() -> tuple[int, int, int]:
         store = JobStore(tmp_path / "state")

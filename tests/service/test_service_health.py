@@ -1,4 +1,4 @@
-"""The health check under load, and the figures."""
+"""The health check under load, and the metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_health_tells_the_limits(client):
 
 
 def test_health_answers_at_once_under_load(start_service, long_request, lsat7):
-    """Every processor is busy, and big bodies come in besides."""
+    """Every processor is busy, and large bodies arrive as well."""
     service = start_service("--max-running", str(psutil.cpu_count()))
     client = service.client
     headers = {"Prefer": "respond-async"}
@@ -32,12 +32,12 @@ def test_health_answers_at_once_under_load(start_service, long_request, lsat7):
     ]
     assert {client.get(url).json()["status"] for url in urls} == {"running"}
     service.end_jobs()
-    # One of them may be the machine's.
+    # One slow answer may be the machine's fault.
     assert median(silences) < 1 / 4, silences
 
 
 def figures(text: str) -> dict[str, float]:
-    """What the metrics count, by name and labels."""
+    """The metrics by name and labels."""
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in samples(text))}
 
 

@@ -1,4 +1,4 @@
-"""The life of a job, as far as it takes a service of one's own: its processes, its limits, its files."""
+"""The life of a job, in tests that need a separate service: its processes, its limits, its files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_progress_and_cancellation(service, contract, long_request):
     assert cancelled.status_code == 200
     contract.check("Job", cancelled.json())
     assert cancelled.json()["status"] == "cancelled"
-    # The answer waits for its end.
+    # The answer waits for the job's end.
     assert not alive([worker])
     assert client.delete(url).json() == cancelled.json()
     contract.problem(client.get(f"{url}/result"), 409, "no-result")
@@ -66,7 +66,7 @@ def test_queue_has_an_end(start_service, contract, long_request, lsat7):
         response = client.post("/irt/calibrate", json={"observations": lsat7}, headers=headers)
         contract.problem(response, 429, "too-many-jobs")
         assert int(response.headers["retry-after"]) > 0
-    # What was accepted can still be asked for again.
+    # An accepted request can still be repeated.
     assert submit(client, long_request, **{"Idempotency-Key": "second"}) == second
     assert client.delete(first).json()["status"] == "cancelled"
     wait_for_job(client, second, "running")
@@ -109,12 +109,12 @@ def test_killed_worker_fails_its_job_and_nothing_else(service, contract, long_re
     assert failed["error"]["type"] == "urn:irt:problem:worker-died"
     assert "memory" in failed["error"]["detail"]
     assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
-    # A failed job does not hold its key.
+    # A failed job does not keep its key.
     assert submit(client, long_request, **{"Idempotency-Key": "of-a-killed-worker"}) != url
 
 
 def test_killed_fork_server_fails_what_runs_and_nothing_else(service, contract, long_request, lsat7):
-    """The process that workers are forked from; they end with it, and the next request has another."""
+    """Workers end with the process from which they are forked, and the next request gets another one."""
     client = service.client
     url = submit(client, long_request)
     wait_for_progress(client, url)
@@ -138,7 +138,7 @@ def test_killed_worker_of_a_waiting_client(service, contract, long_request):
 
 @pytest.mark.parametrize("key", [None, "kept"])
 def test_client_that_leaves(service, long_request, key):
-    """Without a key nobody can come back for the result: the work ends. With one it goes on."""
+    """Without a key, nobody can fetch the result later, so the work stops. With one, it continues."""
     client = service.client
     before, gone = client.get("/irt/jobs").json(), clients_gone(client)
     headers = {"Idempotency-Key": key} if key else {}
@@ -148,7 +148,7 @@ def test_client_that_leaves(service, long_request, key):
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
         connection.sendall(head.encode() + body)
         wait_for(lambda: running(client))
-    # The service has seen it, and has done what is to be done.
+    # The service has noticed, and has acted on it.
     wait_for(lambda: clients_gone(client), lambda count: count > gone)
     jobs = client.get("/irt/jobs").json()["jobs"]
     if key is None:
@@ -157,7 +157,7 @@ def test_client_that_leaves(service, long_request, key):
         assert jobs == before["jobs"]
     else:
         job = jobs[0]
-        # It may wait for its worker, but is not cancelled.
+        # It may be waiting for its worker, but is not cancelled.
         wait_for_job(client, f"/irt/jobs/{job['job_id']}", "running")
         assert submit(client, long_request, **headers).endswith(job["job_id"])
 
@@ -171,6 +171,6 @@ def wait_for_progress(client: httpx.Client, url: str) -> None:
 
 
 def clients_gone(client: httpx.Client) -> float:
-    """How many left before their calibration had ended."""
+    """How many clients left before their calibration had ended."""
     counted = re.search(r'irt_requests_total{route="calibrate",status="499"} (\S+)', client.get("/metrics").text)
     return float(counted[1]) if counted else 0.0

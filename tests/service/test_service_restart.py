@@ -1,4 +1,4 @@
-"""What a service leaves behind when it ends, and takes up again when it starts."""
+"""What a service keeps when it ends, and resumes when it starts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_killed_in_the_middle(service, medium_request, contract):
     wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result")
     contract.check("Calibration", result.json())
-    # As if nothing had been.
+    # As if nothing had happened.
     undisturbed = submit(service.client, medium_request)
     wait_for_job(service.client, undisturbed, "succeeded")
     assert result.content == service.client.get(f"{undisturbed}/result").content
@@ -91,7 +91,7 @@ def test_job_that_ends_every_service_is_given_up(service, contract, long_request
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_graceful_end(start_service, contract, long_request, end):
-    """A running job is put back, a waiting client is told, and no process is left."""
+    """A running job goes back to the queue, a waiting client gets an answer, and no process is left."""
     service = start_service("--shutdown-grace-seconds", "0.2")
     url = submit(service.client, long_request)
     wait_for_progress(service.client, url)
@@ -160,7 +160,7 @@ def test_broken_record_does_not_keep_the_service_from_starting(start_service, ls
 
 @pytest.mark.parametrize("status", ["running", "queued"])
 def test_result_that_came_before_its_record(service, contract, lsat7, status):
-    """A service that ends between the two: the job is done, whatever its record says."""
+    """The service ends between writing the two: the job is done, whatever its record says."""
     key = f"before-its-record-{status}"
     url = submit(service.client, {"json": {"observations": lsat7}}, key)
     wait_for_job(service.client, url, "succeeded")
@@ -181,7 +181,7 @@ def test_result_that_came_before_its_record(service, contract, lsat7, status):
 
 @pytest.mark.parametrize("left", [b"", None], ids=["empty", "missing"])
 def test_a_result_that_was_lost(service, contract, lsat7, left):
-    """As after a loss of power: the job is a failed one, and its key is free."""
+    """As after a power failure: the job has failed, and its key is free."""
     body, key = {"json": {"observations": lsat7}}, f"lost-{left}"
     url = submit(service.client, body, key)
     wait_for_job(service.client, url, "succeeded")
@@ -204,7 +204,7 @@ def test_a_result_that_was_lost(service, contract, lsat7, left):
 
 
 def test_record_is_written_before_the_responses_go(tmp_path):
-    """Whenever the service ends, the job can be run again or has its end on record."""
+    """Whenever the service ends, the job can be run again, or its end is on record."""
 
     class Store(JobStore):
         async def update(self, job: Job, **changes: Any) -> None:

@@ -1,4 +1,4 @@
-"""What one submission, and one client, may take: memory, processor time, places."""
+"""What one submission, and one client, may take: memory, processor time, places in the queue."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_gzip_of_several_members(end):
 @pytest.mark.parametrize(
     ("packed", "error"),
     [(gzip.compress(b"a" * 999)[:-1], EOFError), (gzip.compress(b"a") + b"b" * 99, zlib.error), (b"bb", zlib.error)],
-    # What gzip writes holds the time.
+    # gzip's output contains the time.
     ids=["cut off", "followed by something else", "another format"],
 )
 def test_what_is_not_gzip(packed, error):
@@ -51,7 +51,7 @@ def test_what_is_not_gzip(packed, error):
 
 
 def test_empty_members(client, contract):
-    """Two megabytes of members that hold nothing: it is seen at the first thousand."""
+    """Two megabytes of empty members: refused at the first thousand."""
     packed = io.BytesIO(gzip.compress(b"") * 100_000)
     with pytest.raises(zlib.error):
         list(unpacked(packed))
@@ -62,7 +62,7 @@ def test_empty_members(client, contract):
 
 @pytest.mark.fault("body that takes long to check", "service", "refused at its limit of processor time")
 def test_body_that_takes_long_to_check(start_service, contract, lsat7):
-    """The limit counts processor time: what is checked faster than that is checked, on any machine."""
+    """The limit counts processor time, so a faster check passes on any machine, however busy."""
     client = start_service("--prepare-seconds", "1", "--max-rows", "4000000").client
     problem = contract.problem(client.post("/irt/calibrate", **pressed(lists(3_990_000))), 503, "job-timeout")
     assert "took more than 1 seconds" in problem["detail"]
@@ -88,9 +88,9 @@ def test_body_that_takes_too_much_memory(start_service, contract, lsat7, text):
 
 @pytest.mark.fault("job that needs too much memory", "service", "that job fails; the service lives")
 def test_job_that_takes_too_much_memory(start_service, contract, lsat7):
-    """It is accepted, and fails; the service goes on."""
+    """It is accepted, and fails; the service continues."""
     client = start_service("--max-worker-bytes", str(256 * MEBIBYTE)).client
-    # A thousand items at 2001 nodes are more than half a gigabyte of tables, of a small body.
+    # A small body, but a thousand items at 2001 nodes make more than half a gigabyte of tables.
     pairs = [(f"u{u}", f"q{(u * 7 + i) % 1000}", (u + i * i) % 3 % 2) for u in range(400) for i in range(50)]
     columns = dict(zip(lsat7, map(list, zip(*pairs, strict=True)), strict=True))
     form = {"json": {"observations": columns, "model": "Rasch", "options": {"quadrature_points": 2001}}}
@@ -116,7 +116,7 @@ def test_share_of_memory(tmp_path):
 
 @pytest.fixture
 def begin() -> Iterator[Callable[..., http.client.HTTPConnection]]:
-    """Begin submissions whose bodies do not end."""
+    """Starts submissions whose bodies do not end."""
     with ExitStack() as stack:
 
         def begin(service: ServiceProcess, key: str | None = None, address: str = "127.0.0.1"):
@@ -155,7 +155,7 @@ def test_one_client_leaves_places_to_others(start_service, contract, begin):
 
 
 def test_known_key_has_its_own_places(start_service, contract, begin, lsat7):
-    """They are few: whoever knows a key must not read in as many bodies as come."""
+    """They are few: knowing a key must not let a client send any number of bodies."""
     service = start_service("--max-queued", "1", "--max-per-client", "100")
     headers = {"Idempotency-Key": "k"}
     assert service.client.post("/irt/calibrate", json={"observations": lsat7}, headers=headers).status_code == 200
@@ -171,7 +171,7 @@ def test_known_key_has_its_own_places(start_service, contract, begin, lsat7):
 
 
 def test_one_client_is_checked_one_by_one(start_service, lsat7):
-    """Its submissions wait for each other, and those of others do not wait for them all."""
+    """Its submissions wait for each other, but other clients' do not wait for all of them."""
     service = start_service("--max-rows", "4000000")
     answers: list[httpx.Response] = []
 

@@ -1,4 +1,4 @@
-"""Connections of those who have no token: what they hold open, and what they send in the place of a request."""
+"""Connections without a token: what they hold open, and what they send instead of a request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def connect() -> Iterator[Callable[..., socket.socket]]:
             address = service.client.base_url.host, service.client.base_url.port
             connection = stack.enter_context(socket.create_connection(address, timeout=STILL))
             for block in sent:
-                # Who is pushed out by the next one may find that out while it sends.
+                # A connection dropped in favour of a newer one may notice it while sending.
                 with suppress(ConnectionError):
                     connection.sendall(block)
             return connection
@@ -49,7 +49,7 @@ def connect() -> Iterator[Callable[..., socket.socket]]:
 
 
 def health(service: ServiceProcess) -> httpx.Response:
-    """Asked over a connection of its own, as probes do."""
+    """Requested over a new connection, as probes do."""
     return httpx.get(f"{service.client.base_url}/healthz", timeout=STILL, trust_env=False)
 
 
@@ -74,14 +74,14 @@ def dropped(service: ServiceProcess, reason: str) -> float:
 def seconds_to_end(service: ServiceProcess) -> float:
     started = time.monotonic()
     service.process.terminate()
-    # The old one wrote to its log without end: that it does is no sign that it comes to one.
+    # An older version logged endlessly here, so log output is not a sign of progress.
     service.process.wait(timeout=STILL)
     return time.monotonic() - started
 
 
 @pytest.mark.fault("1,100 half-sent headers", "service", "/healthz answers, SIGTERM ends it")
 def test_half_sent_headers_silence_nothing(start_service, connect, long_request):
-    """More of them than the process has descriptors, with bodies, answers and idle connections besides."""
+    """More of them than the process has descriptors, in addition to bodies, answers and idle connections."""
     service = start_service("--max-queued", "4", open_files=1024)
     control = seconds_to_end(start_service())
     log = len(service.log())
@@ -114,7 +114,7 @@ def test_the_longest_without_a_request_makes_room(start_service, connect):
     connections = [connect(service, HALF) for _ in range(40)]
     assert health(service).status_code == 200
     wait_for(lambda: dropped(service, "too many connections") >= 25)
-    # The newest are there.
+    # The newest are still open.
     connections[-1].sendall(b"Y: 1\r\n\r\n")
     assert connections[-1].recv(15) == b"HTTP/1.1 200 OK"
     assert is_closed(connections[0])
@@ -123,11 +123,11 @@ def test_the_longest_without_a_request_makes_room(start_service, connect):
 
 @pytest.mark.fault("no descriptor left", "service", "goes on when there are some, the log does not repeat itself")
 def test_descriptors_that_others_have_taken(start_service, connect):
-    """Whatever took them: no line of log for each attempt, no processor time without an end, and room is made."""
+    """Whatever took them: no log line per attempt, no endless use of processor time, and room is made."""
     service = start_service()
     assert health(service).status_code == 200
     process, log = psutil.Process(service.process.pid), len(service.log())
-    # uvicorn's client and what it has just opened may still be there.
+    # Connections of the health check may still be open.
     process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 8, 1024))
     for _ in range(200):
         connect(service, HALF)
@@ -138,11 +138,11 @@ def test_descriptors_that_others_have_taken(start_service, connect):
     time.sleep(3)
     used = sum(process.cpu_times()[:2]) - used
     print(f"processor time of 3 s without a descriptor: {used:.2f} s; log: {len(service.log()) - log} bytes")
-    # One that asks again and again takes all of the three seconds, or as much as it gets.
+    # A busy loop would use all three seconds, or as much as it gets.
     assert used < 1
     assert len(service.log()) - log < 6000
     process.rlimit(psutil.RLIMIT_NOFILE, (512, 1024))
-    # They have waited, and are answered.
+    # They have waited, and now get answers.
     assert connections[-1].recv(15) == b"HTTP/1.1 200 OK"
 
 
@@ -153,13 +153,13 @@ def test_descriptors_that_others_have_taken(start_service, connect):
         [HALF],
         # After an answer.
         [WHOLE, HALF],
-        # The rest of a body that was refused before it had arrived.
+        # The rest of a body that was refused before it arrived.
         [b"POST /irt/calibrate HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n", b"{"],
     ],
     ids=["nothing", "half", "after an answer", "refused body"],
 )
 def test_request_that_does_not_come(start_service, connect, sent):
-    """Drop by drop: what arrives does not prolong it."""
+    """A trickle does not extend the deadline."""
     service = start_service("--header-seconds", "1")
     connection = connect(service, *sent)
 

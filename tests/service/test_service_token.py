@@ -1,4 +1,4 @@
-"""Where the token comes from and does not go, and with what a service refuses to start."""
+"""Where the token comes from, where it must not appear, and settings with which a service refuses to start."""
 
 from __future__ import annotations
 

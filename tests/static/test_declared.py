@@ -13,13 +13,13 @@ ENGINE = ROOT / "engine"
 
 
 def first_party() -> list[str]:
-    # pytest imports what lies beside a test by its bare name.
+    # pytest imports modules beside a test by their bare names.
     beside = sorted({file.stem for file in (ROOT / "tests").rglob("*.py")})
     return [f"--known-first-party={name}" for name in (*CODE, "irt", "irt_engine", *beside)]
 
 
 def test_packages_of_the_pipeline_at_run_time():
-    """Its wheel asks for what it imports: nothing of development, of one machine or of the engine."""
+    """Its wheel requires what it imports: no packages of development, of one machine or of the engine."""
     output_of("deptry", "--no-ansi", "plugins", "dags", "--known-first-party=irt")
 
 
@@ -32,13 +32,13 @@ def test_packages_of_the_engine():
 
 
 def test_the_engine_without_its_service_needs_no_web_server():
-    """Whatever the extra `service` names is for that room alone."""
+    """The packages of the extra `service` are only for that folder."""
     options = ("--extend-exclude", ".*/service/.*", "--optional-dependencies-dev-groups", "service")
     output_of("deptry", "--no-ansi", "src", *options, folder=ENGINE)
 
 
 def test_airflows_providers():
-    """deptry takes all of them for one package, `airflow`."""
+    """deptry treats all of them as one package, `airflow`."""
     modules = {module for folder in CODE for file in (ROOT / folder).rglob("*.py") for module in imported(file)}
     prefix = "airflow.providers."
     used = {module.removeprefix(prefix).replace(".", "-") for module in modules if module.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Python: ruff's rules and its layout."""
+"""Python: ruff's rules and formatting."""
 
 from __future__ import annotations
 

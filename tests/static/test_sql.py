@@ -1,4 +1,4 @@
-"""SQL: sqlfluff's rules that are named in pyproject.toml."""
+"""SQL: sqlfluff's rules from pyproject.toml."""
 
 from __future__ import annotations
 

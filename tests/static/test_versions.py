@@ -1,4 +1,4 @@
-"""The version of the project has one home, engine/src/irt_engine/version.py; what must repeat it agrees with it."""
+"""The version is defined in engine/src/irt_engine/version.py; every place that must repeat it agrees."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from local.home import ROOT
 
-# What stands in front of the version, and in which files.
+# The text before the version, and the files.
 _REPEATED = [
     ("services/r-irt-plumber/DESCRIPTION", r"^Version: "),
     ("services/r-irt-plumber/Dockerfile", r"^ARG VERSION="),

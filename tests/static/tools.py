@@ -1,4 +1,4 @@
-"""The tools that look at the code without running it, with their settings in pyproject.toml."""
+"""Static analysis tools, configured in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 def output_of(tool: str, *arguments: str, folder: Path = ROOT, **environment: str) -> str:
-    """What a tool prints that finds nothing; what it finds is the failure of the test.
+    """The output of a tool that finds nothing; findings fail the test.
 
-    :param tool: name of the command, as it is installed beside this Python.
-    :param folder: where it runs.
-    :param environment: variables that it gets besides.
+    :param tool: name of the command, installed beside this Python.
+    :param folder: its working directory.
+    :param environment: additional variables.
     """
     command = [str(_SCRIPTS / tool), *arguments]
     done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, text=True)
@@ -28,7 +28,7 @@ def output_of(tool: str, *arguments: str, folder: Path = ROOT, **environment: st
 
 
 def imported(file: Path) -> set[str]:
-    """The modules that a file imports, within functions too; those of Python's library left out."""
+    """The modules that a file imports, also within functions; without the standard library."""
     nodes = list(ast.walk(ast.parse(file.read_text())))
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "." for node in nodes if isinstance(node, ast.ImportFrom)}

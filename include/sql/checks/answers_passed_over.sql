@@ -17,7 +17,7 @@ select
     format('<= %%s', %(max_passed_over_share)s::text) as threshold,
     case when answers is null then 'counted by the default bank: nothing to judge here'
         else format(
-            '%%s of %%s answers of the window are of no bank, %%s without a topic; at most %%s %%%% allowed',
+            '%%s of %%s answers of the window belong to no bank, %%s without a topic; at most %%s %%%% allowed',
             passed_over, answers, without_topic, round(%(max_passed_over_share)s::numeric * 100, 1)
         ) end as finding
 from counted

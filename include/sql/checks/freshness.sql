@@ -14,7 +14,7 @@ select
     days::float8 as figure,
     format('<= %%s days', %(max_data_age_days)s::text) as threshold,
     format(
-        'the newest answer is of %%s, %%s days before the end of the window, at most %%s',
+        'the newest answer is from %%s, %%s days before the end of the window, at most %%s',
         coalesce(last_answer_at, 'unknown'), coalesce(round(days::numeric, 2)::text, 'unknown'),
         %(max_data_age_days)s::text
     ) as finding

@@ -18,7 +18,7 @@ from irt.hooks.connection_test import tested
 
 _ANSWERED = frozenset({200, 202, 204})
 _LONGEST_DETAIL = 2000
-# Someone waits before the button, so a host that does not answer is given up early, in seconds.
+# In seconds. Someone is waiting at the button, so give up early on a host that does not answer.
 _LONGEST_TEST = 10
 
 
@@ -32,7 +32,7 @@ class _BearerAuth(requests.auth.AuthBase):
 
 
 class CalibrationHook(HttpHook):
-    """Requests to the calibration service, with its refusals and outages told apart."""
+    """Requests to the calibration service, with separate errors for refusals and outages."""
 
     conn_type = CONNECTION_TYPE
     hook_name = HOOK_NAME
@@ -50,7 +50,7 @@ class CalibrationHook(HttpHook):
 
     def _configure_session_from_extra(self, session: Any, connection: Any, extra_options: dict[str, Any]) -> Any:
         session = super()._configure_session_from_extra(session, connection, extra_options)
-        # An empty field of the form; to `requests` it would mean to trust every certificate.
+        # The form's field was left empty, which `requests` would take as: trust every certificate.
         if session.verify == "":
             session.verify = True
         return session
@@ -58,7 +58,7 @@ class CalibrationHook(HttpHook):
     def call(
         self, endpoint: str, *, body: Any = None, headers: dict[str, str] | None = None, **options: Any
     ) -> requests.Response:
-        """One request; redirects are not followed, so the token stays with the address of the connection.
+        """One request; redirects are not followed, so the token goes only to the connection's address.
 
         :raise RequestRefusedError: the service answered 4xx, other than 408, 425 and 429.
         :raise TransientError: it could not be reached, timed out, or answered 5xx, 408, 425 or 429.
@@ -75,7 +75,7 @@ class CalibrationHook(HttpHook):
         return response
 
     def described(self) -> str:
-        """Which service it is, for whoever reads an error: connection and address, without credentials."""
+        """The service's connection and address, for error messages; without credentials."""
         self.url_from_endpoint("")
         return f"the calibration service (connection {self.http_conn_id}, {without_credentials(self.base_url)})"
 
@@ -95,15 +95,15 @@ class CalibrationHook(HttpHook):
 class AsyncCalibrationHook(HttpAsyncHook):
     """The same for the triggerer: the token goes into the session's headers.
 
-    Only the connection's reading is the provider's. Its requests raise for every answer but 2xx, in ways that differ
-    between its versions; who polls wants to see the answer.
+    Only the code that reads the connection is the provider's. Its requests raise for every answer but 2xx, in ways that
+    differ between its versions; a poller needs the answer.
     """
 
     async def request(self, method: str, endpoint: str, seconds: float = 30) -> tuple[int, str]:
         """One request, redirects not followed.
 
         :return: status and text of the answer.
-        :raise aiohttp.ClientError, asyncio.TimeoutError: there is none.
+        :raise aiohttp.ClientError, asyncio.TimeoutError: no answer came.
         """
         config = await self.config()
         url = f"{config.base_url.rstrip('/')}/{endpoint.lstrip('/')}"
@@ -118,7 +118,7 @@ class AsyncCalibrationHook(HttpAsyncHook):
             return self._config
         from airflow.providers.common.compat.connection import get_async_connection
 
-        # The provider keeps what it returns, and so what is changed here.
+        # The provider caches what it returns, and so also what is changed here.
         plain = await super().config()
         connection = await get_async_connection(conn_id=self.http_conn_id, hook=self)
         token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
@@ -147,7 +147,7 @@ def _connection_options(extra: dict[str, Any], url: str) -> dict[str, Any]:
 def refusal(
     status: int, text: str, retry_after: str | None = None, *, service: str = "the calibration service"
 ) -> RequestRefusedError | TransientError:
-    """The failure that an answer other than 2xx means, with the service's own reason."""
+    """The error for an answer other than 2xx, with the service's own reason."""
     message = f"{service} answered {status}: {_detail(text)}"
     if status in {408, 425, 429} or status >= 500:
         return TransientError(message, float(retry_after) if retry_after and retry_after.isdigit() else None)
@@ -155,8 +155,8 @@ def refusal(
 
 
 def _detail(text: str) -> str:
-    """The readable part of a problem document (RFC 9457) or of what plumber says of an error, or the text itself; one
-    line, as the last one of a log."""
+    """The readable part of a problem document (RFC 9457) or of plumber's error, or the text itself; one line, since it
+    may end a log."""
     try:
         problem = json.loads(text)
         parts = [_plain(problem.get(name)) for name in ("title", "detail", "error", "message")]
@@ -168,13 +168,13 @@ def _detail(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """R writes a scalar as a list of one."""
+    """R writes a scalar as a one-element list."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return "" if value is None else str(value)
 
 
 def _without_address(error: Exception) -> str:
-    """Name the kind of failure: urllib3's text repeats addresses and pool objects that help nobody."""
+    """The kind of failure; urllib3's own text repeats addresses and pool objects, which help nobody."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return str(getattr(reason, "args", [reason])[-1]) if reason else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What the *Test* button of a connection to the calibration service finds out."""
+"""The check behind the *Test* button of a connection to the calibration service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tested(call: Callable[[str], requests.Response], described: str) -> tuple[bo
 
 
 def _health(response: requests.Response) -> dict[str, Any]:
-    """:raise ValueError: it is no health of a calibration service."""
+    """:raise ValueError: the answer is not that of a calibration service."""
     health = response.json()
     if not isinstance(health, dict) or "status" not in health:
         raise ValueError("/healthz answered without a status")
@@ -61,8 +61,8 @@ def _figures(health: dict[str, Any]) -> str:
 def _hint(cause: BaseException | None) -> str:
     if isinstance(cause, requests.exceptions.SSLError):
         return (
-            "; if its certificate is from an authority of your own, name the authority's file as `verify`; if it does "
-            "not speak TLS, set the scheme to http"
+            "; if your own authority signed its certificate, set `verify` to the authority's file; if it does not use "
+            "TLS, set the scheme to http"
         )
     if isinstance(cause, requests.exceptions.ProxyError):
         return "; check `proxies` in the extra"

@@ -1,4 +1,4 @@
-"""How long a task waits for PostgreSQL, and what it says when that was too long."""
+"""How long a task waits for PostgreSQL, and the error if that was too long."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from irt.errors import TransientError
 
-# libpq's; an Airflow connection's extra may say otherwise. A connection that went silent is given up after a minute.
-# Arrow's text is UTF-8; PostgreSQL turns that of another database, EUC_KR say, into it.
+# libpq's parameters; the extra of an Airflow connection overrides them. A silent connection is dropped after a minute.
+# Arrow's text is UTF-8; PostgreSQL converts that of databases in other encodings, such as EUC_KR.
 NETWORK = {
     "client_encoding": "UTF8",
     "connect_timeout": 30,
@@ -19,10 +19,10 @@ NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-# A statement must end before its task's time is up, or its end is seen by nobody: in C no alarm of Airflow's comes.
+# A statement must end before its task times out: Airflow's alarm does not interrupt C code.
 _BEFORE_THE_END = timedelta(seconds=15)
-# A worker that was frozen between two statements would keep its locks, and all that come after it, for as long as its
-# machine answers for it. Between two of ours, seconds pass at most.
+# A worker frozen between two statements would keep its locks, and block everyone behind them, for as long as its
+# machine keeps the connection alive. Our own pauses between statements last at most seconds.
 _IDLE = timedelta(minutes=5)
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -47,13 +47,13 @@ def waited_for_lock(error: BaseException) -> bool:
 
 
 def held_by(holders: Iterable[tuple[int, str, str, datetime | None, str]]) -> TransientError:
-    """What to say of a lock that was not to be had.
+    """The error for a lock that could not be obtained.
 
     :param holders: the rows of `session/holders`.
     """
     named = "; ".join(_session(*holder) for holder in holders)
     return TransientError(
-        f"waited {lock_seconds():.0f} s for a lock in the database and let go; sessions that hold some: "
+        f"gave up after waiting {lock_seconds():.0f} s for a lock in the database; sessions that hold locks: "
         f"{named or 'none any more'}"
     )
 

@@ -24,7 +24,7 @@ class ArrowTransaction:
         self._cursor = cursor
 
     def execute(self, name: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that answers no rows, or whose rows do not matter."""
+        """Run a statement whose rows, if any, do not matter."""
         self._cursor.execute(*positional(statement(name), parameters or {}))
 
     def row(self, name: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -34,7 +34,7 @@ class ArrowTransaction:
         return row
 
     def batches(self, name: str, parameters: Mapping[str, Any]) -> pa.RecordBatchReader:
-        """Stream a statement's rows: it runs as COPY, so memory does not grow with them."""
+        """Stream a statement's rows by COPY, so that memory does not grow with them."""
         self._cursor.execute(literal(statement(name), parameters))
         return self._cursor.fetch_record_batch()
 
@@ -44,10 +44,10 @@ class ArrowTransaction:
 
 
 class ArrowPostgresHook(PostgresHook):
-    """The Postgres provider's hook with an Arrow door.
+    """The Postgres provider's hook, with Arrow.
 
-    The statements stand in files; the log of a task is for what came of them. No statement waits for a lock longer than
-    a minute (see `patience`), or takes longer than its task may.
+    The statements are in files, so the log of a task shows only their results. No statement waits longer than a minute
+    for a lock (see `patience`), or runs longer than its task may.
 
     :param longest: how long the task may take.
     """
@@ -76,8 +76,8 @@ class ArrowPostgresHook(PostgresHook):
         }
         return make_conninfo("", **{k: v for k, v in known.items() if v not in (None, "")})
 
-    # The provider's own would write "Rows affected: 1" between the lines of a task, whatever log_sql says. It
-    # takes lists of statements as well, which nobody here has.
+    # The provider's method logs "Rows affected: 1" among the lines of a task, whatever log_sql says. It also takes
+    # lists of statements, which nobody here needs.
 
     def get_records(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:  # type: ignore[override]
         """All rows of a statement."""
@@ -95,7 +95,7 @@ class ArrowPostgresHook(PostgresHook):
     def arrow_transaction(self) -> Iterator[ArrowTransaction]:
         """Commits at the end, rolls back on any error.
 
-        :raise TransientError: a lock was not to be had; it names who holds some.
+        :raise TransientError: a lock could not be obtained; names the sessions that hold locks.
         """
         from adbc_driver_postgresql import dbapi
 
@@ -106,7 +106,7 @@ class ArrowPostgresHook(PostgresHook):
                     transaction.row("session/limits", patience.limits(self.longest))
                     yield transaction
             except BaseException:
-                # Where the connection is lost, it is rolled back already; the first error is the one that tells why.
+                # A lost connection has been rolled back already; the first error is the one that explains.
                 with suppress(Exception):
                     connection.rollback()
                 raise

@@ -1,4 +1,4 @@
-"""The end of a task that waits in native code, where neither Airflow's alarm nor a signal reaches it."""
+"""Ends a task that waits in native code, where neither Airflow's alarm nor a signal reaches it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from datetime import timedelta
 
 log = logging.getLogger(__name__)
 
-# How long a query that was cancelled may take to return, in seconds.
+# How long a cancelled query may take to return, in seconds.
 _GRACE = 8.0
 
 
 @contextmanager
 def ended_in_time(cancel: Callable[[], None], longest: timedelta | None) -> Iterator[None]:
-    """Cancels what the block waits for when the time is up; where that does not help, ends the process.
+    """Cancels what the block waits for when the time is up; if that does not help, ends the process.
 
-    A proxy that takes all bytes and sends none keeps a query and its cancellation alike. Airflow then finds that the
-    task's process is gone, and tries again.
+    A proxy that accepts all bytes and sends none blocks a query and its cancellation alike. Airflow then finds that the
+    task's process is gone, and retries.
 
     :param cancel: may be called from another thread, and may never return.
     :param longest: None is no limit.
@@ -46,7 +46,7 @@ def _unless(over: threading.Event, seconds: float, act: Callable[[], None]) -> N
 
 def _end(longest: timedelta) -> None:
     log.error(
-        "the database has not answered since the task's limit of %s, nor to a cancellation; its process is ended",
+        "the database answered neither within the task's limit of %s, nor to a cancellation; ending the process",
         longest,
     )
     os.kill(os.getpid(), signal.SIGKILL)

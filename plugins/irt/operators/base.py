@@ -1,4 +1,4 @@
-"""What the operators share: they name their connections in one way, find the database, and are given the run."""
+"""What the operators share: the names of their connections, the database, and the run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DatabaseOperator(BaseOperator):
 
     @cached_property
     def database(self) -> ArrowPostgresHook:
-        # Not when the DAG file is parsed, which every task does: the provider alone takes longer than all of it.
+        # Not imported when the DAG file is parsed, which every task does: the provider takes longer than all the rest.
         from irt.hooks.postgres import ArrowPostgresHook
 
         return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id, longest=self.execution_timeout)
@@ -44,7 +44,7 @@ class RunOperator(DatabaseOperator):
     :param run: the run, as `irt.run.Run.to_dict` gives it. (templated: it comes from the task that plans the runs)
     """
 
-    # By the name of the argument: by another, Airflow would not see upstream tasks in `partial(run=…)`.
+    # Named like the argument: otherwise Airflow would not see upstream tasks in `partial(run=…)`.
     template_fields: Sequence[str] = ("run", *DatabaseOperator.template_fields)
     ui_color = "#eef4fb"
 

@@ -1,4 +1,4 @@
-"""The task that has a bank calibrated: by the calibration service, or in a pod."""
+"""The task that calibrates a bank: by the calibration service, or in a pod."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 class CalibrateOperator(BaseOperator):
     """Sends the staged responses to the calibration service and stages its result; a bank with `runtime: pod` is
-    calibrated in a pod of its own instead (see `PodCalibration`), with the same result.
+    calibrated in its own pod instead (see `PodCalibration`), with the same result.
 
-    The request goes out from the worker, once: with `Prefer: respond-async` and an `Idempotency-Key`, so that a
-    worker that dies finds the same job again. A job that lasts is waited for deferred (no worker waits); a service
-    that answers `200` at once, as the one in production does today, is served as well. When the task is killed,
-    the job is cancelled, or the pod removed.
+    The worker sends the request once, with `Prefer: respond-async` and an `Idempotency-Key`, so that after a worker
+    dies, the retry finds the same job. For a long job, the task defers (no worker waits); a service that answers
+    `200` directly, as production's does today, works as well. When the task is killed, the job is cancelled, or the
+    pod removed.
 
     :param run: the run, as `irt.run.Run.to_dict` gives it. (templated)
     :param http_conn_id: the Airflow connection of the calibration service. (templated)
-    :param kubernetes_conn_id: the Airflow connection of the pods' cluster; where it is not there, the cluster that the
+    :param kubernetes_conn_id: the Airflow connection of the pods' cluster; if it does not exist, the cluster that the
         worker is in. (templated)
-    :param poll_interval: longest pause between two looks at the job, in seconds.
-    :param in_place: how long the worker itself waits for a job before it defers, in seconds: what ends by then would
-        take longer by the way through the triggerer and a second start of the task.
+    :param poll_interval: longest pause between two polls of the job, in seconds.
+    :param in_place: how long the worker itself waits for a job before it defers, in seconds: for shorter jobs, the
+        detour through the triggerer and a second start of the task would take longer.
     :param calibration_timeout: how long a calibration may take.
     :return: the figures of the fit, small enough for XCom.
     :raise RequestRefusedError: the service refused the request (4xx); not retried.
     :raise CalibrationFailedError: the job failed; not retried.
-    :raise BadDataError: the result is not what the contract says; not retried.
-    :raise TransientError: the service is away, overloaded, or lost the job; its process was killed; or the job was
-        cancelled and this task was not (the end of the try before it may come late); retried, with a job of its own.
+    :raise BadDataError: the result does not follow the contract; not retried.
+    :raise TransientError: the service is unreachable, overloaded, or lost the job; its process was killed; or the job
+        was cancelled but this task was not (the previous try may end late); retried with a new job.
     """
 
     template_fields: Sequence[str] = ("run", "http_conn_id", "kubernetes_conn_id")
@@ -72,11 +72,11 @@ class CalibrateOperator(BaseOperator):
     def resume(
         self, context: Any, event: dict[str, str], job: str, contract: str | None, began: float | None = None
     ) -> dict[str, Any]:
-        """Goes on when the job has ended: fetches its result."""
+        """Continues when the job has ended: fetches its result."""
         return self._at_service(Run.from_dict(self.run)).resume(event, job=job, contract=contract, began=began)
 
     def resume_pod(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Goes on when the pod has ended."""
+        """Continues when the pod has ended."""
         return self._in_pod(Run.from_dict(self.run)).resume(context, event)
 
     def on_kill(self) -> None:

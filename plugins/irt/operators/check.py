@@ -19,15 +19,15 @@ from irt.timer import Timer
 class CheckRunOperator(RunOperator):
     """Runs the SQL checks of a run, keeps every verdict, and accepts or rejects the run.
 
-    Each statement answers one row, `passed`, `figure`, `threshold` and `finding`, and every one runs even after another
-    failed: the morning after, all that is wrong should be known. A check of severity `warn` that fails is kept and
-    shown like the others, and rejects nothing. One that answers NULL needs what the service did not state; of a bank
-    with `legacy_service: true` it is a warning.
+    Each statement returns one row, `passed`, `figure`, `threshold` and `finding`. All of them run even if one fails, so
+    that everything that is wrong is known the next morning. A failed check of severity `warn` is kept and shown like
+    the others, but rejects nothing. A check returns NULL if it needs what the service did not state; for a bank with
+    `legacy_service: true`, that is a warning.
 
     :param checks: names of the files under include/sql/checks, without `.sql`.
     :return: the numbers of checks passed and of warnings.
-    :raise BadDataError: the run is not loaded, or was loaded anew meanwhile.
-    :raise ChecksFailedError: naming each failed check and its finding; the run is marked rejected.
+    :raise BadDataError: the run is not loaded, or was loaded again meanwhile.
+    :raise ChecksFailedError: names each failed check and its finding; the run is marked as rejected.
     """
 
     def __init__(self, *, checks: Sequence[str], **kwargs: Any) -> None:
@@ -42,10 +42,10 @@ class CheckRunOperator(RunOperator):
         failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
         verdict = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
         with database.transaction() as cursor:
-            # Of the load that was judged, and no other: the run may have been loaded anew meanwhile.
+            # Only the load that was judged: the run may have been loaded again meanwhile.
             judged = cursor.execute(statement("load/judge_load"), parameters | verdict).fetchone()
             if judged is None:
-                raise BadDataError(f"run {run.run_key} was loaded anew while it was judged; that load is judged apart")
+                raise BadDataError(f"run {run.run_key} was loaded again during the checks; the new load needs its own")
             for each in verdicts:
                 cursor.execute(statement("load/record_check"), each)
         if failed:
@@ -57,10 +57,10 @@ class CheckRunOperator(RunOperator):
         known: dict[str, Any] = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
         load = self.database.get_first(statement("load/last_load"), known)
         if load is None:
-            raise BadDataError(f"run {run.run_key} is not loaded; clear load, which does that")
+            raise BadDataError(f"run {run.run_key} is not loaded; clear load to load it")
         load_id, previous_run = load[0], self.database.get_first(statement("load/previous_publication"), known)
         previous_load_id, previous_run_key = previous_run or (None, None)
-        self.log.info("Judging run %s; consumers read run %s before", run.run_key, previous_run_key or "none")
+        self.log.info("Judging run %s; consumers now read run %s", run.run_key, previous_run_key or "none")
         thresholds = {name: value for name, value in run.checks.items() if name != "severity"}
         return known | thresholds | {
             "load_id": load_id,

@@ -14,12 +14,12 @@ from irt.sql import statement
 
 
 class ChooseRunOperator(DatabaseOperator, HITLOperator):
-    """Shows the runs that there are to choose from, under *Required Actions*, and waits up to a day for a choice.
+    """Lists the runs to choose from under *Required Actions*, and waits up to a day for a choice.
 
     :param query: the file under include/sql that lists them: run key, when, end of the window, items, users.
-    :param bank: whose; a parameter of the query. (templated)
-    :param run_key: what the form named; nobody is asked then. (templated)
-    :param none_there: what to say where the list is empty.
+    :param bank: a parameter of the query. (templated)
+    :param run_key: the run named in the form; if there is one, nobody is asked. (templated)
+    :param none_there: the message if the list is empty.
     :return: `chosen_options`, a list with one run key.
     :raise BadDataError: there is nothing to choose from, or nobody chose.
     """
@@ -28,7 +28,7 @@ class ChooseRunOperator(DatabaseOperator, HITLOperator):
     ui_color = "#fdf1e3"
 
     def __init__(self, *, query: str, none_there: str, run_key: str = "", bank: str = "", **kwargs: Any) -> None:
-        # What there is to choose from is not known before the task runs.
+        # The options are not known before the task runs.
         super().__init__(options=["(listed when the task runs)"], response_timeout=timedelta(days=1), **kwargs)
         self.query, self.none_there, self.run_key, self.bank = query, none_there, run_key, bank
 
@@ -45,13 +45,13 @@ class ChooseRunOperator(DatabaseOperator, HITLOperator):
         return super().execute(context)
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> None:
-        """:raise BadDataError: nobody answered; another try would ask once more."""
+        """:raise BadDataError: nobody answered. Not retried, because that would ask again."""
         if event["error_type"] == "timeout":
             raise BadDataError(f"nobody chose within {self.response_timeout}")
         super().process_trigger_event_error(event)
 
     def validate_chosen_options(self, chosen_options: list[str]) -> None:
-        """What was offered is not known any more; whoever acts on the choice judges it."""
+        """Accepts anything: the options are no longer known, and the task that uses the choice validates it."""
 
 
 def _line(run_key: str, at: Any, window_end: Any, items: str, users: str) -> str:

@@ -1,4 +1,4 @@
-"""The tasks of the daily check: is the last good calibration young enough, and what is old enough to be removed."""
+"""The tasks of the daily check: whether the last good calibration is recent enough, and what is old enough to go."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StatusOperator(DatabaseOperator):
-    """Writes the answers to the operators' questions to the log.
+    """Logs the answers to the operators' questions.
 
     :param questions: names of files under include/sql/status without parameters.
     """
@@ -39,11 +39,11 @@ class StatusOperator(DatabaseOperator):
 
 
 class CheckAgeOperator(DatabaseOperator):
-    """Fails when a bank has no good calibration since the nightly DAG should have run last.
+    """Fails if a bank has no good calibration since the nightly DAG should last have run.
 
     :param banks: names of the banks that are calibrated every night.
     :param schedule: of the nightly DAG.
-    :raise StaleError: naming each such bank and its age.
+    :raise StaleError: names each such bank and the age of its calibration.
     """
 
     def __init__(self, *, banks: Sequence[str], schedule: str = NIGHTLY, **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class CheckAgeOperator(DatabaseOperator):
         rows = self.database.get_records(statement("status/stale"), parameters)
         if rows:
             said = "; ".join(_age(*row) for row in rows)
-            raise StaleError(f"{said} (one is expected of {since:%Y-%m-%d %H:%M} UTC, schedule {self.schedule})")
+            raise StaleError(f"{said} (one is expected since {since:%Y-%m-%d %H:%M} UTC, schedule {self.schedule})")
         self.log.info("all %s banks have a calibration since %s", len(self.banks), since.isoformat())
 
 
@@ -79,13 +79,13 @@ class RemoveOldOperator(DatabaseOperator):
         loads = self.database.get_records(statement("maintain/old_loads"), parameters)
         abilities = folders = 0
         for load_id, settings in loads:
-            # One load at a time: what is done is done, however long the list.
+            # One transaction per load: an interrupted task keeps what it has done.
             with self.database.transaction() as cursor:
                 cursor.execute(statement("maintain/remove_abilities"), {"load_id": load_id})
                 abilities += cursor.rowcount
             folders += Run.from_dict(settings).remove_staged()
         done = {"loads": len(loads), "abilities": abilities, "folders": folders}
-        self.log.info("Removed what %s old loads had left: %s", len(loads), done)
+        self.log.info("Removed the remains of %s old loads: %s", len(loads), done)
         return done
 
 
@@ -104,5 +104,5 @@ def _age(bank: str, calibrated_at: datetime | None, run_key: str | None, hours: 
 def _days(value: Any) -> int:
     days = int(value)
     if days < 1:
-        raise ValueError(f"irt_keep_days: {value!r} is not a number of days from 1 on")
+        raise ValueError(f"irt_keep_days: {value!r} is not a number of days, at least 1")
     return days

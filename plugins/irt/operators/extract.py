@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 
 
 class ExtractResponsesOperator(RunOperator):
-    """Streams the bank's attempts of the window, keeps one answer of a user to an item, counts what is left out, stages
+    """Streams the bank's attempts of the window, keeps one answer per user and item, counts what is left out, stages
     the responses as Parquet, and registers the run.
 
-    PostgreSQL hands the attempts out as they lie, which is several times faster than sorted. Memory takes about 110
-    bytes for each.
+    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 110 bytes of memory.
 
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
-    :raise AirflowSkipException: the window is empty, or holds less than the bank's minimum.
+    :raise AirflowSkipException: the window is empty, or below the bank's minimum.
     :raise SchemaError: the database lacks migrations, or `attempt` has columns of another type.
     """
 
@@ -71,25 +70,25 @@ class ExtractResponsesOperator(RunOperator):
         )  # fmt: skip
 
     def _exams(self, run: Run) -> dict[str, int]:
-        """Exams of the window whose answers are left out as a whole."""
+        """The number of the window's exams whose answers are all left out."""
         if run.source == "exam_results":
             exams = self._first(run, "exams_unreadable")[0]
             if exams:
-                self.log.warning("Left out: %s exams that hold no list of answers", exams)
+                self.log.warning("Left out: %s exams without a list of answers", exams)
             return {"exams_unreadable": exams}
         exams = self._first(run, "exams_in_doubt")[0] if run.exams else 0
         if exams:
-            self.log.warning("Left out: the answers of %s exams without a session of their own", exams)
+            self.log.warning("Left out: the answers of %s exams whose session is missing or shared", exams)
         return {"exams_in_doubt": exams}
 
     def _passed_over(self, run: Run) -> dict[str, int]:
-        """Answers of the window that no bank takes, where this run is the one that counts them."""
+        """Answers of the window that belong to no bank, if this run is the one that counts them."""
         if not run.all_filters:
             return {}
         answers, without_topic, without_exam, passed_over = self._first(run, "passed_over")
         self.log.log(
             logging.WARNING if passed_over else logging.INFO,
-            "Passed over: %s of the window's %s answers, which no bank takes (%s have no topic, %s no exam's id)",
+            "Passed over: %s of the window's %s answers, which belong to no bank (%s have no topic, %s no exam id)",
             passed_over, answers, without_topic, without_exam,
         )  # fmt: skip
         return {"window_answers": answers, "without_topic": without_topic, "passed_over": passed_over}
@@ -108,11 +107,11 @@ class ExtractResponsesOperator(RunOperator):
 
 
 class ExtractAnchorsOperator(RunOperator):
-    """Stages what `question.meta` knows of the items that have responses: anchors and seeds.
+    """Stages the anchors and seeds: the parameters in `question.meta` of items that have responses.
 
-    One whose parameters are missing or cannot be used is left out and named in the log.
+    An item whose parameters are missing or unusable is left out and named in the log.
 
-    :return: how many anchors, seeds and unusable ones there are.
+    :return: the numbers of anchors, seeds and unusable items.
     """
 
     def execute(self, context: Any) -> dict[str, int]:
@@ -134,22 +133,22 @@ class ExtractAnchorsOperator(RunOperator):
         return counts
 
 
-# The SQL of each source, and what it is called.
+# The SQL of each source, and its name in the log.
 _SOURCES = {"view": "extract/attempts", "exam_results": "extract/answers"}
 _NAMES = {"view": "attempt view", "exam_results": "exam_results"}
 
 
 @contextmanager
 def naming_bad_elements(database: ArrowPostgresHook, run: Run) -> Iterator[None]:
-    """Says which exams a view cannot read that fails on them all.
+    """If the view fails, names the exams that it cannot read.
 
-    :raise BadDataError: with the exams, the places in them, the fields and the values.
+    :raise BadDataError: names the exams, the places in them, the fields and the values.
     """
     try:
         yield
     except OSError as error:
-        # So Arrow hands on what PostgreSQL says in the middle of a stream, without a SQLSTATE. The question costs
-        # little where it was something else, and fails like the stream where the database is away.
+        # Arrow raises this for any error of PostgreSQL in the middle of a stream, without a SQLSTATE. If the cause was
+        # another, this query costs little; if the database is down, it fails like the stream.
         rows = database.get_records(statement("extract/bad_elements")) if run.source == "view" else []
         if not rows:
             raise
@@ -160,7 +159,7 @@ def naming_bad_elements(database: ArrowPostgresHook, run: Run) -> Iterator[None]
         count = f"{'at least ' * (len(rows) == _MOST_NAMED)}{len(rows)}"
         raise BadDataError(
             f"the view attempt cannot read {count} values of exam_results, which stops every bank: {found}. "
-            "Mend these exams, or set extract: {source: exam_results} for the bank, which reads what can be read"
+            "Fix these exams, or set extract: {source: exam_results} for the bank, which reads what can be read"
         ) from error
 
 

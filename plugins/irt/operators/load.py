@@ -1,4 +1,4 @@
-"""The task that writes a run's rows where no consumer reads."""
+"""The task that writes a run's rows to tables that no consumer reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from irt.timer import Timer
 class LoadOperator(RunOperator):
     """Writes the staged result to the run tables as a load of the run, in one transaction.
 
-    It takes the place of the run's earlier load, which stays where it was published.
+    It replaces the run's earlier load, which is kept if it was published.
 
     :return: the numbers of rows written.
     :raise BadDataError: the run is not in the registry.
@@ -32,9 +32,7 @@ class LoadOperator(RunOperator):
         with database.arrow_transaction() as transaction:
             row = transaction.row("load/begin_load", key | {"result": json.dumps(fit)})
             if row is None:
-                raise BadDataError(
-                    f"run {run.run_key} is not in the registry; clear extract_responses, which puts it there"
-                )
+                raise BadDataError(f"run {run.run_key} is not in the registry; clear extract_responses to register it")
             key["load_id"] = row[0]
             for table, rows in (("load_item", items), ("load_ability", abilities)):
                 transaction.append(table, _of_load(rows, row[0]), schema="irt")

@@ -1,4 +1,4 @@
-"""The task of the daily check that removes pods which nobody looks at any more."""
+"""The task of the daily check that removes old pods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDED = frozenset({"Succeeded", "Failed"})
 class RemovePodsOperator(BaseOperator):
     """Removes pods of calibrations that ended longer ago than `keep_failed_hours` of the variable `irt_pods`.
 
-    :param kubernetes_conn_id: the Airflow connection of the cluster; without one, the cluster that the worker is in.
+    :param kubernetes_conn_id: the Airflow connection of the cluster; if it does not exist, the worker's own cluster.
     :return: the names of the pods.
     :raise AirflowSkipException: the variable is not set: there are no pods here.
     """
@@ -48,7 +48,7 @@ class RemovePodsOperator(BaseOperator):
 def _ended_at(pod: Any) -> datetime:
     states = [container.state for container in pod.status.container_statuses or []]
     ends = [state.terminated.finished_at for state in states if state.terminated and state.terminated.finished_at]
-    # One that was evicted before it began has no container that ended.
+    # A pod evicted before it started has no terminated container.
     ended: datetime = max(ends, default=pod.metadata.creation_timestamp)
     return ended
 
@@ -59,6 +59,6 @@ def _delete(client: Any, name: str, namespace: str) -> None:
     try:
         client.delete_namespaced_pod(name, namespace)
     except ApiException as error:
-        # Somebody else was quicker.
+        # Already deleted by somebody else.
         if error.status != 404:
             raise

@@ -1,4 +1,4 @@
-"""The task that lets consumers see a run."""
+"""The task that makes a run visible to consumers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from irt.timer import Timer
 class PublishOperator(RunOperator):
     """Moves the accepted load of a run to the tables that consumers read, in one transaction.
 
-    A run that was published before and followed by another, or whose window ends before the bank's last publication,
-    changes nothing and ends as superseded. Repeated, it writes the same rows with the same time.
+    A run that was published before and followed by another, or whose window ends before that of the bank's last
+    publication, changes nothing and ends as superseded. A repetition writes the same rows with the same time.
 
-    :param approval: who publishes a run that was rejected, and why: the result of Airflow's `ApprovalOperator`, whose
-        form asked for a `reason`. (templated)
-    :param judged_at: when the verdicts were found that were shown to that person: nothing else is approved. (templated)
+    :param approval: who publishes a rejected run, and why: the result of Airflow's `ApprovalOperator`, whose form asked
+        for a `reason`. (templated)
+    :param judged_at: the time of the verdicts shown to that person; the approval covers only those. (templated)
     :return: the numbers of rows published.
     :raise AirflowSkipException: a dry run, or a superseded one.
     :raise BadDataError: the run's checks have not passed and nobody approved it, whatever state its tasks were set to
-        by hand; or the approval lacks a name or a reason, or was of an earlier load of the run.
+        by hand; or the approval lacks a name or a reason, or concerns an earlier load of the run.
     """
 
     template_fields: Sequence[str] = (*RunOperator.template_fields, "approval", "judged_at")
@@ -71,7 +71,7 @@ class PublishOperator(RunOperator):
         """The run's last load, if it may be published."""
         found = cursor.execute(statement("publish/load_to_publish"), {"run_key": run.run_key}).fetchone()
         row: tuple[Any, ...] = found or ("not in the registry", None, None, None, False)
-        # A run without a load has no state of a load either, and goes no further.
+        # Without a load, the load's state is missing as well, so the checks below raise.
         load_id: int
         run_state, load_id, state, judged_at, was_published = row
         if state == "accepted" or was_published:
@@ -81,7 +81,7 @@ class PublishOperator(RunOperator):
                 f"run {run.run_key} is {state or run_state}: only a run whose checks passed is published"
             )
         if self.judged_at is None or datetime.fromisoformat(self.judged_at) != judged_at:
-            raise BadDataError(f"run {run.run_key} was judged anew since it was approved; review it again")
+            raise BadDataError(f"run {run.run_key} was judged again since it was approved; review it again")
         return load_id
 
     def _publish(
@@ -109,7 +109,7 @@ class PublishOperator(RunOperator):
 
 @dataclass(frozen=True)
 class _Last:
-    """The bank's last publication, as it stands to the load that is to be published."""
+    """The bank's last publication, compared with the load to be published."""
 
     stamps: publication.Stamps
     run_id: str
@@ -127,7 +127,7 @@ class _Last:
             return None
         publication_id, run_id, kind, published_at, default_stamped_at, is_this, may_follow = row
         stamps = publication.Stamps(publication_id, published_at, default_stamped_at)
-        # What a person returned to is written by the rollback alone.
+        # Only the rollback rewrites what a person returned to.
         is_rollback = kind == "rollback"
         return cls(stamps, run_id, is_this and not is_rollback, may_follow and not (is_this and is_rollback))
 
@@ -140,5 +140,5 @@ def _approval(answer: Any) -> dict[str, str]:
         raise BadDataError("approval: nobody answered, the request timed out; a rejected run needs a person's name")
     reason = str((answer.get("params_input") or {}).get("reason") or "").strip()
     if len(reason) < SHORTEST_REASON:
-        raise BadDataError(f"approval.reason: {reason!r} is too short; say in {SHORTEST_REASON} characters or more why")
+        raise BadDataError(f"approval.reason: {reason!r} is too short; give at least {SHORTEST_REASON} characters")
     return {"by": str(name), "reason": reason, "at": str(answer.get("responded_at"))}

@@ -9,7 +9,7 @@ from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
 from irt.sql import statement
 
-# The XComs that hold the findings as Markdown, and when the run was judged.
+# The XComs with the findings (Markdown) and the time of the verdicts.
 FINDINGS, JUDGED_AT = "findings", "judged_at"
 
 
@@ -17,8 +17,8 @@ class ReviewRejectedOperator(DatabaseOperator):
     """Reads a rejected run and its failed checks from the registry.
 
     :param run_key: (templated)
-    :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` says in Markdown what failed,
-        `judged_at` when that was found.
+    :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` lists the verdicts in Markdown,
+        `judged_at` is their time.
     :raise BadDataError: there is no such run, or it is not rejected.
     """
 

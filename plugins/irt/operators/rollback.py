@@ -16,20 +16,20 @@ from irt.sql import statement
 
 
 class RollbackOperator(DatabaseOperator):
-    """Publishes again what a bank's earlier publication had, in one transaction, as a publication of its own.
+    """Restores an earlier publication of a bank, in one transaction, as a new publication.
 
-    Items get the parameters that they had then, users the abilities of the load that was published; what a later load
-    of the same run came to does not matter. An online update that was written since came of what is undone, and is
-    overwritten. No cleared task of a run that is undone overwrites the return, and the next night does.
+    Items get the parameters that they had then, users the abilities of the load that was published then, even if the
+    same run was loaded again later. Online updates since then are based on what is undone, so they are overwritten. A
+    cleared task of an undone run does not overwrite the rollback; the next night does.
 
     :param bank: (templated)
-    :param run_key: the run to return to, as it was published last. (templated)
+    :param run_key: the run to return to, as last published. (templated)
     :param reason: kept in `mirt_fit_meta`. (templated)
-    :param items_only: leave the abilities as they are, where those of the run are removed already. (templated)
+    :param items_only: leave the abilities as they are, for a run whose abilities have been removed. (templated)
     :param banks: today's banks.
     :return: the numbers of rows published.
     :raise BadDataError: the bank has no such run, it was never published, its rows are removed, or the bank was
-        published again since the return was asked for.
+        published again since the rollback was requested.
     """
 
     template_fields: Sequence[str] = ("bank", "run_key", "reason", "items_only", *DatabaseOperator.template_fields)
@@ -44,13 +44,13 @@ class RollbackOperator(DatabaseOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
-        # A nightly run's key ends with the name of a bank, which has no such sign.
+        # Never the key of a nightly run, which ends with a bank's name, and those contain no #.
         rollback_id, place = f"{dag_run.run_id}/{self.bank}#rollback", self.banks.place(self.bank)
         who = getattr(dag_run, "triggering_user_name", None) or "unknown"
         with self.database.transaction() as cursor:
             publication.lock(cursor)
             history = publication.history(cursor, self.bank)
-            # As text, where it was rendered.
+            # Once rendered, items_only is text.
             target = _target(history, self.bank, self.run_key.strip(), abilities=str(self.items_only) != "True")
             current = _current(history, self.bank, rollback_id, dag_run.run_after)
             if current.run_id == rollback_id:
@@ -77,7 +77,7 @@ class RollbackOperator(DatabaseOperator):
 
 
 def _current(history: list[Published], bank: str, rollback_id: str, asked_at: datetime) -> Published:
-    """What consumers read now, of which none may be newer than this return."""
+    """What consumers read now; it may not be newer than the request for this rollback."""
     current = history[-1]
     if current.run_id != rollback_id and current.stamps.published_at > asked_at:
         raise BadDataError(
@@ -97,10 +97,10 @@ def _target(history: list[Published], bank: str, run_key: str, *, abilities: boo
         raise BadDataError(f"run_key: bank {bank!r} never published a run {run_key!r}; the last ones: {last}")
     target = found[-1]
     if not target.items:
-        raise BadDataError(f"run_key: the items of run {run_key!r} are removed")
+        raise BadDataError(f"run_key: the items of run {run_key!r} have been removed")
     if abilities and target.abilities != target.abilities_then:
         raise BadDataError(
-            f"run_key: of run {run_key!r} {target.abilities} of {target.abilities_then} abilities are kept; "
-            "with items_only its item parameters can be returned to"
+            f"run_key: only {target.abilities} of the {target.abilities_then} abilities of run {run_key!r} are kept; "
+            "with items_only, its item parameters can be restored"
         )
     return target

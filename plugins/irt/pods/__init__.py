@@ -1,1 +1,1 @@
-"""Calibrations in Kubernetes pods of their own."""
+"""Calibrations in Kubernetes pods, one for each."""

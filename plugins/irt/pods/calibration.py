@@ -1,4 +1,4 @@
-"""A calibration in a pod of its own: what is staged for it, and what becomes of its result. Takes seconds to import."""
+"""A calibration in its own pod: stages the request, waits, and stages the result. Takes seconds to import."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DIGEST = 32
 
 
 class PodCalibration:
-    """Runs `irt-engine calibrate` of the engine's image on the staged responses and stages its result.
+    """Runs `irt-engine calibrate` from the engine's image on the staged responses and stages its result.
 
-    The pod is given the request that the service would be, and its result is staged in the same way. A worker that dies
-    finds its pod again, and a result that is there already is not calculated twice.
+    The pod gets the same request that the service would get, and its result is staged in the same way. If a worker
+    dies, the retry finds the pod again; an existing result is not calculated twice.
 
-    :param task: whose pod it is: it defers to `resume`, and writes the log.
-    :param resume: the name of the task's method that goes on when the pod has ended.
+    :param task: the operator, whose log is used and which defers to `resume`.
+    :param resume: the name of the task's method that continues when the pod has ended.
     """
 
     def __init__(self, run: Run, task: Any, *, kubernetes_conn_id: str, resume: str) -> None:
@@ -34,7 +34,7 @@ class PodCalibration:
         self._pod: CalibrationPod | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Asks for the pod and defers, unless there is a result already.
+        """Requests the pod and defers, unless there is a result already.
 
         :return: the figures of the fit.
         """
@@ -43,18 +43,18 @@ class PodCalibration:
         digest = idempotency_key(run, request, run.staged(RESPONSES)).rpartition(":")[2][:_DIGEST]
         self._pod = self._calibration_pod(digest, began)
         if self._result(digest).exists():
-            self._task.log.info("The result of this very request is there already")
+            self._task.log.info("This request already has a result")
             told = self._stage(digest, began)
             self._pod.remove_left(context)
             return told
         write_json(run.staged(REQUEST), request)
         _open_to_pod(run)
-        # Defers; returns where a pod of an earlier try has ended meanwhile.
+        # Defers; returns only if the pod of an earlier try has ended meanwhile.
         self._pod.execute_async(context)
         return self._stage(digest, began)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Goes on when the pod has ended: its log, its result or the reason why there is none.
+        """Continues when the pod has ended: reads its log, and its result or the reason why there is none.
 
         :return: the figures of the fit.
         """
@@ -89,18 +89,18 @@ class PodCalibration:
         path = self._result(digest)
         if not path.exists():
             raise TransientError(
-                f"the pod succeeded, and {path} is not there: do workers and pods see the same volume or bucket?"
+                f"the pod succeeded, but {path} does not exist: do workers and pods see the same volume or bucket?"
             )
         if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
-            # A link would be followed here, where there is more to see than in the pod; a pipe never ends.
+            # The worker would follow a link to files that the pod cannot see; a pipe never ends.
             raise BadDataError(f"the pod's result {path} is not a regular file")
         return stage_result(self._run, path.read_bytes(), self._task.log, began=began)
 
 
 def _open_to_pod(run: Run) -> None:
-    """Let the pod, which is another user, read the run's folder and write into that of the results.
+    """Let the pod, which runs as another user, read the run's folder and write to its results folder.
 
-    Nobody else can: a pod sees of the volume nothing but this.
+    Other pods cannot: each sees only its own run's folder of the volume.
     """
     results = run.staged(RESULTS)
     if results.protocol != "file":

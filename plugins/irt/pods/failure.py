@@ -11,15 +11,15 @@ _CANNOT_START = frozenset(
     {"InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull"}
 )
 _KILLED = 137
-# What irt-engine says by its exit status: the input cannot be used, the data cannot be calibrated.
+# Exit statuses of irt-engine: the input cannot be used, the data cannot be calibrated.
 _REFUSED = frozenset({1, 2})
 
 
 def failure_of(run: Run, name: str, pod: Any | None, told: str) -> PermanentError | TransientError:
     """The error to raise.
 
-    :param pod: as Kubernetes shows it after its end; None where it is gone.
-    :param told: what the trigger said.
+    :param pod: as Kubernetes shows it after its end; None if it is gone.
+    :param told: the trigger's message.
     """
     where = f"pod {name} of bank {run.bank}"
     if pod is None or pod.status is None:
@@ -40,7 +40,7 @@ def failure_of(run: Run, name: str, pod: Any | None, told: str) -> PermanentErro
 
 
 def never_ran(pod: Any | None) -> bool:
-    """A pod without a log, of which there is nothing to look at, and that might still start."""
+    """Whether the pod has no log to look at, and might still start."""
     return pod is not None and pod.status is not None and pod.status.phase in {"Pending", "Unknown"}
 
 

@@ -1,4 +1,4 @@
-"""The pod of a calibration, as the Kubernetes API is asked for it: nothing in it that a calibration does not need."""
+"""The pod of a calibration, as requested from the Kubernetes API: only what a calibration needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: st
 
     :param responses: name of the staged responses.
     :param result: name of the staged object that the result becomes.
-    :param digest: of the request; it labels the pod, so that a retry finds the pod of its own request and no other.
+    :param digest: that of the request; a label of the pod, so that a retry finds only the pod of its own request.
     """
     folder = staged_for_pod(run, settings)
     volume = settings.volume
@@ -60,7 +60,7 @@ def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: st
 
 
 def _shared(claim: str, folder: str) -> tuple[list[k8s.V1VolumeMount], list[k8s.V1Volume]]:
-    """Of the volume just the run's own folder, which cannot be written to, and in it that of the results, which can."""
+    """Mounts of the volume only the run's own folder, read-only, and its results folder, writable."""
     volume = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)
     return [
         k8s.V1VolumeMount(name="staging", mount_path=_IN, sub_path=folder, read_only=True),
@@ -69,7 +69,7 @@ def _shared(claim: str, folder: str) -> tuple[list[k8s.V1VolumeMount], list[k8s.
 
 
 def _in_bucket(run: Run, result: str) -> tuple[str, str]:
-    """The addresses of folder and result, without the Airflow connection that they may name."""
+    """The addresses of folder and result, without the Airflow connection that they may contain."""
     folder = run.staged_folder()
     address = f"{folder.protocol}://{folder.bucket}/{folder.key.strip('/')}"
     return address, f"{address}/{RESULTS}/{result}"

@@ -1,4 +1,4 @@
-"""The pod of one calibration: asked for, watched, and its failure explained. Takes seconds to import."""
+"""The pod of one calibration: starts it, watches it, and explains its failure. Takes seconds to import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from irt.triggers.pod import SettledPodTrigger
 
 
 class CalibrationPod(KubernetesPodOperator):
-    """The provider's operator, for a pod that has no connection, no token and no service account of Kubernetes.
+    """The provider's operator, for a pod without Airflow connections, tokens and Kubernetes credentials.
 
     A pod that succeeded is removed; one that failed is kept for a while (`irt_daily_check`).
 
-    :param resume: the method of the task that goes on when the pod has ended.
+    :param resume: the name of the task's method that continues when the pod has ended.
     :raise PermanentError, TransientError: the pod failed; see `failure`.
     """
 
@@ -36,10 +36,10 @@ class CalibrationPod(KubernetesPodOperator):
             container_security_context=container_security(),
             termination_message_policy="FallbackToLogsOnError",
             image_pull_policy="IfNotPresent",
-            # The engine has nothing to put in order.
+            # The engine has nothing to clean up.
             termination_grace_period=5,
             log_events_on_failure=True,
-            # It would be the first line of a failure, with everything in it but the reason.
+            # It would be the first line of a failure, with everything but the reason.
             log_pod_spec_on_failure=False,
             container_name_log_prefix_enabled=False,
             **pod_arguments(run, settings, responses=responses, result=result, digest=digest),
@@ -59,12 +59,12 @@ class CalibrationPod(KubernetesPodOperator):
             raise failure_of(self.run, event["name"], self.pod, str(event.get("message") or error)) from error
 
     def remove_left(self, context: Any) -> None:
-        """Removes the pod that has written a result and whose worker died. Where it cannot, `irt_daily_check` will."""
+        """Removes a pod that wrote its result after its worker had died. If that fails, `irt_daily_check` does it."""
         try:
             if pod := self.find_pod(self.namespace, context=context):
                 self.pod_manager.delete_pod(pod)
         except Exception as error:
-            self.log.warning("the pod that has done its work could not be removed: %s", error)
+            self.log.warning("the finished pod could not be removed: %s", error)
 
     def defer(
         self, *, trigger: Any, method_name: str, kwargs: dict[str, Any] | None = None, timeout: Any = None
@@ -72,10 +72,10 @@ class CalibrationPod(KubernetesPodOperator):
         super().defer(trigger=SettledPodTrigger.of(trigger), method_name=self.resume, kwargs=kwargs, timeout=timeout)
 
     def _get_pod_from_task_state_store(self, context: Any) -> Any | None:
-        """The pod of an earlier try, unless it calibrates what has been extracted anew since."""
+        """The pod of an earlier try, unless the request has changed since."""
         pod = super()._get_pod_from_task_state_store(context)
         if pod is None or (pod.metadata.labels or {}).get(REQUEST_LABEL) == self.labels[REQUEST_LABEL]:
             return pod
-        self.log.warning("pod %s calibrates an earlier request; it is deleted", pod.metadata.name)
+        self.log.warning("pod %s calibrates an earlier request; deleting it", pod.metadata.name)
         self.pod_manager.delete_pod(pod)
         return None

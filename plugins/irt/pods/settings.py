@@ -1,4 +1,4 @@
-"""The pods of calibrations: where they run and of what image (the Airflow variable `irt_pods`)."""
+"""The pods of calibrations: where they run, and from which image (the Airflow variable `irt_pods`)."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class PodSettings(StrictSettings):
     """Where calibrations in pods run.
 
     :ivar image: the engine's, with a tag that is not `latest`, or a digest.
-    :ivar namespace: that holds nothing else: whoever may create pods in it can delete any other, and mount any Secret.
-    :ivar secret: a Secret whose entries the pod gets as environment: the bucket's credentials, good for staging alone.
-    :ivar service_account: whose identity the pod has for the bucket; its token is not mounted.
+    :ivar namespace: for nothing else: an account that may create pods in it can delete any other, and mount any Secret.
+    :ivar secret: a Secret with the pod's environment variables: the bucket's credentials, valid only for staging.
+    :ivar service_account: the pod's identity for the bucket; its token is not mounted.
     :ivar start_seconds: how long a pod may wait for a node, and then for its image.
-    :ivar keep_failed_hours: how long a pod that failed is kept, to be looked at.
+    :ivar keep_failed_hours: how long a failed pod is kept for inspection.
     """
 
     image: str
@@ -66,9 +66,9 @@ class PodSettings(StrictSettings):
 
 
 def load_pod_settings() -> PodSettings | None:
-    """:return: None where the variable is not set.
+    """:return: None if the variable is not set.
 
-    :raise BadDataError: naming the field and the value of each mistake in it.
+    :raise BadDataError: names the field and the value of each mistake in it.
     """
     text = Variable.get(VARIABLE, default=None)
     if text is None:
@@ -82,7 +82,7 @@ def load_pod_settings() -> PodSettings | None:
 
 
 def require_pods(runs: Sequence[Run]) -> None:
-    """Before anything is extracted: those that are to be calibrated in pods can be.
+    """Check, before anything is extracted, that the runs with `runtime: pod` can be calibrated in pods.
 
     :raise BadDataError: why not.
     """
@@ -102,7 +102,7 @@ def pod_settings() -> PodSettings:
 
 
 def staged_for_pod(run: Run, settings: PodSettings) -> str | None:
-    """The run's folder in the shared volume; None where a bucket holds it, which needs no volume.
+    """The run's folder in the shared volume; None if it is in a bucket, which needs no volume.
 
     :raise BadDataError: a pod could not reach it.
     """
@@ -114,7 +114,7 @@ def staged_for_pod(run: Run, settings: PodSettings) -> str | None:
     if settings.volume is None:
         raise BadDataError(
             f"irt_staging: {run.staging!r} is a folder of the worker, which a pod cannot see; use s3:// or gs://, or "
-            f"name the volume that both have: volume {{claim, root}} in the variable {VARIABLE}"
+            f"name the volume that both share: volume {{claim, root}} in the variable {VARIABLE}"
         )
     folder, root = PurePosixPath(staging.path), PurePosixPath(settings.volume.root)
     if not folder.is_relative_to(root):

@@ -1,4 +1,4 @@
-"""Waits for a calibration job outside of any worker."""
+"""Waits for a calibration job without a worker."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _FIRST_PAUSE = 0.5
 class CalibrationJobTrigger(BaseTrigger):
     """Polls a job with GET until it has ended, and cancels it when a user kills the task.
 
-    A service that is away for a while is waited for: a restarted one still knows its jobs.
+    It waits while the service is down for a short time: after a restart, the service still knows its jobs.
 
-    :param endpoint: the job's, relative to the connection's address.
+    :param endpoint: that of the job, relative to the connection's address.
     :param poll_interval: longest pause between two polls, in seconds; the first ones are shorter.
     :param patience: how long the service may be unreachable, in seconds.
     """
 
     def __init__(self, http_conn_id: str, endpoint: str, poll_interval: float = 10.0, patience: float = 600.0) -> None:
-        # Airflow has no types for it.
+        # Airflow does not type it.
         super().__init__()  # type: ignore[no-untyped-call]
         self.http_conn_id = http_conn_id
         self.endpoint = endpoint
@@ -80,9 +80,9 @@ class CalibrationJobTrigger(BaseTrigger):
 
 
 def settling_time() -> float:
-    """How long a deferred task must stay away, in seconds.
+    """How long a task must stay deferred at least, in seconds.
 
-    The supervisor of the part that deferred may linger for `min_heartbeat_interval` after its end. When the task runs
-    again before that, the scheduler takes the late news for the end of the new part, and retries a task that is well.
+    The supervisor of the process that deferred may linger for `min_heartbeat_interval` after its end. If the task runs
+    again before that, the scheduler takes the late report for the end of the new process, and retries a healthy task.
     """
     return 2.0 * conf.getint("workers", "min_heartbeat_interval")

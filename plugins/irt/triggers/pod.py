@@ -1,4 +1,4 @@
-"""Waits for the pod of a calibration outside of any worker."""
+"""Waits for the pod of a calibration without a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from irt.triggers.calibration import settling_time
 
 
 class SettledPodTrigger(KubernetesPodTrigger):
-    """The provider's, which in addition stays away as long as a deferred task must (see `settling_time`)."""
+    """The provider's trigger, but it fires no earlier than `settling_time` allows."""
 
     @classmethod
     def of(cls, trigger: KubernetesPodTrigger) -> SettledPodTrigger:
@@ -23,7 +23,7 @@ class SettledPodTrigger(KubernetesPodTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", super().serialize()[1]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields the provider's one event."""
+        """Yields the provider's only event."""
         await asyncio.sleep(settling_time())
         async for event in super().run():
             yield event
