@@ -75,6 +75,8 @@ def test_wrong_observations(client, contract, observations, fields, preference):
         ({"anchors": [{"item_id": "q1", "params": {"a": 10**400, "b": 0}}]}, "anchors[0].params.a"),
         ({"anchors": [{"item_id": "q1", "params": {"a": 1, "b": 1e200}}]}, "anchors[0].params.b"),
         ({"anchors": [{"item_id": 2**70, "params": {"a": 1, "b": 0}}]}, "anchors[0].item_id"),
+        ({"anchors": [{"item_id": "q1", "params": {"a": 1, "b": 0, "c": 0.2}}]}, "anchors[0].params.c"),
+        ({"model": "1PL", "anchors": [{"item_id": "q1", "params": {"a": 1, "b": 0, "c": 0.2}}]}, "anchors[0].params.c"),
         ({"linking": {"method": "magic"}}, "linking.method"),
         ({"linking": "none"}, "linking"),
         ({"options": {"quadrature": 61}}, "options.quadrature"),

@@ -28,11 +28,13 @@ read_settings <- function(request, engine = choose_engine()) {
   # An empty list has no names, even if it was an object.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
   top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
-  read <- read_anchors(top)
+  models <- list(
+    model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE), item_models = read_item_models(top)
+  )
+  read <- read_anchors(top, models)
   settings <- c(
+    models,
     list(
-      model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE),
-      item_models = read_item_models(top),
       anchors = read$anchors,
       bare_anchors = read$bare,
       linking = read_linking(top, any(read$anchors$fixed), length(read$bare) > 0)
@@ -46,7 +48,7 @@ read_settings <- function(request, engine = choose_engine()) {
 
 #' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of anchors without parameters.
 #' @noRd
-read_anchors <- function(top) {
+read_anchors <- function(top, models) {
   rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
   ids <- record_column(rows, "item_id", "")
   for (i in which(duplicated(ids) & nzchar(ids))) {
@@ -57,9 +59,18 @@ read_anchors <- function(top) {
     item_id = ids, a = record_column(rows, "a", 0), b = record_column(rows, "b", 0), c = record_column(rows, "c", 0),
     fixed = record_column(rows, "fixed", NA)
   )
+  refuse_guessing(top, anchors, model_of(models, ids))
   anchors <- anchors[!bare, ]
   rownames(anchors) <- NULL
   list(anchors = anchors, bare = ids[bare])
+}
+
+# The curve of such an anchor would differ from the item's in any case.
+refuse_guessing <- function(top, anchors, models) {
+  for (i in which(anchors$fixed & !is.na(anchors$c) & anchors$c > 0 & models != "3PL")) {
+    message <- "the item is calibrated as %s, which has no guessing; name 3PL for it in item_models"
+    add_error(top$errors, sprintf("anchors[%d].params.c", i - 1L), anchors$c[i], sprintf(message, models[i]))
+  }
 }
 
 read_anchor <- function(entry) {

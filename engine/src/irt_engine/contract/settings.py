@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,10 +98,11 @@ class Settings:
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
              "min_item_responses", "min_user_responses", "priors", "scores", "repeats"),
         )  # fmt: skip
-        anchors, bare = _anchors(top)
+        model, item_models = top.choice("model", MODELS, "2PL", any_case=True), _item_models(top)
+        anchors, bare = _anchors(top, lambda item: item_models.get(item, model))
         settings = cls(
-            model=top.choice("model", MODELS, "2PL", any_case=True),
-            item_models=_item_models(top),
+            model=model,
+            item_models=item_models,
             anchors=anchors,
             bare_anchors=bare,
             linking=_linking(top, any(anchor.fixed for anchor in anchors), bool(bare)),
@@ -143,7 +144,7 @@ def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
     )
 
 
-def _anchors(top: Fields) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
+def _anchors(top: Fields, model_of: Callable[[str], str]) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
     """The anchors, and the items of those without parameters."""
     anchors, bare, seen = [], [], set()
     for entry in top.objects("anchors", ("item_id", "params", "fixed")):
@@ -155,7 +156,12 @@ def _anchors(top: Fields) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
         if _is_bare(params):
             bare.append(item_id)
         else:
-            anchors.append(_anchor(item_id, params, fixed))
+            anchor = _anchor(item_id, params, fixed)
+            model = model_of(item_id)
+            if fixed and anchor.c and model != "3PL":
+                told = f"the item is calibrated as {model}, which has no guessing; name 3PL for it in item_models"
+                params.refuse("c", anchor.c, told)
+            anchors.append(anchor)
         if item_id in seen:
             entry.refuse("item_id", item_id, "is given more than once")
         seen.add(item_id)
