@@ -79,6 +79,7 @@ def test_wrong_observations(client, contract, observations, fields, preference):
         ({"model": "1PL", "anchors": [{"item_id": "q1", "params": {"a": 1, "b": 0, "c": 0.2}}]}, "anchors[0].params.c"),
         ({"linking": {"method": "magic"}}, "linking.method"),
         ({"linking": "none"}, "linking"),
+        ({"linking": {"unlinked": "keep"}}, "linking.unlinked"),
         ({"options": {"quadrature": 61}}, "options.quadrature"),
         ({"options": {"quadrature_points": 1}}, "options.quadrature_points"),
         ({"options": {"quadrature_points": 10**9}}, "options.quadrature_points"),

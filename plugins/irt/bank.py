@@ -54,6 +54,7 @@ SEVERITY: dict[str, Severity] = {
     "standard_errors": "fail",
     "convergence": "fail",
     "excluded_items": "fail",
+    "connected": "fail",
     "ability_distribution": "fail",
     "linking_constants": "fail",
     "anchors_left": "fail",
@@ -77,6 +78,9 @@ class Checks(StrictSettings):
     max_abs_b: Annotated[Positive, Field(description="largest absolute difficulty of an item")] = 15.0
     max_c: Annotated[Share, Field(description="largest guessing parameter of an item")] = 0.6
     max_excluded_share: Annotated[Share, Field(description="share of the items that may be excluded")] = 0.2
+    max_unlinked_share: Annotated[
+        Share, Field(description="share of the items that may share no user with the others")
+    ] = 0.05
     max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
     min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0

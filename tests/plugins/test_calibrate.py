@@ -124,7 +124,7 @@ def test_the_request(service, run):
     assert settings["anchors"] == ANCHORED
     assert settings["linking"] == {
         "method": "stocking_lord", "min_anchors": 2, "drift_alpha": 0.05,
-        "max_drifted": 0.4, "min_correlation": 0.5, "max_rmsd": 0.1,
+        "max_drifted": 0.4, "min_correlation": 0.5, "max_rmsd": 0.1, "unlinked": "exclude",
     }  # fmt: skip
     assert settings["options"] == {"run_id": "run-1/math", "min_item_responses": 1}
     parquet = request.body[request.body.index(b"PAR1") : request.body.rindex(b"PAR1") + 4]

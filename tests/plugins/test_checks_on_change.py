@@ -226,3 +226,25 @@ def test_a_bank_without_linking_or_with_few_anchors_has_no_agreement_to_judge(da
     with contextlib.suppress(ChecksFailedError):
         check(run)
     assert verdict(database, run, "anchor_agreement")[0]
+
+
+@pytest.mark.parametrize(("n_lost", "passes"), [(0, True), (1, True), (2, False)])
+def test_items_that_share_no_user_with_the_others_are_named(database, tmp_path, n_lost, passes):
+    """One of 21 items is 4.8 %, two of 22 are 9.1 %; 5 % may be."""
+    run = a_run(tmp_path)
+
+    def change(result):
+        bank_of([n / 10 for n in range(ITEMS)])(result)
+        component = {"items": n_lost, "users": 7}
+        result["excluded"]["items"] = [
+            {"item_id": f"9{n}", "reason": "not linked", "n_responses": 7, "p_correct": 0.5, "component": component}
+            for n in range(n_lost)
+        ]
+
+    ready(database, run, change)
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    found = verdict(database, run, "connected")
+    assert found[:2] == (passes, "fail")
+    assert found[2] == pytest.approx(n_lost / (ITEMS + n_lost))
+    assert ("; first: item 90 in a group of" in found[4]) == (n_lost > 0)

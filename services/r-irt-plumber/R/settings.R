@@ -4,6 +4,7 @@ max_given_difficulty <- 10000
 max_count <- 1e9
 
 irt_models <- c("Rasch", "1PL", "2PL", "3PL")
+unlinked_choices <- c("exclude", "same_population")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 score_kinds <- c("EAP", "MAP", "WLE")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
@@ -116,11 +117,12 @@ read_item_models <- function(top) {
 #' @noRd
 read_linking <- function(top, has_anchors, has_bare) {
   stated <- has_field(top, "linking")
-  entry <- field_object(top, "linking", c("method", "drift_z", "min_anchors"))
+  entry <- field_object(top, "linking", c("method", "drift_z", "min_anchors", "unlinked"))
   linked <- isTRUE(has_anchors) || (stated && has_bare)
   list(
     method = field_choice(entry, "method", linking_methods, if (linked) "stocking_lord" else "none"),
     drift_z = field_number(entry, "drift_z", 2.7, above = 0),
+    unlinked = field_choice(entry, "unlinked", unlinked_choices, "exclude"),
     min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )
