@@ -59,6 +59,25 @@ def test_linking(calibrated, calibrated_case, case, anchors, method):
     cases.assert_is_linked(calibrated(calibrated_case, request), case, anchors, method)
 
 
+def test_screening_of_anchors(calibrated):
+    """The figures of both services, within what the errors of their estimates are computed to."""
+    case = "g_fipc_drift"
+    spec = calibrated(case, {"anchors": cases.anchors(case), "linking": {"method": "stocking_lord"}})["fit_meta"][
+        "model_spec"
+    ]
+    assert spec["anchor_agreement"] == {
+        "correlation_b": pytest.approx(0.9985, abs=1e-4), "correlation_log_a": pytest.approx(0.9669, abs=1e-3),
+        "rmsd": 0, "drifted": 0.15, "spread": pytest.approx(0.0155, abs=5e-4),
+    }  # fmt: skip
+    rows = {row["item_id"]: row for row in spec["linking_anchors"]}
+    for item, statistic, p in (("q0003", 190.05, 1.4e-39), ("q0006", 3.2433, 0.198), ("q0012", 2.7198, 0.257)):
+        assert rows[item]["chi_square"] == pytest.approx(statistic, rel=5e-3), item
+        assert rows[item]["p"] == pytest.approx(p, rel=0.1), item
+    assert rows["q0003"]["reason"].startswith("drifted: a 0.94 and b 0.88 instead of 0.89 and 0.11 (chi-square 190.")
+    influence = {"slope": 0.0026271, "intercept": 0.0020381, "mean_b": 0.0001218}
+    assert rows["q0001"]["influence"] == pytest.approx(influence, abs=2e-5)
+
+
 @pytest.mark.parametrize(
     ("case", "model", "file"),
     [

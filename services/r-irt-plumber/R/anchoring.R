@@ -15,30 +15,69 @@ require_anchors <- function(settings, item_ids) {
   anchors
 }
 
+# With more anchors none has much influence, and each needs a linking without it.
+most_left_out <- 200
+
 #' Screen the anchors of a free calibration; link by those that did not drift, or choose them to be held fixed
 #'
 #' @param bank As `fit_bank` returns it.
-#' @return List of `method`, `anchors` (sorted by item) and `screening` (as `screen` returns it). With the method
-#'   `fixed` also `held` (the anchors to hold); with other methods `line` (as `link` returns it) and `rows` (numbers of
-#'   the items it was computed from).
-#' @section Errors: `irt_too_few_anchors` if too few anchors remain.
+#' @return List of `method`, `anchors` (sorted by item), `screening` (as `screen` returns it) and `agreement` (as
+#'   `anchor_agreement`). With the method `fixed` also `held` (the anchors to hold); with other methods `line` (as
+#'   `link` returns it), `rows` (numbers of the items it was computed from) and `influence` (as `influence_of`, a row
+#'   for each anchor, `NA` for those that drifted).
+#' @section Errors: `irt_too_few_anchors` if too few anchors remain; `irt_calibration_failed` if they contradict their
+#'   reference parameters.
 #' @noRd
 anchor_bank <- function(settings, bank, covariance) {
+  options <- settings$linking
   anchors <- require_anchors(settings, bank$responses$item_ids)
   rows <- match(anchors$item_id, bank$responses$item_ids)
-  x <- bank$fit$evaluation$x
-  estimates <- item_estimates(bank$model, x, covariance)
-  parameters <- anchor_parameters(anchors, estimates$values[rows, , drop = FALSE])
+  values <- item_values(bank$model, bank$fit$evaluation$x)
+  parameters <- anchor_parameters(anchors, values[rows, , drop = FALSE])
+  errors <- slope_and_intercept(bank$model, covariance, rows)
   one_slope <- !any(item_rows(bank$model$free)[, 1]) && !any(bank$model$common)
-  screening <- screen(
-    parameters, estimates$errors[rows, 1], estimates$errors[rows, 2], settings$linking$drift_z, one_slope
-  )
+  screening <- screen(parameters, errors, options$drift_alpha, options$drift_z, one_slope)
   require_undrifted(settings, screening)
-  method <- settings$linking$method
-  found <- list(method = method, anchors = anchors, screening = screening)
-  if (method == "fixed") return(c(found, list(held = anchors[screening$kept, ])))
-  line <- link(method, parameters[screening$kept, ], one_slope)
-  c(found, list(line = line, rows = rows[screening$kept]))
+  kept <- screening$kept
+  line <- anchor_link(options$method, parameters[kept, ], screening, one_slope)
+  x <- bank$fit$evaluation$x
+  agreement <- anchor_agreement(parameters, errors, screening, line, c(latent_mean(x), latent_sd(x)))
+  require_agreement(agreement, options, nrow(anchors))
+  found <- list(method = options$method, anchors = anchors, screening = screening, agreement = agreement)
+  if (options$method == "fixed") return(c(found, list(held = anchors[kept, ])))
+  influence <- matrix(NA_real_, length(kept), 3)
+  influence[kept, ] <- influence_of(options$method, parameters[kept, ], line, values[-rows, 2], one_slope)
+  c(found, list(line = line, rows = rows[kept], influence = influence))
+}
+
+#' @return `anchor_link`: as `link`; with the method `fixed` the line by which the anchors were screened.
+#' @noRd
+anchor_link <- function(method, used, screening, one_slope) {
+  if (method != "fixed") return(link(method, used, one_slope))
+  if (is.null(screening$line)) return(link("mean_mean", used, one_slope))
+  list(slope = screening$line[1], intercept = screening$line[2])
+}
+
+#' What each anchor changes: the linking with it less the linking without it
+#'
+#' @param used The n anchors of the linking, `line` as `link` returns it.
+#' @param others b of the items that are not anchors.
+#' @return n x 3: changes of slope, of intercept, and of the mean b of the others. `NA` if there are too many anchors to
+#'   leave each out, or if the others do not determine a line.
+#' @noRd
+influence_of <- function(method, used, line, others, one_slope) {
+  n <- nrow(used)
+  found <- matrix(NA_real_, n, 3)
+  if (n < 3 || n > most_left_out) return(found)
+  mean_b <- if (length(others)) mean(others) else NA
+  for (i in seq_len(n)) {
+    without <- tryCatch(link(method, used[-i, ], one_slope), irt_calibration_failed = function(condition) NULL)
+    if (is.null(without)) next
+    slope <- line$slope - without$slope
+    intercept <- line$intercept - without$intercept
+    found[i, ] <- c(slope, intercept, slope * mean_b + intercept)
+  }
+  found
 }
 
 anchor_parameters <- function(anchors, values) {
@@ -55,8 +94,8 @@ require_undrifted <- function(settings, screening) {
   if (left >= least) return()
   n <- length(screening$kept)
   stop_too_few_anchors(sprintf(
-    "%d of %d anchors are left after %d drifted (robust z beyond %g); linking needs at least %.0f",
-    left, n, n - left, settings$linking$drift_z, least
+    "%d of %d anchors are left after %d drifted (false discovery rate %g); linking needs at least %.0f",
+    left, n, n - left, settings$linking$drift_alpha, least
   ))
 }
 

@@ -45,6 +45,7 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
     n_anchors = sum(settings$anchors$fixed),
     linking_constants = linking_constants(anchoring),
     linking_anchors = linking_anchors(settings, anchoring, bank$responses$item_ids),
+    anchor_agreement = anchoring$agreement,
     quadrature = list(
       points = settings$quadrature_points, theta_min = settings$theta_min, theta_max = settings$theta_max
     ),
@@ -65,34 +66,37 @@ linking_constants <- function(anchoring) {
   )
 }
 
-#' @return `linking_anchors`: data frame with one row per anchor of the request, linked or not, including those without
-#'   parameters; sorted by item.
+#' @return `linking_anchors`: one list per anchor of the request, linked or not, including those without parameters;
+#'   sorted by item.
 #' @noRd
 linking_anchors <- function(settings, anchoring, item_ids) {
-  screened <- screened_anchors(anchoring)
-  others <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened$item_id)
+  screened <- anchoring$anchors$item_id
+  others <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened)
   reasons <- ifelse(others %in% item_ids, "not linked", "not among the calibrated items")
-  bare <- unused_anchors(settings$bare_anchors, rep("no parameters", length(settings$bare_anchors)))
-  rows <- rbind(screened, unused_anchors(others, reasons), bare)
-  rows <- rows[order(rows$item_id, method = "radix"), ]
-  rownames(rows) <- NULL
-  rows
+  bare <- settings$bare_anchors
+  rows <- c(
+    lapply(seq_along(screened), function(i) screened_anchor(anchoring, i)),
+    Map(unused_anchor, others, reasons), Map(unused_anchor, bare, rep("no parameters", length(bare)))
+  )
+  unname(rows[order(c(screened, others, bare), method = "radix")])
 }
 
-screened_anchors <- function(anchoring) {
-  if (is.null(anchoring)) return(NULL)
+screened_anchor <- function(anchoring, i) {
   screening <- anchoring$screening
-  data.frame(
-    item_id = anchoring$anchors$item_id, used = screening$kept, robust_z_a = screening$z_a,
-    robust_z_b = screening$z_b, reason = screening$reasons
+  influence <- anchoring$influence[i, ]
+  linking_anchor(
+    anchoring$anchors$item_id[i], screening$kept[i], screening$statistic[i], screening$p[i], screening$z_a[i],
+    screening$z_b[i], if (!is.null(influence) && !is.na(influence[1])) influence, screening$reasons[i]
   )
 }
 
-unused_anchors <- function(item_ids, reasons) {
-  n <- length(item_ids)
-  data.frame(
-    item_id = item_ids, used = rep(FALSE, n), robust_z_a = rep(NA_real_, n), robust_z_b = rep(NA_real_, n),
-    reason = as.character(reasons)
+unused_anchor <- function(item_id, reason) linking_anchor(item_id, FALSE, NA, NA, NA, NA, NULL, reason)
+
+linking_anchor <- function(item_id, used, chi_square, p, robust_z_a, robust_z_b, influence, reason) {
+  list(
+    item_id = item_id, used = used, chi_square = chi_square, p = p, robust_z_a = robust_z_a, robust_z_b = robust_z_b,
+    influence = if (!is.null(influence)) stats::setNames(as.list(influence), c("slope", "intercept", "mean_b")),
+    reason = reason
   )
 }
 

@@ -23,10 +23,7 @@ item_values <- function(model, x) {
 item_estimates <- function(model, x, covariance, line = NULL, anchors = NULL) {
   values <- item_values(model, x)
   places <- places_of(model, covariance$column)
-  # Parameters that are not estimated have place 0; here they get an extra last row of zeros.
-  at <- ifelse(places == 0, nrow(covariance$matrix) + 1L, places)
-  padded <- rbind(cbind(covariance$matrix, 0), 0)
-  entry <- function(k, l) padded[cbind(at[, k], at[, l])]
+  entry <- function(k, l) covariance_entries(covariance, places[, k], places[, l])
   a <- values[, 1]
   b <- values[, 2]
   by_a <- -b / a
@@ -38,10 +35,35 @@ item_estimates <- function(model, x, covariance, line = NULL, anchors = NULL) {
     of_logit^2 * entry(3, 3)
   )
   if (!is.null(line)) {
+    # Parameters that are not estimated have place 0; there they get an extra last row.
+    at <- ifelse(places == 0, nrow(covariance$matrix) + 1L, places)
     variance <- linked_variance(values, variance, line, anchors, covariance, at)
     values[, 1:2] <- cbind(a / line$slope, line$slope * b + line$intercept)
   }
   list(values = values, errors = errors_of(variance, places, covariance))
+}
+
+#' @return `covariance_entries`: elements of the covariance matrix, 0 if the row or the column is 0.
+#' @noRd
+covariance_entries <- function(covariance, row, column) {
+  estimated <- row > 0 & column > 0
+  values <- numeric(length(row))
+  values[estimated] <- covariance$matrix[cbind(row[estimated], column[estimated])]
+  values
+}
+
+#' @param rows Numbers of n items.
+#' @return `slope_and_intercept`: list of their `covariance`, n x 3 (aa, ad, dd; `NA` if the data do not determine it, 0
+#'   if a is not estimated), and `slope_estimated` (n, logical: items with a slope of their own).
+#' @noRd
+slope_and_intercept <- function(model, covariance, rows) {
+  places <- places_of(model, covariance$column)[rows, 1:2, drop = FALSE]
+  entry <- function(k, l) covariance_entries(covariance, places[, k], places[, l])
+  found <- cbind(entry(1, 1), entry(1, 2), entry(2, 2))
+  undetermined <- places > 0
+  undetermined[undetermined] <- covariance$undetermined[places[undetermined]]
+  found[undetermined[, 1] | undetermined[, 2], ] <- NA
+  list(covariance = found, slope_estimated = item_rows(model$free)[rows, 1])
 }
 
 #' Variances of a / A and A b + B, where A and B are functions of the anchors' estimates

@@ -8,6 +8,9 @@ unlinked_choices <- c("exclude", "same_population")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 score_kinds <- c("EAP", "MAP", "WLE")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
+linking_names <- c(
+  "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "unlinked", "min_anchors"
+)
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
   "min_item_responses", "min_user_responses", "priors", "scores", "repeats"
@@ -117,12 +120,16 @@ read_item_models <- function(top) {
 #' @noRd
 read_linking <- function(top, has_anchors, has_bare) {
   stated <- has_field(top, "linking")
-  entry <- field_object(top, "linking", c("method", "drift_z", "min_anchors", "unlinked"))
+  entry <- field_object(top, "linking", linking_names)
   linked <- isTRUE(has_anchors) || (stated && has_bare)
   list(
     method = field_choice(entry, "method", linking_methods, if (linked) "stocking_lord" else "none"),
-    drift_z = field_number(entry, "drift_z", 2.7, above = 0),
-    unlinked = field_choice(entry, "unlinked", unlinked_choices, "exclude"),
+    drift_alpha = field_number(entry, "drift_alpha", 0.05, low = 0, below = 1),
+    drift_z = field_number(entry, "drift_z", above = 0, required = FALSE),
+    max_drifted = field_number(entry, "max_drifted", 0.4, low = 0, high = 1),
+    min_correlation = field_number(entry, "min_correlation", 0.5, low = -1, high = 1),
+    max_rmsd = field_number(entry, "max_rmsd", 0.1, low = 0, high = 1),
+    unlinked = field_choice(entry, \"unlinked\", unlinked_choices, \"exclude\"),
     min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )

@@ -12,11 +12,15 @@ wrong <- function(field, value) list(field = field, value = value)
 test_that("defaults are the contract's", {
   settings <- read_settings(list(), NULL)
   expect_equal(settings$model, "2PL")
-  expect_equal(settings$linking, list(method = "none", drift_z = 2.7, min_anchors = 5, required = TRUE))
+  linking <- list(
+    method = "none", drift_alpha = 0.05, drift_z = NA_real_, max_drifted = 0.4, min_correlation = 0.5, max_rmsd = 0.1,
+    min_anchors = 5, required = TRUE
+  )
+  expect_equal(settings$linking, linking)
   expect_equal(unlist(settings[c("quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance")]),
                c(quadrature_points = 61, theta_min = -6, theta_max = 6, max_iterations = 2000, tolerance = 1e-6))
   anchor <- list(item_id = 7, params = list(a = 1, b = 0))
-  unstated <- list(method = "stocking_lord", drift_z = 2.7, min_anchors = 2, required = FALSE)
+  unstated <- utils::modifyList(linking, list(method = "stocking_lord", min_anchors = 2, required = FALSE))
   expect_equal(read_settings(list(anchors = list(anchor)), NULL)$linking, unstated)
   expect_equal(read_settings(list(anchors = list(anchor)), NULL)$anchors$item_id, "7")
 })
@@ -32,6 +36,9 @@ test_that("unknown and wrong fields are named", {
   expect_equal(errors_of(options = list(priors = prior)), list(wrong("options.priors.a.sd", -1)))
   two <- errors_of(linking = list(method = "equate", min_anchors = 0.5))
   expect_equal(two, list(wrong("linking.method", "equate"), wrong("linking.min_anchors", 0.5)))
+  limits <- list(drift_alpha = 1, drift_z = 0, max_drifted = 1.5, min_correlation = -2, max_rmsd = -1)
+  expect_equal(errors_of(linking = limits), Map(wrong, paste0("linking.", names(limits)), limits, USE.NAMES = FALSE))
+  expect_equal(read_settings(list(linking = list(drift_alpha = 0, drift_z = 2.7)), NULL)$linking$drift_z, 2.7)
 })
 
 test_that("anchors have positive slopes and distinct items", {
