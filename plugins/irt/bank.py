@@ -23,6 +23,10 @@ class LinkingSettings(StrictSettings):
 
     method: Annotated[LinkingMethod, Field(description="`none` for a bank without anchors")] = "stocking_lord"
     min_anchors: Annotated[int, Field(ge=2, description="the run fails if fewer anchors remain")] = 5
+    unlinked: Annotated[
+        Literal["exclude", "same_population"],
+        Field(description="`same_population` also calibrates items that share no user with the others"),
+    ] = "exclude"
     drift_alpha: Annotated[float, Field(ge=0, lt=1, description="false discovery rate of drifted anchors")] = 0.05
     drift_z: Annotated[
         Positive | None, Field(description="if given, the robust z of a drifted anchor must be beyond it as well")

@@ -2,8 +2,8 @@
 #'
 #' Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (the
 #' difficulty would be infinite), "not linked" (see `drop_unlinked`); after the estimation also "diverged" and "no
-#' discrimination" (see `fit_bank`). For persons: "too few responses" (fewer than `min_user_responses` in total) and "no usable responses" (fewer than that to
-#' the remaining items).
+#' discrimination" (see `fit_bank`). For persons: "too few responses" (fewer than `min_user_responses` in total) and "no
+#' usable responses" (fewer than that to the remaining items).
 #'
 #' @return `everyone`: an environment, since all steps of a calibration add to it. `items` (J) and `users` (N) are
 #'   logical; `item_reasons` and `user_reasons`, of the same lengths, are `NA` for those that take part.

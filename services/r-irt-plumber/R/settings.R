@@ -129,7 +129,7 @@ read_linking <- function(top, has_anchors, has_bare) {
     max_drifted = field_number(entry, "max_drifted", 0.4, low = 0, high = 1),
     min_correlation = field_number(entry, "min_correlation", 0.5, low = -1, high = 1),
     max_rmsd = field_number(entry, "max_rmsd", 0.1, low = 0, high = 1),
-    unlinked = field_choice(entry, \"unlinked\", unlinked_choices, \"exclude\"),
+    unlinked = field_choice(entry, "unlinked", unlinked_choices, "exclude"),
     min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )
