@@ -2,19 +2,26 @@
 --          other items, the linking is wrong for all. Also judges services that do not check this themselves.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, min_anchor_correlation.
-with compared as (
+with stated as (
+    -- A number, also as text, that float8 can hold; anything else is no parameter.
     select
-        i.a,
-        i.b,
-        (q.meta -> 'irt' ->> 'a')::float8 as a_ref,
-        (q.meta -> 'irt' ->> 'b')::float8 as b_ref
+        q.id::text as item_id,
+        case when q.meta -> 'irt' ->> 'a' ~ '^[-+]?[0-9]{0,30}[.]?[0-9]{1,30}([eE][-+]?[0-9]{1,2})?$'
+            then (q.meta -> 'irt' ->> 'a')::float8 end as a,
+        case when q.meta -> 'irt' ->> 'b' ~ '^[-+]?[0-9]{0,30}[.]?[0-9]{1,30}([eE][-+]?[0-9]{1,2})?$'
+            then (q.meta -> 'irt' ->> 'b')::float8 end as b
+    from question as q
+    where q.meta -> 'tags' @> '"anchor"'
+),
+
+compared as (
+    select i.a, i.b, s.a as a_ref, s.b as b_ref
     from irt.load_item as i
-    inner join question as q on q.id::text = i.item_id
+    inner join stated as s on s.item_id = i.item_id
     where i.load_id = %(load_id)s
         and i.anchor is distinct from 'drifted'
-        and q.meta -> 'tags' @> '"anchor"'
-        and pg_input_is_valid(q.meta -> 'irt' ->> 'a', 'float8')
-        and pg_input_is_valid(q.meta -> 'irt' ->> 'b', 'float8')
+        and s.a is not null
+        and s.b is not null
 ),
 
 figures as (
