@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from bench import drifted, heavy
-from irt_engine import Calibration, Responses, Settings, calibrate
+from bench.drawing import answers, item_id
+from irt_engine import Calibration, Settings, calibrate
 
 _Z = 1.959964
 _LOW, _HIGH = 0.93, 0.97
@@ -118,7 +118,7 @@ def _replicate(setting: Setting, replications: int, rng: np.random.Generator, co
         if setting.model == "3PL":
             items = Truth(items.a, items.b, 1 / (1 + np.exp(-rng.normal(-1.39, 0.5, setting.items))))
         theta = rng.normal(setting.mean, setting.sd, setting.users)
-        responses = _draw_answers(setting, items, theta, rng)
+        responses = answers(rng, theta, items.a, items.b, items.c, setting.share)
         calibration = calibrate(responses, Settings.from_contract(_request(setting, items)))
         _judge(setting, items, theta, calibration, tallies.__getitem__)
     return dict(tallies)
@@ -131,23 +131,9 @@ def _draw_items(setting: Setting, rng: np.random.Generator) -> Truth:
     return Truth(a, rng.normal(setting.mean, 1.0, n).clip(setting.mean - 2, setting.mean + 2), np.zeros(n))
 
 
-def _draw_answers(setting: Setting, items: Truth, theta: np.ndarray, rng: np.random.Generator) -> Responses:
-    shape = (setting.users, setting.items)
-    probability = items.c + (1 - items.c) / (1 + np.exp(-items.a * (theta[:, None] - items.b)))
-    right = rng.random(shape) < probability
-    user, item = np.nonzero(rng.random(shape) < setting.share)
-    names = (pa.array([f"u{u:05d}" for u in range(shape[0])]), pa.array([_item_id(i) for i in range(shape[1])]))
-    columns = (pa.DictionaryArray.from_arrays(pa.array(code), name) for code, name in zip((user, item), names))
-    return Responses.from_columns(*columns, right[user, item])
-
-
-def _item_id(number: int) -> str:
-    return f"q{number:03d}"
-
-
 def _request(setting: Setting, items: Truth) -> dict[str, Any]:
     anchors = [
-        {"item_id": _item_id(j), "params": {"a": float(items.a[j]), "b": float(items.b[j])}}
+        {"item_id": item_id(j), "params": {"a": float(items.a[j]), "b": float(items.b[j])}}
         for j in range(setting.anchors)
     ]
     # No anchor drifts here, so none may be dropped by chance.
