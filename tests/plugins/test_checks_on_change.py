@@ -201,7 +201,8 @@ def test_anchors_joined_to_the_wrong_items_are_rejected(database, tmp_path, refe
     """Whatever the service says of them: the old one does not look."""
     run = a_run(tmp_path)
     anchors = [str(n) for n in range(1, 13)]
-    stated(database, {item: reference(int(item)) for item in anchors} | {"13": "not a number", "14": None, "15": "1e999"})
+    no_parameters = {"13": "not a number", "14": None, "15": "1e999"}
+    stated(database, {item: reference(int(item)) for item in anchors} | no_parameters)
 
     def change(result):
         bank_of([n / 10 for n in range(ITEMS)])(result)
