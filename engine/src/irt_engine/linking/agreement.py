@@ -13,8 +13,8 @@ from irt_engine.linking.constants import AnchorParameters
 from irt_engine.linking.drift import AnchorErrors, Screening
 from irt_engine.model.line import Line
 
-# Fewer anchors, each with an error in the reference, contradict nothing; difficulties that differ by less, in SDs of the
-# abilities, have no correlation.
+# Fewer anchors, each with an error in the reference, contradict nothing. Difficulties that differ by less, in SDs of
+# the abilities, have no correlation.
 _FEW, _LEAST_SPREAD = 5, 0.5
 _NODES = np.linspace(-3.0, 3.0, 25)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
