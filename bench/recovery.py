@@ -1,7 +1,8 @@
 """Recovery of known parameters: how often a 95 % confidence interval covers the true value over many data sets.
 
 It should be 95 times in 100. Each setting draws its items once. Each replication draws new persons and answers, and
-the parameters that have a prior in the model.
+the parameters that have a prior in the model. Before that: users with many answers (`heavy`), and anchors that drifted
+(`drifted`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from irt_engine import Calibration, Responses, Settings, calibrate
+from bench import drifted, heavy
+from bench.drawing import answers, item_id
+from irt_engine import Calibration, Settings, calibrate
 
 _Z = 1.959964
 _LOW, _HIGH = 0.93, 0.97
@@ -90,12 +92,15 @@ class Tally:
 
 
 def run(replications: int, seed: int) -> int:
-    """:return: the exit status: 0 if 93 to 97 % of the intervals of every kind of parameter cover the true value."""
+    """:return: the exit status: 0 if 93 to 97 % of the intervals of every kind of parameter cover the true value, and
+    the other two benchmarks reach their goals.
+    """
     console, started = Console(width=max(120, Console().width)), time.perf_counter()
     table = Table(box=None, pad_edge=False)
     for name in ("setting", "parameter", "intervals", "bias", "RMSE", "SE", "covered, %", ""):
         table.add_column(name, justify="left" if name in ("setting", "parameter", "") else "right")
-    fine = True
+    fine = heavy.run(seed, console)
+    fine &= drifted.run(replications, seed, console)
     for number, setting in enumerate(SETTINGS):
         tallies = _replicate(setting, replications, np.random.default_rng([seed, number]), console)
         for kind, tally in tallies.items():
@@ -113,7 +118,7 @@ def _replicate(setting: Setting, replications: int, rng: np.random.Generator, co
         if setting.model == "3PL":
             items = Truth(items.a, items.b, 1 / (1 + np.exp(-rng.normal(-1.39, 0.5, setting.items))))
         theta = rng.normal(setting.mean, setting.sd, setting.users)
-        responses = _draw_answers(setting, items, theta, rng)
+        responses = answers(rng, theta, items.a, items.b, items.c, setting.share)
         calibration = calibrate(responses, Settings.from_contract(_request(setting, items)))
         _judge(setting, items, theta, calibration, tallies.__getitem__)
     return dict(tallies)
@@ -126,23 +131,9 @@ def _draw_items(setting: Setting, rng: np.random.Generator) -> Truth:
     return Truth(a, rng.normal(setting.mean, 1.0, n).clip(setting.mean - 2, setting.mean + 2), np.zeros(n))
 
 
-def _draw_answers(setting: Setting, items: Truth, theta: np.ndarray, rng: np.random.Generator) -> Responses:
-    shape = (setting.users, setting.items)
-    probability = items.c + (1 - items.c) / (1 + np.exp(-items.a * (theta[:, None] - items.b)))
-    right = rng.random(shape) < probability
-    user, item = np.nonzero(rng.random(shape) < setting.share)
-    names = (pa.array([f"u{u:05d}" for u in range(shape[0])]), pa.array([_item_id(i) for i in range(shape[1])]))
-    columns = (pa.DictionaryArray.from_arrays(pa.array(code), name) for code, name in zip((user, item), names))
-    return Responses.from_columns(*columns, right[user, item])
-
-
-def _item_id(number: int) -> str:
-    return f"q{number:03d}"
-
-
 def _request(setting: Setting, items: Truth) -> dict[str, Any]:
     anchors = [
-        {"item_id": _item_id(j), "params": {"a": float(items.a[j]), "b": float(items.b[j])}}
+        {"item_id": item_id(j), "params": {"a": float(items.a[j]), "b": float(items.b[j])}}
         for j in range(setting.anchors)
     ]
     # No anchor drifts here, so none may be dropped by chance.

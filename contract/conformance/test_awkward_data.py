@@ -90,6 +90,21 @@ def test_ids_of_any_string(client, contract):
     assert set(names) < set(found) and found == sorted(found)
 
 
+def test_items_that_share_no_user_with_the_others_are_not_linked(client, contract):
+    """A second form of 30 users beside LSAT 7, which have anchors or not."""
+    rows = [(f"x{u}", f"z{i}", (u * (i + 2)) // 3 % 2) for u in range(30) for i in range(4)]
+    columns = with_rows(*rows)
+    result = calibrated(client, contract, columns, model="Rasch")
+    assert {row["item_id"] for row in result["item_params"]} == {f"q{i}" for i in range(1, 6)}
+    excluded = {row["item_id"]: row for row in result["excluded"]["items"]}
+    assert set(excluded) == {f"z{i}" for i in range(4)}
+    for row in excluded.values():
+        assert row["reason"] == "not linked" and row["component"] == {"items": 4, "users": 30}
+    assert {row["reason"] for row in result["excluded"]["users"]} == {"no usable responses"}
+    together = calibrated(client, contract, columns, model="Rasch", linking={"unlinked": "same_population"})
+    assert len(together["item_params"]) == 9
+
+
 def test_drifted_anchor_is_left_out(client, contract):
     """One of the five items is two logits harder than in the bank."""
     slopes, intercepts = [0.988, 1.081, 1.706, 0.765, 0.736], [1.856, 0.808, 1.804, 0.486, 1.855]

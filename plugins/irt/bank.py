@@ -23,7 +23,22 @@ class LinkingSettings(StrictSettings):
 
     method: Annotated[LinkingMethod, Field(description="`none` for a bank without anchors")] = "stocking_lord"
     min_anchors: Annotated[int, Field(ge=2, description="the run fails if fewer anchors remain")] = 5
-    drift_z: Annotated[Positive, Field(description="robust z of a difference beyond which an anchor has drifted")] = 2.7
+    unlinked: Annotated[
+        Literal["exclude", "same_population"],
+        Field(description="`same_population` also calibrates items that share no user with the others"),
+    ] = "exclude"
+    drift_alpha: Annotated[float, Field(ge=0, lt=1, description="false discovery rate of drifted anchors")] = 0.05
+    drift_z: Annotated[
+        Positive | None, Field(description="if given, the robust z of a drifted anchor must be beyond it as well")
+    ] = None
+    max_drifted: Annotated[Share, Field(description="if a larger share of the anchors drifted, the run fails")] = 0.4
+    min_correlation: Annotated[
+        float, Field(ge=-1, le=1, description="if the anchors' b correlate with the reference by less, the run fails")
+    ] = 0.5
+    max_rmsd: Annotated[
+        Share,
+        Field(description="if the anchors' response functions differ from the reference by more, the run fails"),
+    ] = 0.1
 
 
 class Minimum(StrictSettings):
@@ -43,9 +58,11 @@ SEVERITY: dict[str, Severity] = {
     "standard_errors": "fail",
     "convergence": "fail",
     "excluded_items": "fail",
+    "connected": "fail",
     "ability_distribution": "fail",
     "linking_constants": "fail",
     "anchors_left": "fail",
+    "anchor_agreement": "fail",
     "difficulty_correlation": "fail",
     "difficulty_shift": "fail",
     "difficulty_moved": "warn",
@@ -65,10 +82,16 @@ class Checks(StrictSettings):
     max_abs_b: Annotated[Positive, Field(description="largest absolute difficulty of an item")] = 15.0
     max_c: Annotated[Share, Field(description="largest guessing parameter of an item")] = 0.6
     max_excluded_share: Annotated[Share, Field(description="share of the items that may be excluded")] = 0.2
+    max_unlinked_share: Annotated[
+        Share, Field(description="share of the items that may share no user with the others")
+    ] = 0.05
     max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
     min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0
     min_anchor_share: Annotated[Share, Field(description="share of the anchors that must remain")] = 0.5
+    min_anchor_correlation: Annotated[
+        float, Field(ge=-1, le=1, description="correlation of the anchors' difficulties with their reference")
+    ] = 0.7
     min_b_correlation: Annotated[
         float, Field(ge=-1, le=1, description="correlation of the difficulties with those last published")
     ] = 0.9

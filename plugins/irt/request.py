@@ -66,8 +66,11 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
             f"bank {run.bank}: {linked} anchors have answers in the window, linking.min_anchors is "
             f"{run.linking['min_anchors']} (a bank without anchors needs linking.method: none)"
         )
+    # The curve of an anchor with guessing can only be found again with guessing.
+    guessed = {item["item_id"]: "3PL" for item in anchors if item["fixed"] and item["params"].get("c")}
     return {
         "model": run.model,
+        **({"item_models": guessed} if guessed and run.model != "3PL" else {}),
         "anchors": anchors,
         "linking": run.linking,
         "options": {"run_id": run.run_key, "min_item_responses": run.minimum["item_responses"]},

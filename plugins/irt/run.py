@@ -131,7 +131,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
     # JSON Schema accepts 100.0 as an integer.
     start, end = window(end, int(params["lookback_days"] or bank.lookback_days))
     most = params["max_responses"]
-    linking = bank.linking.model_dump()
+    linking = bank.linking.model_dump(exclude_none=True)
     if params["linking_method"] != "as configured":
         linking["method"] = params["linking_method"]
     run = Run(

@@ -143,7 +143,8 @@ def test_exclusions_follow_from_each_other():
 def test_two_blocks_without_a_common_person():
     users, items, right = plain()
     rows = [r for r in zip(users, items, right, strict=True) if (r[0] < "u00250") == (r[1] < "q004")]
-    result = result_of(tuple(map(list, zip(*rows, strict=True))), model="Rasch")
+    linking = {"unlinked": "same_population"}
+    result = result_of(tuple(map(list, zip(*rows, strict=True))), model="Rasch", linking=linking)
     assert result["fit_meta"]["metrics"]["converged"] and len(result["item_params"]) == 8
 
 

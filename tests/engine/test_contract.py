@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from irt_engine import CalibrationError, Settings, calibrate, score
+from irt_engine import CalibrationError, InputError, Settings, calibrate, score
 from irt_engine.linking.constants import AnchorParameters, link
 from tests.engine.drawing import draw
 
@@ -82,13 +82,36 @@ def test_the_default_prior_of_guessing_is_told():
 
 def test_an_anchor_held_with_guessing_is_a_3pl_item(schemas):
     anchors = [{**ANCHORS[0], "params": {"a": 1.0, "b": -1.0, "c": 0.2}}, *ANCHORS[1:]]
-    request = {"model": "2PL", "anchors": anchors, "linking": {"method": "fixed", **ANY}}
+    models = {ANCHORS[0]["item_id"]: "3PL"}
+    request = {"model": "2PL", "item_models": models, "anchors": anchors, "linking": {"method": "fixed", **ANY}}
     result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
     check(schemas, "Calibration", result)
     assert {row["model"]: sorted(row["params"]) for row in result["item_params"]} == {
         "2PL": ["a", "b"],
         "3PL": ["a", "b", "c"],
     }
+
+
+@pytest.mark.parametrize(("model", "others"), [("Rasch", "Rasch"), ("3PL", "3PL")])
+def test_an_anchor_that_is_held_has_the_model_it_was_used_with(model, others):
+    """They came back as Rasch with a slope of 1.84, and as 3PL without c."""
+    request = {"model": model, "anchors": ANCHORS, "linking": {"method": "fixed", **ANY}}
+    result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
+    models = {row["item_id"]: (row["anchor"], row["model"]) for row in result["item_params"]}
+    assert {models[anchor["item_id"]] for anchor in ANCHORS} == {("fixed", "2PL")}
+    assert {found for role, found in models.values() if role is None} == {others}
+
+
+def test_guessing_of_an_anchor_needs_an_item_with_guessing():
+    """Two kinds of curves were matched: slope 1.82 for 1.24, and all anchors used."""
+    guessed = {"item_id": "q000", "params": {"a": 1.0, "b": -1.0, "c": 0.2}}
+    for model in ("Rasch", "1PL", "2PL"):
+        with pytest.raises(InputError, match=rf"anchors\[1\].params.c: the item is calibrated as {model},"):
+            Settings.from_contract({"model": model, "anchors": [*ANCHORS[1:2], guessed]})
+    for request in ({"model": "3PL"}, {"item_models": {"q000": "3PL"}}):
+        assert Settings.from_contract(request | {"anchors": [guessed]}).anchors[0].c == 0.2
+    for harmless in ({**guessed, "fixed": False}, {"item_id": "q000", "params": {"a": 1.0, "b": -1.0, "c": 0}}):
+        Settings.from_contract({"anchors": [harmless]})
 
 
 @pytest.mark.parametrize("method", ["mean_mean", "fixed"])

@@ -215,6 +215,14 @@ def test_a_shift_of_nearly_half_the_anchors_is_refused_and_of_a_third_is_found(b
         assert (constants["slope"], constants["intercept"]) == pytest.approx((1.3, 0.8), abs=0.15)
 
 
+def test_few_anchors_are_not_judged_as_a_whole(bank):
+    """A client of today sends three that are made up, and is answered."""
+    _, a, b = bank
+    assert linked(bank, a, -b, n=4, min_anchors=2, drift_alpha=0)["anchor_agreement"]["rmsd"] > 0.1
+    with pytest.raises(CalibrationError, match="contradict"):
+        linked(bank, a, -b, n=5, min_anchors=2, drift_alpha=0)
+
+
 def test_influence_is_what_leaving_an_anchor_out_changes(bank):
     _, a, b = bank
     spec = linked(bank, a, b, n=10, drift_alpha=0)

@@ -177,14 +177,14 @@ def test_defaults_are_the_contracts():
     assert (settings.quadrature_points, settings.theta_min, settings.theta_max) == (61, -6.0, 6.0)
     assert (settings.max_iterations, settings.tolerance) == (2000, 1e-6)
     assert settings.priors == Priors(None, None, Prior("normal_logit", -1.39, 0.5))
-    anchored = Settings.from_contract({"anchors": FULL["anchors"]})
+    anchored = Settings.from_contract({"model": "3PL", "anchors": FULL["anchors"]})
     assert (anchored.linking.method, anchored.linking.drift_z, anchored.linking.min_anchors) == (
         "stocking_lord",
         None,
         2,
     )
     assert not anchored.linking.required
-    stated = Settings.from_contract({"anchors": FULL["anchors"], "linking": {}})
+    stated = Settings.from_contract({"model": "3PL", "anchors": FULL["anchors"], "linking": {}})
     assert (stated.linking.method, stated.linking.min_anchors, stated.linking.required) == ("stocking_lord", 5, True)
     seeded = Settings.from_contract({"anchors": FULL["anchors"][1:]})
     assert seeded.linking.method == "none"
@@ -266,7 +266,7 @@ def test_anchors_without_parameters_are_kept_apart():
         {"item_id": "q3", "params": {}},
         {"item_id": "q4", "params": {"b": 1, "model": "rasch"}},
     ]
-    settings = Settings.from_contract({"anchors": anchors})
+    settings = Settings.from_contract({"model": "3PL", "anchors": anchors})
     assert [anchor.item_id for anchor in settings.anchors] == ["q1", "2"]
     assert settings.bare_anchors == ("q3", "q4")
     bare = Settings.from_contract({"anchors": anchors[2:]})

@@ -69,7 +69,7 @@ def test_warm_up_compiles_all_that_is_ever_needed():
     for model in ("Rasch", "1PL", "2PL", "3PL"):
         for method in ("fixed", "stocking_lord", "none"):
             request = {
-                "model": model, "anchors": anchors, 
+                "model": model, "item_models": {anchor["item_id"]: "3PL" for anchor in anchors}, "anchors": anchors,
                 "linking": {"method": method, "min_anchors": 1, "max_rmsd": 1, "min_correlation": -1, "max_drifted": 1},
                 "options": {"scores": ["EAP", "MAP", "WLE"], "min_item_responses": 205},
             }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from irt_engine import Responses, Settings
 from irt_engine.answers.exclusion import everyone
-from irt_engine.contract.settings import Anchor
+from irt_engine.contract.settings import Anchor, LinkingOptions
 from irt_engine.estimation.fitting import fit_bank
 from irt_engine.standard_errors.covariance import DenseCovariance
 from irt_engine.standard_errors.information import Information
@@ -60,6 +60,7 @@ def test_banks_joined_by_too_many_directions_are_inverted_whole():
         columns[0].extend(f"b{block}u{u}" for u in user)
         columns[1].extend(f"b{block:02d}i{i}" for i in part.codes >> 1)
         columns[2].extend((part.codes & 1).tolist())
-    information = information_of(Responses.from_columns(*columns))
+    options = LinkingOptions(unlinked="same_population")
+    information = information_of(Responses.from_columns(*columns), Settings(linking=options))
     assert SubspaceCovariance.of(information) is None
     assert isinstance(invert(information), DenseCovariance)

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
@@ -17,6 +18,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
+from irt.request import settings_of
 from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, RESPONSES
 from irt.triggers.calibration import CalibrationJobTrigger
 from local.waiting import STILL
@@ -120,10 +122,25 @@ def test_the_request(service, run):
     settings = json.loads(b'{"model"' + rest.split(b"\r\n--")[0])
     # An anchor without answers is not sent, because it could not link anything.
     assert settings["anchors"] == ANCHORED
-    assert settings["linking"] == {"method": "stocking_lord", "min_anchors": 2, "drift_z": 2.7}
+    assert settings["linking"] == {
+        "method": "stocking_lord", "min_anchors": 2, "drift_alpha": 0.05,
+        "max_drifted": 0.4, "min_correlation": 0.5, "max_rmsd": 0.1, "unlinked": "exclude",
+    }  # fmt: skip
     assert settings["options"] == {"run_id": "run-1/math", "min_item_responses": 1}
     parquet = request.body[request.body.index(b"PAR1") : request.body.rindex(b"PAR1") + 4]
     assert pq.read_table(io.BytesIO(parquet)).to_pylist() == ROWS
+
+
+@pytest.mark.parametrize(("model", "item_models"), [("2PL", {"1": "3PL"}), ("3PL", None)])
+def test_anchors_with_guessing_are_calibrated_with_guessing(run, model, item_models):
+    """Otherwise two kinds of curves would be matched, which the service refuses."""
+    known = [
+        {"item_id": "1", "params": {"a": 1.0, "b": 0.0, "c": 0.2}, "fixed": True},
+        {"item_id": "2", "params": {"a": 1.0, "b": 0.0, "c": 0.0}, "fixed": True},
+        {"item_id": "3", "params": {"a": 1.0, "b": 0.0, "c": 0.3}, "fixed": False},
+    ]
+    settings = settings_of(replace(run, model=model), known, {"1", "2", "3"})
+    assert settings.get("item_models") == item_models
 
 
 def test_columns_where_parquet_is_not_read(service, run):

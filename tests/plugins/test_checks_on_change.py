@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from datetime import timedelta
 
 import pytest
@@ -185,3 +187,65 @@ def test_severities_and_thresholds_are_checked_when_the_banks_are_read():
         Bank.model_validate({"name": "x", "topics": ["x"], "checks": {"severity": {"users_gone": "warn"}}})
     with pytest.raises(ValueError, match="'fail' or 'warn'"):
         Bank.model_validate({"name": "x", "topics": ["x"], "checks": {"severity": {"users_lost": "maybe"}}})
+
+
+def stated(database, difficulties: dict[str, float | str | None]) -> None:
+    """What question.meta says of the anchors."""
+    for item, b in difficulties.items():
+        meta = {"tags": ["anchor"], "irt": {"a": 1.0 + int(item) / 100, "b": b}}
+        database.execute("insert into question (id, meta) values (%s, %s)", [item, json.dumps(meta)])
+
+
+@pytest.mark.parametrize(("reference", "passes"), [(lambda n: n / 5 - 1, True), (lambda n: (7 * n % 12) / 5, False)])
+def test_anchors_joined_to_the_wrong_items_are_rejected(database, tmp_path, reference, passes):
+    """Whatever the service says of them: the old one does not look."""
+    run = a_run(tmp_path)
+    anchors = [str(n) for n in range(1, 13)]
+    no_parameters = {"13": "not a number", "14": None, "15": "1e999"}
+    stated(database, {item: reference(int(item)) for item in anchors} | no_parameters)
+
+    def change(result):
+        bank_of([n / 10 for n in range(ITEMS)])(result)
+        result["fit_meta"]["model_spec"]["linking_constants"]["n_anchors_used"] = 12
+
+    ready(database, run, change, anchors=anchors)
+    if passes:
+        check(run)
+    else:
+        with pytest.raises(ChecksFailedError, match="anchor_agreement: 12 anchors: b correlates with question.meta"):
+            check(run)
+    found = verdict(database, run, "anchor_agreement")
+    assert found[:2] == (passes, "fail")
+    assert (found[2] == pytest.approx(1.0)) == passes
+
+
+@pytest.mark.parametrize(("linking", "n"), [("none", 12), ("stocking_lord", 4)])
+def test_a_bank_without_linking_or_with_few_anchors_has_no_agreement_to_judge(database, tmp_path, linking, n):
+    run = a_run(tmp_path, linking_method=linking)
+    stated(database, {str(item): -item / 5 for item in range(1, n + 1)})
+    ready(database, run, bank_of([n / 10 for n in range(ITEMS)]), anchors=["1", "2"])
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    assert verdict(database, run, "anchor_agreement")[0]
+
+
+@pytest.mark.parametrize(("n_lost", "passes"), [(0, True), (1, True), (2, False)])
+def test_items_that_share_no_user_with_the_others_are_named(database, tmp_path, n_lost, passes):
+    """One of 21 items is 4.8 %, two of 22 are 9.1 %; 5 % may be."""
+    run = a_run(tmp_path)
+
+    def change(result):
+        bank_of([n / 10 for n in range(ITEMS)])(result)
+        component = {"items": n_lost, "users": 7}
+        result["excluded"]["items"] = [
+            {"item_id": f"9{n}", "reason": "not linked", "n_responses": 7, "p_correct": 0.5, "component": component}
+            for n in range(n_lost)
+        ]
+
+    ready(database, run, change)
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    found = verdict(database, run, "connected")
+    assert found[:2] == (passes, "fail")
+    assert found[2] == pytest.approx(n_lost / (ITEMS + n_lost))
+    assert ("; first: item 90 in a group of" in found[4]) == (n_lost > 0)

@@ -54,11 +54,15 @@ def _latent_of(arguments: argparse.Namespace) -> tuple[float, float]:
     """Mean and SD of the prior: as given, else those of the calibration that the items are the result of, else 0, 1."""
     mean, sd = 0.0, 1.0
     result = _json("items", arguments.items) if arguments.items.suffix.lower() != ".csv" else None
-    if isinstance(result, dict):
-        spec = result["fit_meta"]["model_spec"]
-        line = spec["linking_constants"] or {"slope": 1.0, "intercept": 0.0}
-        mean = line["slope"] * spec["latent"]["mean"] + line["intercept"]
-        sd = line["slope"] * spec["latent"]["sd"]
+    if isinstance(result, dict) and "fit_meta" in result:
+        try:
+            spec = result["fit_meta"]["model_spec"]
+            line = spec["linking_constants"] or {"slope": 1.0, "intercept": 0.0}
+            mean = float(line["slope"] * spec["latent"]["mean"] + line["intercept"])
+            sd = float(line["slope"] * spec["latent"]["sd"])
+        except (KeyError, TypeError, ValueError) as error:
+            told = "has a fit_meta without the model_spec of a calibration"
+            raise InputError("items", str(arguments.items), f"{told}: {error!r}") from None
     given_mean, given_sd = arguments.latent_mean, arguments.latent_sd
     return (mean if given_mean is None else given_mean), (sd if given_sd is None else given_sd)
 
@@ -133,14 +137,28 @@ def _parsed(field: str, name: str, text: str) -> Any:
 def _item_rows(field: str, path: Path) -> list[dict[str, Any]]:
     """Items with parameters from JSON (an array, or a result of `calibrate`) or CSV."""
     if path.suffix.lower() == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_item_row(field, number, row) for number, row in enumerate(csv.DictReader(file))]
+        return _rows_of_csv(field, path)
     found = _json(field, path)
-    if isinstance(found, dict) and "item_params" in found:
-        found = [{name: row[name] for name in ("item_id", "model", "params")} for row in found["item_params"]]
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    is_result = isinstance(found, dict) and "item_params" in found
+    rows = found["item_params"] if is_result else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(field, str(path), "must hold an array of items, or a result of `irt-engine calibrate`")
-    return found
+    if not is_result:
+        return rows
+    names = ("item_id", "model", "params")
+    return [{name: row[name] for name in names if name in row} for row in rows]
+
+
+def _rows_of_csv(field: str, path: Path) -> list[dict[str, Any]]:
+    try:
+        # Excel begins a file with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if "item_id" not in (rows.fieldnames or ()):
+                raise InputError(field, str(path), f"must have a column item_id; it has {rows.fieldnames}")
+            return [_item_row(field, number, row) for number, row in enumerate(rows)]
+    except UnicodeDecodeError as error:
+        raise InputError(field, str(path), f"is not UTF-8 ({error}): save it as CSV UTF-8") from None
 
 
 def _item_row(field: str, number: int, row: dict[str, str]) -> dict[str, Any]:

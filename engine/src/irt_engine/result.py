@@ -69,8 +69,7 @@ class Calibration:
             rows.append(
                 {
                     "item_id": item_id,
-                    # An anchor that is held with its guessing is a 3PL item, whatever the others are.
-                    "model": "3PL" if "c" in names else self.settings.model_of(item_id),
+                    "model": self._model_of(item_id, "c" in names),
                     "params": dict(zip(names, self.items.values[j].tolist(), strict=False)),
                     "se": {name: _or_none(se) for name, se in zip(names, self.items.errors[j], strict=False)},
                     "n_responses": int(answers[j]),
@@ -82,6 +81,13 @@ class Calibration:
                 }
             )
         return rows
+
+    def _model_of(self, item_id: str, guesses: bool) -> str:
+        """The model as it was used: an anchor keeps its guessing, and one that is held its slope as well."""
+        held = self.anchoring is not None and item_id in self.anchoring.held
+        if guesses:
+            return "3PL"
+        return "2PL" if held else self.settings.model_of(item_id)
 
     def _model_spec(self) -> dict[str, Any]:
         settings = self.settings

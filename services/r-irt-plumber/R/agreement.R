@@ -1,5 +1,6 @@
-# A correlation of fewer anchors, or of difficulties that differ by less (in SDs of the abilities), means nothing.
-least_anchors_to_correlate <- 5
+# Fewer anchors, each with an error in the reference, contradict nothing; difficulties that differ by less (in SDs of the
+# abilities) have no correlation.
+least_anchors_to_judge <- 5
 least_difficulty_spread <- 0.5
 least_slope_spread <- 1e-6
 agreement_nodes <- seq(-3, 3, length.out = 25)
@@ -30,6 +31,7 @@ anchor_agreement <- function(anchors, errors, screening, line, latent) {
 #' @section Errors: `irt_calibration_failed` with the figures if the anchors contradict the reference.
 #' @noRd
 require_agreement <- function(agreement, options, n) {
+  if (n < least_anchors_to_judge) return(invisible())
   r <- agreement$correlation_b
   broken <- c(
     if (agreement$drifted > options$max_drifted) {
@@ -59,7 +61,7 @@ require_agreement <- function(agreement, options, n) {
 
 anchor_correlation <- function(new, reference, least_spread) {
   sd <- function(values) sqrt(mean((values - mean(values))^2))
-  if (length(new) < least_anchors_to_correlate || sd(reference) < least_spread || !(sd(new) > 0)) return(NA_real_)
+  if (length(new) < least_anchors_to_judge || sd(reference) < least_spread || !(sd(new) > 0)) return(NA_real_)
   stats::cor(new, reference)
 }
 

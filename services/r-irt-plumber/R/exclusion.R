@@ -1,9 +1,9 @@
 #' Which items and persons take part, by rules that apply before the estimation
 #'
 #' Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (the
-#' difficulty would be infinite); after the estimation also "diverged" and "no discrimination" (see `fit_bank`). For
-#' persons: "too few responses" (fewer than `min_user_responses` in total) and "no usable responses" (fewer than that to
-#' the remaining items).
+#' difficulty would be infinite), "not linked" (see `drop_unlinked`); after the estimation also "diverged" and "no
+#' discrimination" (see `fit_bank`). For persons: "too few responses" (fewer than `min_user_responses` in total) and "no
+#' usable responses" (fewer than that to the remaining items).
 #'
 #' @return `everyone`: an environment, since all steps of a calibration add to it. `items` (J) and `users` (N) are
 #'   logical; `item_reasons` and `user_reasons`, of the same lengths, are `NA` for those that take part.
@@ -14,6 +14,7 @@ everyone <- function(responses) {
   exclusion$users <- rep(TRUE, n_users(responses))
   exclusion$item_reasons <- rep(NA_character_, n_items(responses))
   exclusion$user_reasons <- rep(NA_character_, n_users(responses))
+  exclusion$component_items <- exclusion$component_users <- rep(NA_integer_, n_items(responses))
   exclusion
 }
 
@@ -91,16 +92,24 @@ excluded <- function(exclusion, responses) {
   users <- which(!is.na(exclusion$user_reasons))
   counts <- item_counts(responses)
   list(
-    items = data.frame(
-      item_id = responses$item_ids[items],
-      reason = exclusion$item_reasons[items],
-      n_responses = counts$answers[items],
-      p_correct = counts$right[items] / counts$answers[items]
-    ),
+    items = lapply(items, function(item) excluded_item(exclusion, responses, counts, item)),
     users = data.frame(
       user_id = responses$user_ids[users],
       reason = exclusion$user_reasons[users],
       n_responses = user_counts(responses)[users]
     )
   )
+}
+
+excluded_item <- function(exclusion, responses, counts, item) {
+  answers <- counts$answers[item]
+  found <- list(
+    item_id = responses$item_ids[item],
+    reason = exclusion$item_reasons[item],
+    n_responses = answers,
+    p_correct = counts$right[item] / answers
+  )
+  linked_with <- exclusion$component_items[item]
+  if (is.na(linked_with)) return(found)
+  c(found, list(component = list(items = linked_with, users = exclusion$component_users[item])))
 }

@@ -26,6 +26,7 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
   rounds <- 0
   repeat {
     kept <- apply_rules(responses, settings, exclusion)
+    if (drop_unlinked(kept, settings, exclusion)) next
     if (!n_items(kept)) stop_calibration(paste0("no item is left to calibrate; ", summary_and_remedy(exclusion)))
     model <- specify(kept, settings, held, without_guessing)
     require_identified(model, exclusion)

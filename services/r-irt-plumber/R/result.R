@@ -13,9 +13,10 @@ to_json <- function(result) {
 item_rows_of <- function(bank, settings, items, fit, anchoring) {
   ids <- bank$responses$item_ids
   counts <- item_counts(bank$responses)
-  # An anchor held with its guessing is always a 3PL item.
+  # The model as it was used: an anchor that is held keeps its slope, and its guessing if it has one.
   models <- ifelse(is.na(items$values[, 3]), model_of(settings, ids), "3PL")
   roles <- anchor_roles(anchoring, ids)
+  models[which(roles == "fixed" & is.na(items$values[, 3]))] <- "2PL"
   lapply(seq_along(ids), function(j) {
     names <- if (is.na(items$values[j, 3])) c("a", "b") else c("a", "b", "c")
     list(

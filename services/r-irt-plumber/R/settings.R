@@ -4,11 +4,12 @@ max_given_difficulty <- 10000
 max_count <- 1e9
 
 irt_models <- c("Rasch", "1PL", "2PL", "3PL")
+unlinked_choices <- c("exclude", "same_population")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 score_kinds <- c("EAP", "MAP", "WLE")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
 linking_names <- c(
-  "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "min_anchors"
+  "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "unlinked", "min_anchors"
 )
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
@@ -31,11 +32,13 @@ read_settings <- function(request, engine = choose_engine()) {
   # An empty list has no names, even if it was an object.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
   top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
-  read <- read_anchors(top)
+  models <- list(
+    model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE), item_models = read_item_models(top)
+  )
+  read <- read_anchors(top, models)
   settings <- c(
+    models,
     list(
-      model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE),
-      item_models = read_item_models(top),
       anchors = read$anchors,
       bare_anchors = read$bare,
       linking = read_linking(top, any(read$anchors$fixed), length(read$bare) > 0)
@@ -49,7 +52,7 @@ read_settings <- function(request, engine = choose_engine()) {
 
 #' @return `read_anchors`: list of `anchors`, a data frame, and `bare`, the items of anchors without parameters.
 #' @noRd
-read_anchors <- function(top) {
+read_anchors <- function(top, models) {
   rows <- lapply(field_objects(top, "anchors", c("item_id", "params", "fixed")), read_anchor)
   ids <- record_column(rows, "item_id", "")
   for (i in which(duplicated(ids) & nzchar(ids))) {
@@ -60,9 +63,18 @@ read_anchors <- function(top) {
     item_id = ids, a = record_column(rows, "a", 0), b = record_column(rows, "b", 0), c = record_column(rows, "c", 0),
     fixed = record_column(rows, "fixed", NA)
   )
+  refuse_guessing(top, anchors, model_of(models, ids))
   anchors <- anchors[!bare, ]
   rownames(anchors) <- NULL
   list(anchors = anchors, bare = ids[bare])
+}
+
+# The curve of such an anchor would differ from the item's in any case.
+refuse_guessing <- function(top, anchors, models) {
+  for (i in which(anchors$fixed & !is.na(anchors$c) & anchors$c > 0 & models != "3PL")) {
+    message <- "the item is calibrated as %s, which has no guessing; name 3PL for it in item_models"
+    add_error(top$errors, sprintf("anchors[%d].params.c", i - 1L), anchors$c[i], sprintf(message, models[i]))
+  }
 }
 
 read_anchor <- function(entry) {
@@ -117,6 +129,7 @@ read_linking <- function(top, has_anchors, has_bare) {
     max_drifted = field_number(entry, "max_drifted", 0.4, low = 0, high = 1),
     min_correlation = field_number(entry, "min_correlation", 0.5, low = -1, high = 1),
     max_rmsd = field_number(entry, "max_rmsd", 0.1, low = 0, high = 1),
+    unlinked = field_choice(entry, "unlinked", unlinked_choices, "exclude"),
     min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
     required = stated || !linked
   )

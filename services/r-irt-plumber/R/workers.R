@@ -1,7 +1,8 @@
 # R sessions in the background. Each does one job at a time and is reused, since loading the engine takes seconds. A
 # session is replaced after a large or cancelled job.
 
-# A session with more memory than this is not reused, since R does not give the memory of a large job back.
+# A session with more memory than this is not reused, since R does not give the memory of a large job back. See also
+# `is_reusable`.
 reusable_session_bytes <- 1500e6
 start_pause_seconds <- 2
 
@@ -100,6 +101,7 @@ receive <- function(worker, message) {
     worker$state <- "loading"
   } else if (message$code == 200 && worker$state == "loading") {
     if (!is.null(message$error)) stop_no_worker(conditionMessage(message$error))
+    worker$loaded_bytes <- memory_used(worker)
     worker$state <- "idle"
   } else if (message$code == 200) {
     finish_work(worker, message)
@@ -115,13 +117,22 @@ stop_no_worker <- function(reason) {
 finish_work <- function(worker, message) {
   on_end <- worker$on_end
   worker$state <- "idle"
-  if (memory_used(worker) > reusable_session_bytes || isTRUE(message$result$memory_ran_out)) {
+  if (!is_reusable(worker) || isTRUE(message$result$memory_ran_out)) {
     end_worker(worker)
     worker$state <- "gone"
   }
   if (length(message$stderr) && nzchar(message$stderr)) cat(message$stderr, file = stderr())
   if (!is.null(message$error)) log_line("ERROR", conditionMessage(message$error))
   on_end(message$result)
+}
+
+#' Whether a session has enough memory left for the next request
+#'
+#' Half of what its limit leaves once the engine is loaded must be free: otherwise a small request after a large one
+#' would be refused for the memory of the large one.
+#' @noRd
+is_reusable <- function(worker) {
+  memory_used(worker) <= min(reusable_session_bytes, (worker$loaded_bytes + worker$memory_limit) / 2)
 }
 
 give_up <- function(worker, outcome) {

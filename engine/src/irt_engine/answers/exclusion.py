@@ -1,7 +1,8 @@
 """Which items and persons take part, by rules that hold before anything is estimated.
 
 Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (no finite
-difficulty fits); after an estimation also "diverged" and "no discrimination" (see `fitting`). For persons: "too few
+difficulty fits), "not linked" (see `connection`); after an estimation also "diverged" and "no discrimination" (see
+`fitting`). For persons: "too few
 responses" (fewer than `min_user_responses` in all) and "no usable responses" (none, or fewer than that, to the items
 that are left).
 """
@@ -27,10 +28,14 @@ class Exclusion:
     users: np.ndarray
     item_reasons: dict[int, str] = field(default_factory=dict)
     user_reasons: dict[int, str] = field(default_factory=dict)
+    components: dict[int, dict[str, int]] = field(default_factory=dict)
 
-    def drop_item(self, item: int, reason: str) -> None:
+    def drop_item(self, item: int, reason: str, component: dict[str, int] | None = None) -> None:
+        """:param component: numbers of the `items` and `users` that are linked with it, where that is the reason."""
         self.items[item] = False
         self.item_reasons[item] = reason
+        if component:
+            self.components[item] = component
 
     def drop_users(self, users: np.ndarray, reason: str) -> None:
         self.users[users] = False
@@ -53,6 +58,7 @@ class Exclusion:
                     "reason": reason,
                     "n_responses": int(answers[item]),
                     "p_correct": float(right[item] / answers[item]) if answers[item] else None,
+                    **({"component": self.components[item]} if item in self.components else {}),
                 }
                 for item, reason in sorted(self.item_reasons.items())
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from irt_engine.errors import InputError
+
+_UUID_BYTES = pa.binary(16)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Encoded:
 
 
 def encode(field: str, column: Any) -> Encoded:
-    """Encode a column of ids: strings, or integers, which become their decimal string.
+    """Encode a column of ids: strings, integers, which become their decimal string, or UUIDs, in their usual form.
 
     :raise InputError: another type, a null or an empty id.
     """
@@ -44,6 +47,7 @@ def _arrow(field: str, column: Any) -> pa.Array:
         array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"observations.{field}", None, f"must be a column of strings or integers: {error}") from None
+    array = _readable(field, array)
     if isinstance(array, pa.ChunkedArray):
         # Long strings of many chunks need not fit into one array; their dictionary does.
         encoded = pa.types.is_dictionary(array.type)
@@ -52,9 +56,33 @@ def _arrow(field: str, column: Any) -> pa.Array:
     return array
 
 
+def _readable(field: str, array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The column as one that can be encoded; UUIDs as their 16 bytes."""
+    kind = array.type
+    if isinstance(kind, pa.UuidType):
+        chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        return pa.chunked_array([chunk.storage for chunk in chunks], _UUID_BYTES)
+    if pa.types.is_null(kind):
+        # As pandas writes a column without values.
+        return pa.array([None] * len(array), pa.string())
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    known = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_integer,
+        pa.types.is_null,
+    )
+    if not any(is_known(values) for is_known in known):
+        raise InputError(f"observations.{field}", str(kind), "must be a column of strings, integers or UUIDs")
+    return array
+
+
 def _text(field: str, values: pa.Array) -> pa.Array:
     """The distinct values as strings."""
     kind = values.type
+    if kind == _UUID_BYTES:
+        return pa.array([str(uuid.UUID(bytes=value)) for value in values.to_pylist()], pa.string())
     if pa.types.is_string_view(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind):
         return values.cast(pa.string())
     if not pa.types.is_string(kind) and not (pa.types.is_null(kind) and len(values) == 0):

@@ -45,7 +45,7 @@ class Responses:
     ) -> Responses:
         """Build from three columns of equal length: lists, NumPy, pandas or Arrow arrays, chunked or not.
 
-        Ids are strings, or integers, which become their decimal string. `is_correct` is true, false, 1 or 0.
+        Ids are strings, integers, which become their decimal string, or UUIDs. `is_correct` is true, false, 1 or 0.
 
         :param responded_at: a column of times, which tell the first of repeated answers from the last.
         :param repeats: what becomes of several answers of a user to an item, one of `REPEATS`.
@@ -157,8 +157,8 @@ def _right(field: str, column: Any) -> np.ndarray:
     try:
         array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
         # A list without elements has no type.
-        array = array if len(array) else pa.array([], pa.bool_())
-    except (pa.ArrowException, TypeError, ValueError) as error:
+        array = array if len(array) and not pa.types.is_null(array.type) else pa.array([None] * len(array), pa.bool_())
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         message = f"must be a column of true, false, 1 or 0: {error}"
         raise InputError(f"observations.{field}", _shortened(column), message) from None
     if isinstance(array, pa.ChunkedArray):

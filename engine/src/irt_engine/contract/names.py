@@ -7,3 +7,4 @@ LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed
 SCORES = ("EAP", "MAP", "WLE")
 # What becomes of repeated answers of a user to an item.
 REFUSE, FIRST, LAST = REPEATS = ("refuse", "first", "last")
+UNLINKED = ("exclude", "same_population")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from irt_engine.contract.fields import Fields
-from irt_engine.contract.names import LINKING_METHODS, MODELS, REFUSE, REPEATS, SCORES
+from irt_engine.contract.names import LINKING_METHODS, MODELS, REFUSE, REPEATS, SCORES, UNLINKED
 from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
@@ -39,6 +39,7 @@ class LinkingOptions:
     :ivar max_drifted: the calibration fails if a larger share of the anchors drifted.
     :ivar min_correlation: ... if new and reference difficulties correlate by less.
     :ivar max_rmsd: ... if new and reference response functions differ by more, as a root mean square.
+    :ivar unlinked: what becomes of items that share no user with the others: `exclude`, or `same_population`.
     :ivar min_anchors: with fewer anchors left the calibration fails, or is not linked.
     :ivar required: whether it fails.
     """
@@ -49,6 +50,7 @@ class LinkingOptions:
     max_drifted: float = 0.4
     min_correlation: float = 0.5
     max_rmsd: float = 0.1
+    unlinked: str = "exclude"
     min_anchors: int = 5
     required: bool = True
 
@@ -98,10 +100,11 @@ class Settings:
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
              "min_item_responses", "min_user_responses", "priors", "scores", "repeats"),
         )  # fmt: skip
-        anchors, bare = _anchors(top)
+        model, item_models = top.choice("model", MODELS, "2PL", any_case=True), _item_models(top)
+        anchors, bare = _anchors(top, lambda item: item_models.get(item, model))
         settings = cls(
-            model=top.choice("model", MODELS, "2PL", any_case=True),
-            item_models=_item_models(top),
+            model=model,
+            item_models=item_models,
             anchors=anchors,
             bare_anchors=bare,
             linking=_linking(top, any(anchor.fixed for anchor in anchors), bool(bare)),
@@ -129,7 +132,16 @@ class Settings:
 def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
     if not top.has("linking"):
         return _UNSTATED_LINKING if has_anchors else LinkingOptions()
-    names = ("method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "min_anchors")
+    names = (
+        "method",
+        "drift_alpha",
+        "drift_z",
+        "max_drifted",
+        "min_correlation",
+        "max_rmsd",
+        "unlinked",
+        "min_anchors",
+    )
     linking = top.object("linking", names)
     default = LinkingOptions()
     return LinkingOptions(
@@ -139,11 +151,12 @@ def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
         max_drifted=linking.number("max_drifted", default.max_drifted, low=0.0, high=1.0),
         min_correlation=linking.number("min_correlation", default.min_correlation, low=-1.0, high=1.0),
         max_rmsd=linking.number("max_rmsd", default.max_rmsd, low=0.0, high=1.0),
+        unlinked=linking.choice("unlinked", UNLINKED, default.unlinked),
         min_anchors=linking.integer("min_anchors", default.min_anchors, low=1),
     )
 
 
-def _anchors(top: Fields) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
+def _anchors(top: Fields, model_of: Callable[[str], str]) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
     """The anchors, and the items of those without parameters."""
     anchors, bare, seen = [], [], set()
     for entry in top.objects("anchors", ("item_id", "params", "fixed")):
@@ -155,7 +168,12 @@ def _anchors(top: Fields) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
         if _is_bare(params):
             bare.append(item_id)
         else:
-            anchors.append(_anchor(item_id, params, fixed))
+            anchor = _anchor(item_id, params, fixed)
+            model = model_of(item_id)
+            if fixed and anchor.c and model != "3PL":
+                told = f"the item is calibrated as {model}, which has no guessing; name 3PL for it in item_models"
+                params.refuse("c", anchor.c, told)
+            anchors.append(anchor)
         if item_id in seen:
             entry.refuse("item_id", item_id, "is given more than once")
         seen.add(item_id)

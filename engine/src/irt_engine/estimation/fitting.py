@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irt_engine.answers.connection import drop_unlinked
 from irt_engine.answers.exclusion import Exclusion, apply_rules
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Anchor, Settings
@@ -57,6 +58,8 @@ def fit_bank(
     near: np.ndarray | None = None
     while True:
         kept = apply_rules(responses, settings, exclusion)
+        if drop_unlinked(kept, settings, exclusion):
+            continue
         model = specify(kept, settings, fixed, without_guessing)
         _require_identified(model, exclusion)
         estimator = Estimator(

@@ -13,7 +13,8 @@ from irt_engine.linking.constants import AnchorParameters
 from irt_engine.linking.drift import AnchorErrors, Screening
 from irt_engine.model.line import Line
 
-# A correlation of fewer anchors, or of difficulties that differ by less, in SDs of the abilities, says nothing.
+# Fewer anchors, each with an error of its own in the reference, contradict nothing; difficulties that differ by less, in
+# SDs of the abilities, have no correlation.
 _FEW, _LEAST_SPREAD = 5, 0.5
 _NODES = np.linspace(-3.0, 3.0, 25)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
@@ -54,7 +55,9 @@ def agreement(
 
 
 def require_agreement(found: Agreement, options: LinkingOptions, item_ids: Sequence[str]) -> None:
-    """:raise CalibrationError: the anchors contradict the reference; with the figures."""
+    """:raise CalibrationError: the anchors contradict the reference; with the figures. Fewer than 5 are not judged."""
+    if len(item_ids) < _FEW:
+        return
     broken = []
     if found.drifted > options.max_drifted:
         broken.append(f"{found.drifted:.0%} of them drifted, at most {options.max_drifted:.0%} may")

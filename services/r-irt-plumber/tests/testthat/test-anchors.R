@@ -118,6 +118,7 @@ test_that("anchors that contradict their reference are an error with the figures
   expect_silent(require_agreement(good, options, 15))
   expect_silent(require_agreement(utils::modifyList(good, list(correlation_b = NA_real_)), options, 15))
   bad <- list(correlation_b = 0.134, correlation_log_a = NA, rmsd = 0.23456, drifted = 7 / 15, spread = 0)
+  expect_silent(require_agreement(bad, options, 4))
   expect_error(
     require_agreement(bad, options, 15),
     paste(

@@ -59,7 +59,9 @@ test_that("absent anchors are listed, and anchors held with guessing are 3PL ite
     list(item_id = sprintf("i%02d", j), params = list(a = 1 + 0.04 * j, b = 0.3 * j - 1, c = if (j == 2) 0.15 else 0))
   })
   anchors <- c(list(list(item_id = "absent", params = list(a = 1, b = 0))), anchors)
-  request <- list(anchors = anchors, linking = list(method = "fixed", drift_alpha = 0))
+  request <- list(
+    anchors = anchors, linking = list(method = "fixed", drift_alpha = 0), item_models = list(i02 = "3PL")
+  )
   result <- do.call(calibrated, c(list(responses_from(plain()), openmx()), request))
   rows <- result$fit_meta$model_spec$linking_anchors
   expect_equal(pluck_ids(rows), c("absent", sprintf("i%02d", 1:6)))
