@@ -1,5 +1,5 @@
-# Fewer anchors, each with an error in the reference, contradict nothing; difficulties that differ by less (in SDs of the
-# abilities) have no correlation.
+# Fewer anchors, each with an error in the reference, contradict nothing; difficulties that differ by less (in SDs of
+# the abilities) have no correlation.
 least_anchors_to_judge <- 5
 least_difficulty_spread <- 0.5
 least_slope_spread <- 1e-6
