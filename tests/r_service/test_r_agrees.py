@@ -51,13 +51,44 @@ def columns() -> dict[str, list]:
 
 
 def test_results_agree(service, columns):
-    client = service.client
-    responses = Responses.from_columns(*columns.values())
     for request in REQUESTS:
-        found = client.post("/irt/calibrate", json={"observations": columns} | request)
-        assert found.status_code == 200, found.text
-        wanted = json.loads(json.dumps(calibrate(responses, Settings.from_contract(request)).to_contract()))
-        assert_same(found.json(), wanted)
+        assert_services_agree(service, columns, request)
+
+
+HELD = [{"item_id": f"q{j:03d}", "params": {"a": 1.0, "b": (j - 10) / 5}} for j in range(20)]
+# No 3PL items: with a prior OpenMx takes seconds per iteration for so many items.
+HEAVY_REQUESTS = {
+    "2PL": {"model": "2PL"},
+    "Rasch": {"model": "Rasch"},
+    "held anchors": {"model": "2PL", "anchors": HELD, "linking": {"method": "fixed"}},
+}
+
+
+@pytest.fixture(scope="module")
+def heavy_columns() -> dict[str, list]:
+    """38 users with 400 answers each, whose posteriors are narrower than the distance of the nodes; 302 with 40."""
+    rng = np.random.default_rng(16)
+    a, b = rng.lognormal(0.3, 0.2, 400), rng.normal(0, 0.8, 400)
+    b[:20], a[:20] = (np.arange(20) - 10) / 5, 1.0
+    columns: dict[str, list] = {"user_id": [], "item_id": [], "is_correct": []}
+    for u, theta in enumerate(rng.normal(0.3, 0.8, 340)):
+        chosen = np.arange(400) if u % 9 == 0 else rng.choice(400, 40, replace=False)
+        columns["user_id"] += [f"u{u:03d}"] * chosen.size
+        columns["item_id"] += [f"q{j:03d}" for j in chosen]
+        columns["is_correct"] += (rng.random(chosen.size) < 1 / (1 + np.exp(-a[chosen] * (theta - b[chosen])))).tolist()
+    return columns
+
+
+@pytest.mark.parametrize("request_", HEAVY_REQUESTS.values(), ids=HEAVY_REQUESTS)
+def test_results_agree_for_users_with_many_answers(service, heavy_columns, request_):
+    assert_services_agree(service, heavy_columns, request_)
+
+
+def assert_services_agree(service, columns: dict[str, list], request: dict) -> None:
+    found = service.client.post("/irt/calibrate", json={"observations": columns} | request)
+    assert found.status_code == 200, found.text
+    engine = calibrate(Responses.from_columns(*columns.values()), Settings.from_contract(request))
+    assert_same(found.json(), json.loads(json.dumps(engine.to_contract())))
 
 
 def assert_same(found: dict, wanted: dict) -> None:

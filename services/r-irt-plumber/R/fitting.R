@@ -30,13 +30,13 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
     if (!n_items(kept)) stop_calibration(paste0("no item is left to calibrate; ", summary_and_remedy(exclusion)))
     model <- specify(kept, settings, held, without_guessing)
     require_identified(model, exclusion)
-    objective <- new_objective(kept, model, normal_grid(settings))
-    fit <- estimate(objective, kept, settings, engine, near, progress)
+    estimated <- estimate(new_objective(kept, model, settings), settings, engine, near, progress)
+    fit <- estimated$fit
     x <- fit$evaluation$x
     lost <- which(fit$lost)
     # A slope may pass through 0 on its way; only at the end is it an error.
     if (!length(lost)) lost <- which(is_flat(model, x))
-    if (!length(lost)) return(list(responses = kept, model = model, objective = objective, fit = fit))
+    if (!length(lost)) return(list(responses = kept, model = model, objective = estimated$objective, fit = fit))
     guess_nothing <- lost[guessing_is_lost(item_rows(x)[lost, , drop = FALSE])]
     without_guessing <- c(without_guessing, kept$item_ids[guess_nothing])
     lost <- setdiff(lost, guess_nothing)
@@ -51,22 +51,22 @@ fit_bank <- function(responses, settings, exclusion, held, engine, progress = NU
 }
 
 #' @param near Parameters, (J + 1) x 3, known to be near the maximum; if `NULL`, the engine finds them.
-#' @return As `polish` returns it.
+#' @return As `resolved_fit` returns it.
 #' @noRd
-estimate <- function(objective, responses, settings, engine, near, progress) {
+estimate <- function(objective, settings, engine, near, progress) {
   model <- objective$model
   if (!is.null(near)) {
     x <- tied(model, ifelse(model$free, near, model$start))
-    return(polish(objective, back_to_start(model, x), settings, 0, progress))
+    return(resolved_fit(objective, back_to_start(model, x), settings, 0, progress))
   }
-  found <- tryCatch(engine$fit(responses, model, settings), error = function(error) {
+  found <- tryCatch(engine$fit(objective$responses, model, settings), error = function(error) {
     # Engines fail on degenerate data, such as a latent variance that goes to 0. `polish` finds the same maximum from
     # the starting values, only in more steps.
     message(engine$label, " stopped: ", conditionMessage(error))
     list(x = model$start, iterations = 0)
   })
   x <- tied(model, ifelse(model$free & is.finite(found$x), found$x, model$start))
-  polish(objective, back_to_start(model, x), settings, found$iterations, progress)
+  resolved_fit(objective, back_to_start(model, x), settings, found$iterations, progress)
 }
 
 #' @return `back_to_start`: `x` with out-of-range items reset to their starting values, for `polish` to judge them. An

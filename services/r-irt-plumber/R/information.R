@@ -35,7 +35,8 @@ observed_information <- function(objective, evaluation, share = fine_polynomial_
   for (block in objective$blocks) {
     posterior <- posterior_of(block, table, objective$grid$log_weights)$posterior
     least <- share * scale * length(block$users) / objective$n_users
-    information <- information - missing_information(block, posterior, functions, least, most)
+    own <- functions_at(functions, block$columns)
+    information <- information - missing_information(block, posterior, own, least, most)
   }
   list(matrix = information, column = column, scale = scale)
 }
@@ -93,6 +94,16 @@ score_functions <- function(objective, x, found, nodes, raw, column) {
     shift = lapply(scores$by_d, function(by_d) item_rows(x)[, 1] * by_d), stretch = latent_sd(x) * z,
     latent = column[nrow(column), 2:3], nodes = z
   )
+}
+
+#' @return `functions_at`: the functions at the nodes with these numbers.
+#' @noRd
+functions_at <- function(functions, columns) {
+  if (length(columns) == length(functions$nodes)) return(functions)
+  for (name in c("wrong", "added")) functions[[name]] <- functions[[name]][columns, , drop = FALSE]
+  functions$shift <- lapply(functions$shift, function(shift) shift[, columns, drop = FALSE])
+  for (name in c("stretch", "nodes")) functions[[name]] <- functions[[name]][columns]
+  functions
 }
 
 #' @param posterior Users x Q.

@@ -8,7 +8,7 @@ least_answers_at_node <- 1e-12
 #'
 #' RMSD, MD: root mean squared and mean difference between the observed and the model's response function, weighted by
 #' the latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). The observed function comes from the
-#' E-step: expected right answers over expected answers at each node.
+#' E-step: expected right answers over expected answers at each node of the requested grid.
 #'
 #' @param bank As `fit_bank` returns it; `theta` (N) EAP estimates.
 #' @return Data frame of `infit`, `outfit`, `rmsd` and `md` (J).
@@ -32,12 +32,14 @@ mean_squares <- function(bank, theta) {
 
 curve_gaps <- function(bank) {
   evaluation <- bank$fit$evaluation
-  counts <- evaluation$counts
+  grid <- bank$objective$grid
+  requested <- grid$level == 0
+  counts <- lapply(evaluation$counts, counts_on_requested_grid, grid)
   answered <- counts$right + counts$wrong
   known <- answered > least_answers_at_node
-  expected <- curves_of(bank$model, evaluation$x, nodes_at(bank$objective, evaluation$x))$right
+  expected <- curves_of(bank$model, evaluation$x, nodes_at(bank$objective, evaluation$x)[requested])$right
   gap <- ifelse(known, counts$right / answered - expected, 0)
-  weights <- matrix(exp(bank$objective$grid$log_weights), nrow(gap), ncol(gap), byrow = TRUE) * known
+  weights <- matrix(exp(grid$log_weights[requested]), nrow(gap), ncol(gap), byrow = TRUE) * known
   weights <- weights / rowSums(weights)
   data.frame(rmsd = sqrt(rowSums(weights * gap^2)), md = rowSums(weights * gap))
 }

@@ -4,15 +4,34 @@ max_block_users <- 2000
 
 #' The marginal log-posterior of all free parameters
 #'
-#' @param model As `specify` returns it; `grid` as `normal_grid`.
+#' @param model As `specify` returns it.
+#' @param levels Level (N) of the grid over which each user's ability is integrated, see `normal_grid`.
 #' @return List for `evaluate` and `observed_information`.
 #' @noRd
-new_objective <- function(responses, model, grid) {
-  widest <- max(length(grid$nodes), 3 * n_items(responses))
-  size <- max(1, min(max_block_users, floor(block_elements / widest)))
+new_objective <- function(responses, model, settings, levels = numeric(n_users(responses))) {
+  grid <- grids_of(settings, levels)
   list(
-    model = model, grid = grid, n_users = n_users(responses), blocks = response_blocks(responses, size)
+    model = model, grid = grid, n_users = n_users(responses), blocks = level_blocks(responses, levels, grid),
+    responses = responses, settings = settings, levels = levels
   )
+}
+
+#' @return `level_blocks`: as `response_blocks`, each with users of one level, and with the `columns` (numbers) of their
+#'   nodes in `grid`.
+#' @noRd
+level_blocks <- function(responses, levels, grid, chosen = rep(TRUE, length(levels))) {
+  blocks <- lapply(sort(unique(levels[chosen])), function(level) {
+    columns <- which(grid$level == level)
+    size <- max(1, min(max_block_users, floor(block_elements / max(length(columns), 3 * n_items(responses)))))
+    of_level <- chosen & levels == level
+    users <- which(of_level)
+    own <- select_responses(responses, of_level, rep(TRUE, n_items(responses)))
+    lapply(response_blocks(own, size), function(block) {
+      block$users <- users[block$users]
+      c(block, list(columns = columns))
+    })
+  })
+  unlist(blocks, recursive = FALSE)
 }
 
 nodes_at <- function(objective, x) latent_mean(x) + latent_sd(x) * objective$grid$nodes
@@ -20,11 +39,12 @@ nodes_at <- function(objective, x) latent_mean(x) + latent_sd(x) * objective$gri
 #' The posterior of each user of a block over the nodes
 #'
 #' @param table As `log_probabilities` returns it.
-#' @return List of `posterior` (users x Q; rows sum to 1) and `loglik` (users).
+#' @return List of `posterior` (users x nodes of the block; rows sum to 1) and `loglik` (users).
 #' @noRd
 posterior_of <- function(block, table, log_weights) {
-  joint <- as.matrix(block$right %*% table$right + block$wrong %*% table$wrong)
-  joint <- joint + rep(log_weights, each = nrow(joint))
+  at <- block$columns
+  joint <- block$right %*% table$right[, at, drop = FALSE] + block$wrong %*% table$wrong[, at, drop = FALSE]
+  joint <- as.matrix(joint) + rep(log_weights[at], each = nrow(joint))
   highest <- joint[cbind(seq_len(nrow(joint)), max.col(joint, "first"))]
   joint <- exp(joint - highest)
   total <- rowSums(joint)
@@ -43,12 +63,16 @@ evaluate <- function(objective, x) {
   nodes <- nodes_at(objective, x)
   found <- curves_of(model, x, nodes)
   table <- log_probabilities(found)
-  counts <- list(right = 0, wrong = 0)
+  none <- matrix(0, nrow(table$right), length(nodes))
+  counts <- list(right = none, wrong = none)
   loglik <- 0
   for (block in objective$blocks) {
     users <- posterior_of(block, table, objective$grid$log_weights)
-    counts$right <- counts$right + as.matrix(Matrix::crossprod(block$right, users$posterior))
-    counts$wrong <- counts$wrong + as.matrix(Matrix::crossprod(block$wrong, users$posterior))
+    at <- block$columns
+    for (answer in names(counts)) {
+      own <- as.matrix(Matrix::crossprod(block[[answer]], users$posterior))
+      counts[[answer]][, at] <- counts[[answer]][, at] + own
+    }
     loglik <- loglik + sum(users$loglik)
   }
   prior <- log_prior(model$priors, x, acting(model))

@@ -9,11 +9,51 @@ least_spacings_per_sd <- 1.5
 #' while a fixed grid would cut off the tails. Abilities, however, are estimated on the fixed grid if it covers the
 #' latent distribution: its ends are the requested range of abilities.
 #'
+#' @param level How often the distance of the requested grid's nodes is halved.
 #' @return List of `nodes` and `log_weights` (Q each).
 #' @noRd
-normal_grid <- function(settings) {
-  nodes <- seq(settings$theta_min, settings$theta_max, length.out = settings$quadrature_points)
+normal_grid <- function(settings, level = 0) {
+  nodes <- seq(settings$theta_min, settings$theta_max, length.out = grid_points(settings, level))
   list(nodes = nodes, log_weights = log_shares(-nodes^2 / 2))
+}
+
+grid_points <- function(settings, level) (settings$quadrature_points - 1) * 2^level + 1
+
+grid_distance <- function(settings, level) {
+  (settings$theta_max - settings$theta_min) / (settings$quadrature_points - 1) / 2^level
+}
+
+#' @param levels Levels of `normal_grid`.
+#' @return `grids_of`: list of `nodes`, `log_weights` and `level` (Q each) of the requested grid and of those at
+#'   `levels`, one after the other.
+#' @noRd
+grids_of <- function(settings, levels) {
+  used <- sort(unique(c(0, levels)))
+  grids <- lapply(used, function(level) normal_grid(settings, level))
+  nodes <- lapply(grids, `[[`, "nodes")
+  list(
+    nodes = unlist(nodes), log_weights = unlist(lapply(grids, `[[`, "log_weights")), level = rep(used, lengths(nodes))
+  )
+}
+
+#' Share counts at all nodes of a grid among the nodes of its level 0
+#'
+#' Counts at a finer node go to the two neighbours, so that their sum and the mean of z stay the same.
+#'
+#' @param counts J x Q; `grid` as `grids_of` returns it.
+#' @return J x Q', for the requested grid.
+#' @noRd
+counts_on_requested_grid <- function(counts, grid) {
+  coarse <- grid$nodes[grid$level == 0]
+  fine <- grid$level > 0
+  if (!any(fine)) return(counts)
+  n <- length(coarse)
+  place <- pmin(pmax((grid$nodes[fine] - coarse[1]) / (coarse[2] - coarse[1]), 0), n - 1)
+  left <- pmin(floor(place), n - 2)
+  sharing <- matrix(0, length(place), n)
+  sharing[cbind(seq_along(place), left + 1)] <- 1 - (place - left)
+  sharing[cbind(seq_along(place), left + 2)] <- place - left
+  counts[, !fine, drop = FALSE] + counts[, fine, drop = FALSE] %*% sharing
 }
 
 #' @return `scoring_grid`: the grid for abilities ~ N(`mean`, `sd`^2), with nodes on the ability scale: the fixed one if

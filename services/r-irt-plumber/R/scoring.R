@@ -40,19 +40,25 @@ estimate_abilities <- function(responses, parameters, settings, latent) {
   found
 }
 
-#' @return `eap`: mean and SD of the posterior on the grid (Bock & Mislevy 1982).
+#' @return `eap`: mean and SD of the posterior on the grid (Bock & Mislevy 1982), or on nodes of the user's own if the
+#'   posterior is too narrow for the grid.
 #' @noRd
 eap <- function(responses, parameters, settings, latent) {
   grid <- scoring_grid(settings, latent[1], latent[2])
   table <- log_probabilities(curves(parameters$slope, parameters$intercept, parameters$guessing, grid$nodes))
   size <- max(1, min(max_block_users, floor(block_elements / length(grid$nodes))))
   found <- lapply(response_blocks(responses, size), function(block) {
-    posterior <- posterior_of(block, table, grid$log_weights)$posterior
-    theta <- c(posterior %*% grid$nodes)
-    away <- rep(grid$nodes, each = length(theta)) - theta
-    list(theta = theta, se = sqrt(rowSums(posterior * away^2)))
+    block$columns <- seq_along(grid$nodes)
+    posterior_moments(posterior_of(block, table, grid$log_weights)$posterior, grid$nodes)
   })
-  list(theta = unlist(lapply(found, `[[`, "theta")), se = unlist(lapply(found, `[[`, "se")))
+  theta <- unlist(lapply(found, `[[`, "mean"))
+  se <- unlist(lapply(found, `[[`, "sd"))
+  for (user in which(se < resolved_sds * (grid$nodes[2] - grid$nodes[1]))) {
+    own <- narrow_eap(log_posterior_of(user, responses, parameters, latent), theta[user], grid$nodes)
+    theta[user] <- own$mean
+    se[user] <- own$sd
+  }
+  list(theta = theta, se = se)
 }
 
 #' @return `moved_abilities`: on the scale slope * theta + intercept.

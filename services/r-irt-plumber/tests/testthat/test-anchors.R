@@ -123,8 +123,9 @@ test_that("anchors that contradict their reference are an error with the figures
     require_agreement(bad, options, 15),
     paste(
       "the 15 anchors contradict their reference parameters: 47% of them drifted, at most 40% may; their difficulties",
-      "correlate with the reference by 0.13, at least 0.5 is needed; their response functions differ from the reference",
-      "by 0.235 (root mean square), at most 0.1 may be. Are the parameters joined to the right items, and on one scale?"
+      "correlate with the reference by 0.13, at least 0.5 is needed; their response functions differ from the",
+      "reference by 0.235 (root mean square), at most 0.1 may be. Are the parameters joined to the right items, and on",
+      "one scale?"
     ),
     fixed = TRUE, class = "irt_calibration_failed"
   )

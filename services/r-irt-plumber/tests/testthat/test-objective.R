@@ -13,7 +13,7 @@ cases <- list(
   `normal priors` = list(model = "1PL", options = list(priors = normal_priors))
 )
 
-objective_of <- function(case) {
+objective_of <- function(case, levels = numeric(200)) {
   responses <- responses_from(drawn(200, rep(c(0.8, 1.2, 1.6), 3), seq(-1.2, 1.2, by = 0.3), seed = 4, share = 0.8))
   settings <- read_settings(case[names(case) != "held"], NULL)
   held <- data.frame(
@@ -23,7 +23,7 @@ objective_of <- function(case) {
   model <- specify(responses, settings, held)
   set.seed(8)
   x <- model$start + 0.2 * rnorm(length(model$start)) * model$free
-  list(objective = new_objective(responses, model, normal_grid(settings)), x = tied(model, x))
+  list(objective = new_objective(responses, model, settings, levels), x = tied(model, x))
 }
 
 #' Finite differences of `of` (a number or a vector) by each free parameter, as columns
@@ -46,8 +46,7 @@ ordered_gradient <- function(model) {
   function(evaluation) evaluation$gradient[model$free][order]
 }
 
-for (name in names(cases)) test_that(paste("gradient and information match finite differences:", name), {
-  found <- objective_of(cases[[name]])
+expect_derivatives <- function(found) {
   objective <- found$objective
   gradient <- ordered_gradient(objective$model)
   here <- evaluate(objective, found$x)
@@ -58,6 +57,14 @@ for (name in names(cases)) test_that(paste("gradient and information match finit
   hessian <- -differences(objective, found$x, gradient)
   scale <- sqrt(outer(information$scale, information$scale))
   expect_lt(max(abs((information$matrix - hessian) / scale)), 1e-4)
+}
+
+for (name in names(cases)) test_that(paste("gradient and information match finite differences:", name), {
+  expect_derivatives(objective_of(cases[[name]]))
+})
+
+test_that("gradient and information match finite differences for users on grids of several levels", {
+  for (name in c("3PL", "mixed and held")) expect_derivatives(objective_of(cases[[name]], rep_len(c(0, 2, 1), 200)))
 })
 
 test_that("the marginal likelihood matches its definition", {
@@ -73,6 +80,6 @@ test_that("the marginal likelihood matches its definition", {
     right <- rep(row == 1, each = 61)
     sum(weights * apply(chance * right + (1 - chance) * !right, 1, prod))
   })
-  found <- evaluate(new_objective(responses, model, normal_grid(settings)), x)
+  found <- evaluate(new_objective(responses, model, settings), x)
   expect_equal(found$loglik, sum(log(likelihood)), tolerance = 1e-12)
 })
