@@ -1,4 +1,4 @@
-"""Users with so many answers that their posterior is narrower than the distance of the grid's nodes."""
+"""Users whose many answers make the posterior narrower than the distance of the grid's nodes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run
 from irt_engine.model.quadrature import Levels, Quadrature
 
-# Persons are cut into so many groups with sums of their own. It is a constant, since it decides the order of sums.
+# Number of groups of persons whose sums are kept apart. It is a constant, since it decides the order of sums.
 _GROUPS = 16
 # ... but for banks so large that the sums of all groups would need more memory than this.
 _GROUP_BYTES = 256 * 2**20
@@ -79,7 +79,7 @@ class CommonGrid:
     """The E-step of persons who share one grid.
 
     :param offsets: (N + 1,) int64 and `codes` (n,) int32, the answers by person.
-    :param stride: of the persons every so-manieth takes part.
+    :param stride: every `stride`-th person takes part.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ _DIFFERENCE = 1e-4
 _NODES, _WINDOWS = 64, 60
 # Share of the posterior that may be at the end of a window.
 _CUT_OFF = 1e-9
-# Probabilities that are multiplied before their logarithm is taken; the product of so many does not underflow.
+# Number of probabilities that are multiplied before taking the logarithm, and their least value: no underflow.
 _FACTORS, _LEAST_PROBABILITY = 4, 1e-75
 
 

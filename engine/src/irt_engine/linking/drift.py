@@ -191,7 +191,7 @@ class _System:
         for matrices, of_second in ((self._covariance, of_b), (self._unit, np.full(n, typical**2))):
             matrices[~self._both] = 0.0
             matrices[~self._both, 1, 1] = of_second[~self._both]
-        # The first observation that is none must not make a matrix singular.
+        # Without a first observation, the matrix must still not be singular.
         self._covariance[~self._both, 0, 0] = 1.0
         self.known = positive & np.isfinite(self._covariance).all(axis=(1, 2)) & (_least(self._covariance) > 0)
 
