@@ -10,6 +10,7 @@ import pytest
 
 from irt_engine import Responses, Settings, calibrate
 from irt_engine.answers.exclusion import everyone
+from irt_engine.answers.populations import whole
 from irt_engine.contract.settings import Anchor
 from irt_engine.estimation.fitting import fit_bank
 from irt_engine.estimation.objective import Objective
@@ -37,7 +38,7 @@ def objective_of(model: str, *, fixed=None, priors=None, mixed=False) -> tuple[O
     problem = specify(responses, settings, fixed or {})
     rng = np.random.default_rng(8)
     x = problem.start + 0.2 * rng.normal(size=problem.start.shape) * problem.free
-    return Objective(responses.offsets, responses.codes, problem, QUADRATURE), problem.tied(x), responses
+    return Objective(whole(responses), problem, QUADRATURE), problem.tied(x), responses
 
 
 CASES = {

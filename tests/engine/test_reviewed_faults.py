@@ -103,7 +103,7 @@ def exact_errors(bank) -> np.ndarray:
     mean = np.einsum("piq,pq->pi", scores, posterior)
     missing = np.einsum("piq,pjq,pq->ij", scores, scores, posterior, optimize=True) - mean.T @ mean
     complete = np.empty((n, 6))
-    items.observed_information(0, 1, slope, intercept, guessing, nodes, evaluation.counts, complete)
+    items.observed_information(0, 1, slope, intercept, guessing, nodes, evaluation.expected[0].counts, complete)
     complete -= bank.fit.objective.log_prior(evaluation.x).hessian
     information = -missing
     entries = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))[: 6 if guessing.any() else 3]

@@ -31,6 +31,12 @@ def columns(case: str) -> dict[str, list[Any]]:
     return found | {"is_correct": [int(row["is_correct"]) for row in rows]}
 
 
+def groups(case: str) -> list[str]:
+    """The group of each answer of `columns`."""
+    of_user = {row["user_id"]: row["group"] for row in table(case, "persons.csv")}
+    return [of_user[user] for user in columns(case)["user_id"]]
+
+
 @cache
 def expected(case: str) -> dict[str, Any]:
     return json.loads((HERE / case / "expected.json").read_text(encoding="utf-8"))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from irt_engine.answers.exclusion import Exclusion, everyone
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Anchor, Settings
@@ -14,8 +16,7 @@ from irt_engine.errors import TooFewAnchors
 from irt_engine.estimation.em import Progress
 from irt_engine.estimation.fitting import FittedBank, fit_bank
 from irt_engine.linking.anchoring import Anchoring, fixed_anchors, linked_anchors, require_anchors
-from irt_engine.model.parameters import latent
-from irt_engine.result import Calibration
+from irt_engine.result import Calibration, population_rows
 from irt_engine.scores.itemfit import item_fit
 from irt_engine.scores.scoring import (
     Abilities,
@@ -25,7 +26,7 @@ from irt_engine.scores.scoring import (
     modal_estimates,
 )
 from irt_engine.standard_errors.covariance import Covariance
-from irt_engine.standard_errors.estimates import estimates, latent_distribution
+from irt_engine.standard_errors.estimates import estimates, latent_distributions, linked_distributions
 from irt_engine.standard_errors.information import Information
 from irt_engine.standard_errors.subspace import invert
 
@@ -49,12 +50,16 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         abilities = _abilities(bank, settings)
     with _timed(timings, "item_fit"):
         fit_statistics = item_fit(
-            bank.responses, bank.model, fit.evaluation, fit.objective.quadrature, abilities.theta,
+            bank.responses, fit.objective.populations, bank.model, fit.evaluation, fit.objective.quadrature,
+            abilities.theta,
         )  # fmt: skip
     line = anchoring.line if anchoring else None
     with _timed(timings, "standard_errors"):
         items = estimates(bank.model, fit.evaluation.x, matrix, line, anchoring.rows if anchoring else None)
-        distribution = latent_distribution(fit.evaluation.x, matrix)
+        distributions = latent_distributions(bank.model, fit.evaluation.x, matrix)
+        linked = distributions
+        if line is not None and anchoring is not None:
+            linked = linked_distributions(bank.model, fit.evaluation.x, matrix, line, anchoring.rows)
     return Calibration(
         settings=settings,
         responses=bank.responses,
@@ -62,9 +67,10 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         items=items,
         item_fit=fit_statistics,
         abilities=abilities if line is None else abilities.moved(line.slope, line.intercept),
-        latent=distribution,
+        latent=distributions[0],
+        populations=population_rows(bank, linked),
         anchoring=anchoring,
-        reliability=marginal_reliability(abilities.se, distribution.sd),
+        reliability=marginal_reliability(abilities.se, bank.abilities[1]),
         loglik=fit.evaluation.loglik,
         n_parameters=bank.model.n_parameters,
         iterations=fit.iterations,
@@ -125,13 +131,23 @@ def _fit(
 
 
 def _abilities(bank: FittedBank, settings: Settings) -> Abilities:
-    parameters = ItemParameters(*bank.model.items(bank.fit.evaluation.x))
-    distribution = latent(bank.fit.evaluation.x)
-    if distribution != (0.0, 1.0):
-        return estimate_abilities(bank.responses, parameters, settings, distribution)
-    # The last E-step has them already.
-    others = modal_estimates(bank.responses, parameters, settings, distribution)
-    return Abilities(bank.fit.persons[:, 1].copy(), bank.fit.persons[:, 2].copy(), others)
+    """Those of all users, each under the distribution of the own population."""
+    fit, n = bank.fit, bank.responses.n_users
+    parameters = ItemParameters(*bank.model.items(fit.evaluation.x))
+    theta, se = np.empty(n), np.empty(n)
+    others = {name: (np.empty(n), np.empty(n)) for name in settings.scores if name != "EAP"}
+    for g, part in enumerate(fit.objective.populations):
+        own, distribution = parameters.take(part.items), bank.model.latent(fit.evaluation.x, g)
+        if distribution == (0.0, 1.0):
+            # The last E-step has them already.
+            modes = modal_estimates(part, own, settings, distribution)
+            found = Abilities(fit.persons[part.persons, 1], fit.persons[part.persons, 2], modes)
+        else:
+            found = estimate_abilities(part, own, settings, distribution, in_place=bank.responses.group_ids is None)
+        theta[part.persons], se[part.persons] = found.theta, found.se
+        for name, (values, errors) in found.others.items():
+            others[name][0][part.persons], others[name][1][part.persons] = values, errors
+    return Abilities(theta, se, others)
 
 
 @contextmanager

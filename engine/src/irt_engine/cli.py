@@ -85,6 +85,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     add("--tolerance", type=float, metavar="X", help="largest change of a parameter at the end (default: 1e-6)")
     add("--max-iterations", type=int, metavar="N", help="E-steps over all persons (default: 2000)")
     add("--min-item-responses", type=int, metavar="N", help="exclude items with fewer answers (default: 1)")
+    add("--reference-group", metavar="NAME", help="the group with abilities N(0, 1) (default: the largest)")
+    add("--min-group-users", type=int, metavar="N", help="estimate groups with fewer users together (default: 30)")
     _add_scoring(parser.add_argument_group("scoring"))
     output = parser.add_argument_group("output")
     output.add_argument("--run-id", metavar="TEXT", help="written into the result")
@@ -125,7 +127,8 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_responses(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("responses", metavar="IN.parquet", help="answers: columns user_id, item_id and is_correct")
+    columns = "user_id, item_id, is_correct, and group if users have groups"
+    parser.add_argument("responses", metavar="IN.parquet", help=f"answers: columns {columns}")
 
 
 def _add_scoring(parser: argparse._ActionsContainer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
+from irt_engine.estimation.fitting import FittedBank
 from irt_engine.linking.anchoring import Anchoring
 from irt_engine.scores.itemfit import ItemFit
 from irt_engine.scores.scoring import Abilities
@@ -24,7 +26,8 @@ class Calibration:
 
     :ivar responses: the answers that took part; `excluded`: what did not, as the contract has it.
     :ivar items: estimates and SEs of its items; `item_fit`: their fit; `abilities` of its users.
-    :ivar latent: the latent distribution on the scale of the estimation.
+    :ivar latent: the distribution of the (reference) population's abilities on the scale of the estimation.
+    :ivar populations: a row for each group, as the contract has it; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
     :ivar loglik: marginal log-likelihood, without priors.
     :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).
@@ -38,6 +41,7 @@ class Calibration:
     item_fit: ItemFit
     abilities: Abilities
     latent: LatentDistribution
+    populations: list[dict[str, Any]] | None
     anchoring: Anchoring | None
     reliability: float
     loglik: float
@@ -116,6 +120,7 @@ class Calibration:
                 "sd": self.latent.sd,
                 "se_mean": self.latent.se_mean,
                 "se_sd": self.latent.se_sd,
+                **({} if self.populations is None else {"groups": self.populations}),
             },
             "priors": priors or None,
             "engine": {"name": "irt-engine", "version": __version__},
@@ -162,6 +167,33 @@ class Calibration:
             "max_gradient": _or_none(self.max_gradient),
             "marginal_reliability": self.reliability,
         }
+
+
+def population_rows(bank: FittedBank, distributions: Sequence[LatentDistribution]) -> list[dict[str, Any]] | None:
+    """The contract's `latent.groups`: one row for each group, sorted by name, on the scale of the abilities.
+
+    :param distributions: those of the populations, on that scale.
+    """
+    responses = bank.responses
+    if responses.group_ids is None or responses.group is None:
+        return None
+    users = np.bincount(responses.group, minlength=len(responses.group_ids)).tolist()
+    rows = []
+    for g, (names, found) in enumerate(zip(bank.populations.names, distributions, strict=True)):
+        for name in names:
+            rows.append(
+                {
+                    "group": name,
+                    "n_users": users[responses.group_ids.index(name)],
+                    "mean": found.mean,
+                    "sd": found.sd,
+                    "se_mean": found.se_mean,
+                    "se_sd": found.se_sd,
+                    "reference": g == 0,
+                    "estimated_with": [other for other in names if other != name],
+                }
+            )
+    return sorted(rows, key=lambda row: str(row["group"]))
 
 
 def _screened_anchors(anchoring: Anchoring) -> list[dict[str, Any]]:

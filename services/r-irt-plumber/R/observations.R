@@ -2,13 +2,14 @@
 
 observation_columns <- c("user_id", "item_id", "is_correct")
 time_column <- "responded_at"
+group_column <- "group"
 
 #' Check the `observations` of a request
 #'
 #' @param value As parsed from JSON: a list of rows, or an object of columns.
 #' @param where The field that they came from.
 #' @return List of `user_id` and `item_id`, character (n), `is_correct`, integer (n), and `times`, a list (n) of strings
-#'   and `NULL`, or empty. Raises 413 for more than `max_rows`, and 422 with the first wrong values and their number.
+#'   and `NULL`, or empty, and `groups`, character (n), or `NULL`. Raises 413 for more than `max_rows`, and 422 with the first wrong values and their number.
 #' @noRd
 read_observations <- function(value, max_rows, where = "observations") {
   if (!is.list(value)) {
@@ -23,15 +24,43 @@ read_observations <- function(value, max_rows, where = "observations") {
     wrong_ids(columns$user_id, place, "user_id"),
     wrong_ids(columns$item_id, place, "item_id"),
     wrong_answers(columns$is_correct, place),
-    wrong_times(columns[[time_column]], place)
+    wrong_times(columns[[time_column]], place),
+    wrong_ids(columns[[group_column]], place, group_column)
   )
   raise_observation_errors(errors)
   list(
     user_id = written_ids(columns$user_id),
     item_id = written_ids(columns$item_id),
     is_correct = as.integer(unlist(columns$is_correct)),
-    times = if (is.null(columns[[time_column]])) list() else columns[[time_column]]
+    times = if (is.null(columns[[time_column]])) list() else columns[[time_column]],
+    groups = if (length(columns[[group_column]])) written_ids(columns[[group_column]])
   )
+}
+
+#' Refuse what a calibration of one population cannot take into account
+#'
+#' The values are checked all the same: what is wrong with them is so for any service.
+#' @param columns As `read_observations` returns them; `settings` as `read_settings`.
+#' @noRd
+refuse_groups <- function(columns, settings) {
+  groups <- columns$groups
+  if (is.null(groups)) {
+    if (is.na(settings$reference_group)) return(invisible())
+    stop(problem_field("options.reference_group", "the answers have no groups", value = settings$reference_group))
+  }
+  last <- !duplicated(columns$user_id, fromLast = TRUE)
+  known <- groups[last][match(columns$user_id, columns$user_id[last])]
+  other <- which(known != groups)
+  if (length(other)) {
+    row <- other[1]
+    message <- sprintf(
+      "user '%s' is in group '%s' as well; a user belongs to one group", columns$user_id[row], known[row]
+    )
+    stop(problem_field(sprintf("observations[%d].group", row - 1L), message, value = groups[row]))
+  }
+  stop(problem_field(
+    "observations.group", "this service estimates one population; groups need a service with the capability `groups`"
+  ))
 }
 
 check_row_count <- function(rows, max_rows) {
@@ -47,7 +76,11 @@ columns_of_rows <- function(rows, max_rows, where) {
   check_row_count(length(rows), max_rows)
   refuse_what_are_no_rows(rows, where)
   columns <- lapply(observation_columns, function(name) lapply(rows, `[[`, name))
-  stats::setNames(c(columns, list(lapply(rows, `[[`, time_column))), c(observation_columns, time_column))
+  groups <- lapply(rows, `[[`, group_column)
+  # Rows without groups may spell that out.
+  if (all(vapply(groups, is.null, logical(1)))) groups <- list()
+  further <- list(lapply(rows, `[[`, time_column), groups)
+  stats::setNames(c(columns, further), c(observation_columns, time_column, group_column))
 }
 
 refuse_what_are_no_rows <- function(rows, where) {
@@ -66,7 +99,8 @@ refuse_what_are_no_rows <- function(rows, where) {
 }
 
 checked_columns <- function(columns, max_rows) {
-  given <- c(observation_columns, if (!is.null(columns[[time_column]])) time_column)
+  further <- Filter(function(name) !is.null(columns[[name]]), c(time_column, group_column))
+  given <- c(observation_columns, further)
   no_arrays <- Filter(function(name) !is_array(columns[[name]]), given)
   raise_observation_errors(lapply(no_arrays, function(name) {
     list(field = paste0("observations.", name), message = "must be an array")

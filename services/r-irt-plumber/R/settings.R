@@ -13,7 +13,7 @@ linking_names <- c(
 )
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
-  "min_item_responses", "min_user_responses", "priors", "scores", "repeats"
+  "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group", "min_group_users"
 )
 
 #' Read the settings of a calibration
@@ -148,7 +148,10 @@ read_options <- function(top) {
     min_user_responses = field_integer(entry, "min_user_responses", 1, low = 1, high = max_count),
     priors = read_priors(entry),
     scores = field_choices(entry, "scores", score_kinds, "EAP"),
-    repeats = field_choice(entry, "repeats", repeat_policies, "refuse")
+    repeats = field_choice(entry, "repeats", repeat_policies, "refuse"),
+    # A list keeps no element that is NULL.
+    reference_group = if (has_field(entry, "reference_group")) field_id(entry, "reference_group") else NA_character_,
+    min_group_users = field_integer(entry, "min_group_users", 30, low = 2, high = max_count)
   )
   if (!isTRUE(options$theta_min < 0 && options$theta_max > 0)) {
     refuse(entry, "theta_min", options$theta_min, "theta_min must be below 0 and theta_max above")

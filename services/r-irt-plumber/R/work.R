@@ -15,6 +15,7 @@ prepare_work <- function(folder, kind, encoding, limits) {
     body <- rewritten(kind, read_body(file.path(folder, body_file), encoding, limits), limits$max_rows)
     settings <- if (kind == "score") read_score_request(body$request)$settings else read_settings(body$request)
     columns <- read_observations(body$observations, limits$max_rows, body$where)
+    if (kind != "score") refuse_groups(columns, settings)
     responses <- new_responses(
       columns$user_id, columns$item_id, columns$is_correct, columns$times, settings$repeats
     )

@@ -47,7 +47,7 @@ def drop_unlinked(kept: Responses, settings: Settings, exclusion: Exclusion) -> 
             exclusion.drop_item(number, NOT_LINKED, size)
     lost = label != main
     log.warning(
-        "%d items in %d groups share no user with the other %d: they are not linked, and not calibrated",
+        "%d items, in %d components, share no user with the other %d: they are not linked, and not calibrated",
         int(lost.sum()), names.size - 1, int((~lost).sum()),
     )  # fmt: skip
     return True

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from irt_engine.answers.groups import GROUP, groups_of_users
 from irt_engine.answers.ids import encode, numbers, take
 from irt_engine.answers.locations import open_for_reading
 from irt_engine.answers.repeats import TIME, kept_rows
@@ -31,6 +32,7 @@ class Responses:
     :ivar offsets: (N + 1,) int64; the answers of person p are `codes[offsets[p]:offsets[p + 1]]`.
     :ivar codes: (n,) int32, `2 * item + is_correct`.
     :ivar n_repeats_dropped: how many answers were left out as repeated.
+    :ivar group_ids: names of the groups, sorted, and `group` (N,) int32, that of each user; None without groups.
     """
 
     user_ids: pa.Array
@@ -38,19 +40,23 @@ class Responses:
     offsets: np.ndarray
     codes: np.ndarray
     n_repeats_dropped: int = 0
+    group_ids: list[str] | None = None
+    group: np.ndarray | None = None
 
     @classmethod
     def from_columns(
-        cls, user_id: Any, item_id: Any, is_correct: Any, *, responded_at: Any = None, repeats: str = REFUSE
-    ) -> Responses:
+        cls, user_id: Any, item_id: Any, is_correct: Any, *, responded_at: Any = None, repeats: str = REFUSE,
+        group: Any = None,
+    ) -> Responses:  # fmt: skip
         """Build from three columns of equal length: lists, NumPy, pandas or Arrow arrays, chunked or not.
 
         Ids are strings, integers, which become their decimal string, or UUIDs. `is_correct` is true, false, 1 or 0.
 
         :param responded_at: a column of times, which tell the first of repeated answers from the last.
         :param repeats: what becomes of several answers of a user to an item, one of `REPEATS`.
-        :raise InputError: a column is of another type or length, holds a null or another value than these (field and
-            row are named), or repeated answers are refused (their number is given).
+        :param group: a column of ids, the group that the user belongs to.
+        :raise InputError: a user is in two groups; a column is of another type or length, holds a null or another value
+            than these (field and row are named), or repeated answers are refused (their number is given).
         """
         users = encode("user_id", user_id)
         items = encode("item_id", item_id)
@@ -60,6 +66,7 @@ class Responses:
             told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             raise InputError("observations", sizes, f"the columns differ in length: {told}")
         user, item = users.codes, items.codes
+        group_ids, of_user = groups_of_users(users, group)
         kept = None if repeats == REFUSE else kept_rows(user, item, responded_at, repeats)
         if kept is not None:
             user, item, right = user[kept], item[kept], right[kept]
@@ -68,7 +75,7 @@ class Responses:
         surplus = np.empty(len(users.ids), np.int32)
         run(rows.sort_rows, offsets, codes, surplus, work=20.0 * codes.size)
         dropped = users.codes.size - user.size
-        responses = cls(users.ids, items.ids.to_pylist(), offsets, codes, dropped)
+        responses = cls(users.ids, items.ids.to_pylist(), offsets, codes, dropped, group_ids, of_user)
         _refuse_duplicates(responses, surplus)
         return responses
 
@@ -76,14 +83,15 @@ class Responses:
     def from_table(cls, table: Any, *, repeats: str = REFUSE) -> Responses:
         """Build from an Arrow table or a pandas frame with the columns user_id, item_id and is_correct.
 
-        A column responded_at is used where repeated answers are not refused.
+        A column responded_at is used where repeated answers are not refused, and a column group where there is one.
 
         :raise InputError: a column is missing or there twice, or as `from_columns`.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         _require_columns(names)
         times = table[TIME] if repeats != REFUSE and TIME in names else None
-        return cls.from_columns(*(table[name] for name in COLUMNS), responded_at=times, repeats=repeats)
+        group = table[GROUP] if GROUP in names else None
+        return cls.from_columns(*(table[name] for name in COLUMNS), responded_at=times, repeats=repeats, group=group)
 
     @classmethod
     def from_parquet(cls, path: str | Path, *, repeats: str = REFUSE) -> Responses:
@@ -97,7 +105,8 @@ class Responses:
             schema = pq.ParquetFile(source).schema_arrow
             _require_columns(schema.names)
             # Ids that repeat are kept once, which for long ids is most of the memory.
-            text = [name for name in COLUMNS[:2] if _is_text(schema.field(name).type)]
+            ids = [*COLUMNS[:2], *([GROUP] if GROUP in schema.names else [])]
+            text = [name for name in ids if _is_text(schema.field(name).type)]
             # `read_table` would do the same, but import pandas first.
             with pq.ParquetFile(source, read_dictionary=text) as file:
                 table = file.read(columns=columns_read(schema.names, repeats))
@@ -133,12 +142,16 @@ class Responses:
         new_item = np.where(items, np.cumsum(items) - 1, -1)
         offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
         kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
-        return Responses(take(self.user_ids, chosen), kept, offsets, codes, self.n_repeats_dropped)
+        group = None if self.group is None else self.group[chosen]
+        return Responses(
+            take(self.user_ids, chosen), kept, offsets, codes, self.n_repeats_dropped, self.group_ids, group
+        )
 
 
 def columns_read(names: list[str], repeats: str) -> list[str]:
     """The columns that are read of a file with the columns `names`."""
-    return [*COLUMNS, TIME] if repeats != REFUSE and TIME in names else list(COLUMNS)
+    wanted = [*COLUMNS, *([TIME] if repeats != REFUSE else []), GROUP]
+    return [name for name in wanted if name in names]
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -69,6 +69,9 @@ class Settings:
     :ivar min_item_responses: items with fewer answers are excluded; likewise `min_user_responses`.
     :ivar scores: kinds of ability estimates; EAP is always among those computed.
     :ivar repeats: what becomes of repeated answers, one of `REPEATS`.
+    :ivar reference_group: the group whose abilities are N(0, 1) where nothing else fixes the scale; by default the
+        largest.
+    :ivar min_group_users: groups with fewer users are estimated together (see `answers.populations`).
     """
 
     model: str = "2PL"
@@ -87,6 +90,8 @@ class Settings:
     priors: Priors = field(default_factory=Priors)
     scores: tuple[str, ...] = ("EAP",)
     repeats: str = REFUSE
+    reference_group: str | None = None
+    min_group_users: int = 30
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
@@ -98,7 +103,8 @@ class Settings:
         options = top.object(
             "options",
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
-             "min_item_responses", "min_user_responses", "priors", "scores", "repeats"),
+             "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group",
+             "min_group_users"),
         )  # fmt: skip
         model, item_models = top.choice("model", MODELS, "2PL", any_case=True), _item_models(top)
         anchors, bare = _anchors(top, lambda item: item_models.get(item, model))
@@ -119,6 +125,8 @@ class Settings:
             priors=_priors(options),
             scores=options.choices("scores", SCORES, ("EAP",)),
             repeats=options.choice("repeats", REPEATS, REFUSE),
+            reference_group=options.identity("reference_group") if options.has("reference_group") else None,
+            min_group_users=options.integer("min_group_users", 30, low=2),
         )
         if not settings.theta_min < 0.0 < settings.theta_max:
             options.refuse("theta_min", settings.theta_min, "theta_min must be below 0 and theta_max above")

@@ -8,17 +8,18 @@ is reported, the decision on convergence included, comes from the last stage alo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from irt_engine.answers.populations import Population
 from irt_engine.estimation.maximisation import LONGEST, mstep
 from irt_engine.estimation.objective import Evaluation, Objective
 from irt_engine.estimation.posteriors import ItemCurves, least_information, most_information
 from irt_engine.estimation.quasi_newton import Curvature, EmStep
-from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class _State:
 class Estimator:
     """One estimation.
 
-    :param offsets: (N + 1,) and `codes` (n,): the answers by person.
+    :param populations: the answers by population, the reference first.
     :param runaways: tells which items, (J,) bool, have left the range of sensible estimates. Where some stay there it
         ends early: but only on all nodes in double precision, since fewer cannot integrate a steep item.
     :param tolerance: the estimation has converged when no parameter would change by more and no derivative, in units
@@ -97,23 +98,25 @@ class Estimator:
     """
 
     def __init__(
-        self, offsets: np.ndarray, codes: np.ndarray, model: Model, quadrature: Quadrature,
+        self, populations: Sequence[Population], model: Model, quadrature: Quadrature,
         tolerance: float, max_iterations: int, runaways: Runaways, progress: Progress | None = None,
     ) -> None:  # fmt: skip
-        self._offsets, self._codes = offsets, codes
+        self._populations = populations
+        self._n_persons = sum(part.persons.size for part in populations)
+        self._n_answers = sum(part.codes.size for part in populations)
         self._model, self._quadrature = model, quadrature
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._runaways, self._progress = runaways, progress
         self._beyond = np.zeros(model.n_items, np.int64)
 
     def run(self, near: np.ndarray | None = None) -> Fit:
-        """Estimate; from `near` (J + 1, 3), where that is known to be near the maximum, and else from the start."""
+        """Estimate; from `near` (J + G, 3), where that is known to be near the maximum, and else from the start."""
         x = self._model.start if near is None else np.where(self._model.free, near, self._model.start)
         state = _State(self._model.tied(x.copy()))
-        persons = np.zeros((self._offsets.size - 1, 3))
+        persons = np.zeros((self._n_persons, 3))
         for stage in self._stages(near is None):
             objective = Objective(
-                self._offsets, self._codes, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge,
+                self._populations, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge,
                 stage.resolves,
             )  # fmt: skip
             if stage.stride > 1:
@@ -150,8 +153,8 @@ class Estimator:
 
     def _first_stages(self) -> Iterator[_Stage]:
         thin = self._quadrature.thinned()
-        n_persons, n_answers = self._offsets.size - 1, int(self._offsets[-1])
-        stride = min(n_persons // _SAMPLE_PERSONS, n_answers // (self._model.n_items * _SAMPLE_ANSWERS))
+        per_item = self._n_answers // (self._model.n_items * _SAMPLE_ANSWERS)
+        stride = min(self._n_persons // _SAMPLE_PERSONS, per_item)
         if stride > 1:
             yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
         if thin is not self._quadrature and not self._mostly_narrow():
@@ -159,11 +162,12 @@ class Estimator:
 
     def _mostly_narrow(self) -> bool:
         """Whether persons whose posteriors may be too narrow for the grid gave most of the answers."""
-        curves = ItemCurves(*self._model.items(self._model.start), *latent(self._model.start))
-        narrow = most_information(self._offsets, self._codes, curves, self._quadrature) > least_information(
-            self._quadrature
-        )
-        return 2 * int(np.diff(self._offsets)[narrow].sum()) > int(self._offsets[-1])
+        start, model, narrow = self._model.start, self._model, 0
+        for g, part in enumerate(self._populations):
+            curves = ItemCurves.of(model, start, g, part.items)
+            information = most_information(part.offsets, part.codes, curves, self._quadrature)
+            narrow += int(np.diff(part.offsets)[information > least_information(self._quadrature)].sum())
+        return 2 * narrow > self._n_answers
 
     def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
         """Iterate on one stage's objective until its tolerance is met, or it cannot be met in its precision."""
@@ -228,10 +232,11 @@ class Estimator:
             yield step
         curvature.forget()
         step = mstep(objective, now)
-        shared = em_step(now.gradient)[-1]
-        step[-1] = np.clip(shared, -_SHARED_STEP, _SHARED_STEP)
+        n = self._model.n_items
+        shared = em_step(now.gradient)[n:]
+        step[n:] = np.clip(shared, -_SHARED_STEP, _SHARED_STEP)
         expansion = np.clip(em_step.expansion(now.gradient), -0.5, 0.5)
-        expansion[-1] = 0.0
+        expansion[n:] = 0.0
         yield step + expansion
         for _ in range(_HALVINGS):
             yield step
@@ -239,18 +244,19 @@ class Estimator:
 
     def _is_short(self, x: np.ndarray, step: np.ndarray) -> bool:
         """Whether the objective is likely to be as curved at the end of the step as here."""
-        prior = self._model.priors.a
-        if prior is not None and prior.dist == "lognormal" and (x[:-1, 0] + step[:-1, 0] <= 0.0).any():
+        prior, n = self._model.priors.a, self._model.n_items
+        if prior is not None and prior.dist == "lognormal" and (x[:n, 0] + step[:n, 0] <= 0.0).any():
             return False
-        return bool((np.abs(step[:-1]) <= LONGEST).all() and (np.abs(step[-1]) <= _SHARED_STEP).all())
+        return bool((np.abs(step[:n]) <= LONGEST).all() and (np.abs(step[n:]) <= _SHARED_STEP).all())
 
 
 def _scaled_gradient(evaluation: Evaluation, model: Model) -> float:
     """Largest derivative by a free parameter in units of 1 / (its complete-data standard error)."""
-    information = np.ones_like(evaluation.gradient)
-    information[:-1] = evaluation.information[:, [0, 2, 5]]
-    information[-1, COMMON_SLOPE] = evaluation.information[model.common, 0].sum()
-    n, (_, sd) = evaluation.n_persons, latent(evaluation.x)
-    information[-1, LATENT_MEAN], information[-1, LOG_LATENT_SD] = n / sd**2, 2.0 * n
+    information, n = np.ones_like(evaluation.gradient), model.n_items
+    information[:n] = evaluation.information[:, [0, 2, 5]]
+    information[n, COMMON_SLOPE] = evaluation.information[model.common, 0].sum()
+    for g, part in enumerate(evaluation.expected):
+        persons, (_, sd) = part.n_persons, model.latent(evaluation.x, g)
+        information[n + g, LATENT_MEAN], information[n + g, LOG_LATENT_SD] = persons / sd**2, 2.0 * persons
     scaled = np.abs(evaluation.gradient) / np.sqrt(np.maximum(information, 1e-300))
     return float(scaled[model.free].max(initial=0.0))

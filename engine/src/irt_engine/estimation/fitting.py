@@ -10,12 +10,13 @@ import numpy as np
 
 from irt_engine.answers.connection import drop_unlinked
 from irt_engine.answers.exclusion import Exclusion, apply_rules
+from irt_engine.answers.populations import Populations
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import CalibrationError
 from irt_engine.estimation.em import Estimator, Fit, Progress
 from irt_engine.estimation.specification import specify
-from irt_engine.model.parameters import Model, latent
+from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,23 @@ MAX_LOGIT_GUESSING = 9.0
 
 @dataclass(frozen=True)
 class FittedBank:
-    """`responses` that took part, their `model`, and its `fit`."""
+    """`responses` that took part, the `populations` of their users, their `model`, and its `fit`."""
 
     responses: Responses
+    populations: Populations
     model: Model
     fit: Fit
+
+    @property
+    def abilities(self) -> tuple[float, float]:
+        """Mean and SD of the abilities of all users."""
+        evaluation = self.fit.evaluation
+        if len(self.populations) == 1:
+            return self.model.latent(evaluation.x)
+        means, sds = np.array(self.model.latents(evaluation.x)).T
+        share = np.array([part.n_persons for part in evaluation.expected]) / evaluation.n_persons
+        mean = float((share * means).sum())
+        return mean, float(np.sqrt((share * (sds**2 + means**2)).sum() - mean**2))
 
 
 def fit_bank(
@@ -60,16 +73,18 @@ def fit_bank(
         kept = apply_rules(responses, settings, exclusion)
         if drop_unlinked(kept, settings, exclusion):
             continue
-        model = specify(kept, settings, fixed, without_guessing)
+        populations = Populations.of(kept, settings)
+        model = specify(kept, settings, fixed, without_guessing, len(populations))
         _require_identified(model, exclusion)
         estimator = Estimator(
-            kept.offsets, kept.codes, model, quadrature, tolerance, settings.max_iterations, runaways, progress
+            populations.split(kept), model, quadrature, tolerance, settings.max_iterations, runaways, progress
         )
         fit = estimator.run(near)
         x = fit.evaluation.x
-        lost = fit.lost | ((np.abs(x[:-1, 0]) < MIN_SLOPE) & (model.free[:-1, 0] | model.common))
+        n = model.n_items
+        lost = fit.lost | ((np.abs(x[:n, 0]) < MIN_SLOPE) & (model.free[:n, 0] | model.common))
         if not lost.any():
-            return FittedBank(kept, model, fit)
+            return FittedBank(kept, populations, model, fit)
         numbers = np.flatnonzero(exclusion.items)
         excluded = len(exclusion.item_reasons)
         for j in np.flatnonzero(lost).tolist():
@@ -118,9 +133,9 @@ def _require_identified(model: Model, exclusion: Exclusion) -> None:
 
 def runaways(model: Model, x: np.ndarray) -> np.ndarray:
     """Items (J,) bool whose estimates are beyond any that answers can support."""
-    _, sd = latent(x)
-    steep = np.abs(x[:-1, 0]) * sd > DIVERGED_SLOPE
-    far = np.abs(x[:-1, 1]) > DIVERGED_INTERCEPT
-    extreme = np.abs(x[:-1, 2]) > MAX_LOGIT_GUESSING
-    lost: np.ndarray = ((steep | far) & model.free[:-1, 1]) | (extreme & model.free[:-1, 2])
+    n, sd = model.n_items, max(sd for _, sd in model.latents(x))
+    steep = np.abs(x[:n, 0]) * sd > DIVERGED_SLOPE
+    far = np.abs(x[:n, 1]) > DIVERGED_INTERCEPT
+    extreme = np.abs(x[:n, 2]) > MAX_LOGIT_GUESSING
+    lost: np.ndarray = ((steep | far) & model.free[:n, 1]) | (extreme & model.free[:n, 2])
     return lost

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from irt_engine.estimation.objective import Evaluation, Objective
+from irt_engine.estimation.objective import Evaluation, Objective, gradient_and_information
 from irt_engine.kernels import items
 from irt_engine.kernels.threads import run
 
@@ -27,7 +27,7 @@ def shortened(step: np.ndarray) -> np.ndarray:
 
 
 def mstep(objective: Objective, evaluation: Evaluation) -> np.ndarray:
-    """The change (J + 1, 3) of the free item parameters that maximises what the E-step of `evaluation` expects.
+    """The change (J + G, 3) of the free item parameters that maximises what the E-step of `evaluation` expects.
 
     Common slope, latent mean and SD stay.
     """
@@ -48,27 +48,30 @@ class _ItemProblem:
 
     def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
         self._objective, self._model = objective, objective.model
-        self._nodes, self._counts = evaluation.nodes, evaluation.counts
+        self._expected = evaluation.expected
 
     def value(self, x: np.ndarray) -> np.ndarray:
-        loglik = np.empty(self._model.n_items)
-        run(
-            items.expected_loglik, *self._model.items(x), self._nodes, self._counts, loglik,
-            work=10.0 * self._counts.size,
-        )  # fmt: skip
+        loglik = np.zeros(self._model.n_items)
+        for part in self._expected:
+            own = np.empty(part.items.size)
+            run(
+                items.expected_loglik, *(values[part.items] for values in self._model.items(x)), part.nodes,
+                part.counts, own, work=10.0 * part.counts.size,
+            )  # fmt: skip
+            loglik[part.items] += own
         value: np.ndarray = loglik + self._objective.log_prior(x).value
         return value
 
     def scoring_step(self, x: np.ndarray) -> np.ndarray:
         n_items = self._model.n_items
-        gradient, information, step = np.empty((n_items, 3)), np.empty((n_items, 6)), np.empty((n_items, 3))
-        run(
-            items.gradient_and_information, *self._model.items(x), self._nodes, self._counts, gradient, information,
-            work=10.0 * self._counts.size,
-        )  # fmt: skip
+        gradient, information, step = np.zeros((n_items, 3)), np.zeros((n_items, 6)), np.empty((n_items, 3))
+        for part in self._expected:
+            by_item, own = gradient_and_information(self._model, x, part)
+            gradient[part.items] += by_item
+            information[part.items] += own
         prior = self._objective.log_prior(x)
         information[:, [0, 2, 5]] += np.maximum(-prior.hessian[:, [0, 2, 5]], 0.0)
-        items.solve_items(information, self._model.free[:-1], gradient + prior.gradient, step)
+        items.solve_items(information, self._model.free[:n_items], gradient + prior.gradient, step)
         return step
 
 
@@ -76,12 +79,13 @@ def _climb(problem: _ItemProblem, x: np.ndarray, value: np.ndarray, step: np.nda
     """Go as far along each item's step as raises its value."""
     for _ in range(_HALVINGS):
         then = x.copy()
-        then[:-1] += step
+        then[: step.shape[0]] += step
         new_value = problem.value(then)
         # Written so that a value that is not a number counts as lower.
         lower = ~(new_value >= value)
         if not lower.any():
             return then, new_value
         step = np.where(lower[:, None], 0.5 * step, step)
-    then[:-1][lower] = x[:-1][lower]
+    gone = np.flatnonzero(lower)
+    then[gone] = x[gone]
     return then, np.where(lower, value, new_value)

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from irt_engine.answers.populations import answers_of
 from irt_engine.kernels import expectation, narrow, tables
 from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run
+from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Levels, Quadrature
 
 # Number of groups of persons whose sums are kept apart. It is a constant, since it decides the order of sums.
@@ -30,13 +32,19 @@ Precision = type[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ItemCurves:
-    """Slopes, intercepts and probabilities of guessing, (J,) each; `mean` and `sd` of the latent distribution."""
+    """Slopes, intercepts and probabilities of guessing, (J,) each; `mean` and `sd` of a population's abilities."""
 
     slope: np.ndarray
     intercept: np.ndarray
     guessing: np.ndarray
     mean: float
     sd: float
+
+    @classmethod
+    def of(cls, model: Model, x: np.ndarray, population: int, items: np.ndarray) -> ItemCurves:
+        """Those of the `items` (J_g,) that a population answered, at `x`."""
+        slope, intercept, guessing = model.items(x)
+        return cls(slope[items], intercept[items], guessing[items], *model.latent(x, population))
 
     def at(self, z: np.ndarray) -> np.ndarray:
         """Abilities (Q,) of the nodes z."""
@@ -178,7 +186,7 @@ class _Sums:
 
 
 class Posteriors:
-    """The E-step of all persons; who is kept apart is decided by `look_through`."""
+    """The E-step of all persons of a population; who is kept apart is decided by `look_through`."""
 
     def __init__(
         self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
@@ -251,14 +259,6 @@ def most_information(offsets: np.ndarray, codes: np.ndarray, curves: ItemCurves,
 def least_information(quadrature: Quadrature) -> float:
     """Information on z with which a posterior may be too narrow for the grid."""
     return float(1.0 / (narrow.RESOLVED * quadrature.distance) ** 2 - 1.0)
-
-
-def answers_of(members: np.ndarray, offsets: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (M + 1,) and codes of these persons alone."""
-    lengths = np.diff(offsets)
-    chosen = np.zeros(lengths.size, bool)
-    chosen[members] = True
-    return np.concatenate([[0], np.cumsum(lengths[members])]).astype(np.int64), codes[np.repeat(chosen, lengths)]
 
 
 def group_starts(offsets: np.ndarray, n_groups: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from irt_engine.estimation.objective import Evaluation
 from irt_engine.kernels import items
-from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 
 _MEMORY = 10
 
@@ -28,49 +28,55 @@ class EmStep:
     def __init__(self, model: Model, evaluation: Evaluation) -> None:
         self._model = model
         self._information = evaluation.information
-        self._n = float(evaluation.n_persons)
-        self._mean, self._sd = latent(evaluation.x)
         self._x = evaluation.x
+        # (G,) each. Were all abilities known, a mean would have the variance SD^2 / n, a log SD 1 / (2 n).
+        self._n_persons = np.array([float(part.n_persons) for part in evaluation.expected])
+        self._sd = np.exp(self._x[model.n_items :, LOG_LATENT_SD])
 
     def __call__(self, gradient: np.ndarray) -> np.ndarray:
-        """The step (J + 1, 3) for a gradient (J + 1, 3)."""
-        model = self._model
+        """The step (J + G, 3) for a gradient (J + G, 3)."""
+        model, n = self._model, self._model.n_items
         step = np.zeros_like(gradient)
-        items.solve_items(self._information, model.free[:-1], gradient[:-1], step[:-1])
-        if model.free[-1, COMMON_SLOPE]:
+        items.solve_items(self._information, model.free[:n], gradient[:n], step[:n])
+        if model.free[n, COMMON_SLOPE]:
             self._solve_common_slope(gradient, step)
-        if model.free[-1, LATENT_MEAN]:
-            step[-1, LATENT_MEAN] = gradient[-1, LATENT_MEAN] * self._sd**2 / self._n
-        if model.free[-1, LOG_LATENT_SD]:
-            step[-1, LOG_LATENT_SD] = gradient[-1, LOG_LATENT_SD] / (2.0 * self._n)
+        step[n:, LATENT_MEAN] = gradient[n:, LATENT_MEAN] * self._sd**2 / self._n_persons
+        step[n:, LOG_LATENT_SD] = gradient[n:, LOG_LATENT_SD] / (2.0 * self._n_persons)
         step += self.expansion(gradient)
         return step
 
     def _solve_common_slope(self, gradient: np.ndarray, step: np.ndarray) -> None:
         """Eliminate the intercepts of the 1PL items from the bordered system (Schur complement)."""
-        common = self._model.common
+        common, n = self._model.common, self._model.n_items
         aa, ad, dd = self._information[common, :3].T
-        by_d = gradient[:-1][common, 1]
-        ratio = np.where(self._model.free[:-1][common, 1], ad / dd, 0.0)
+        by_d = gradient[:n][common, 1]
+        ratio = np.where(self._model.free[:n][common, 1], ad / dd, 0.0)
         schur = (aa - ratio * ad).sum()
-        along = (gradient[-1, COMMON_SLOPE] - (ratio * by_d).sum()) / schur
-        step[-1, COMMON_SLOPE] = along
-        step[:-1, 1][common] -= ratio * along
+        along = (gradient[n, COMMON_SLOPE] - (ratio * by_d).sum()) / schur
+        step[n, COMMON_SLOPE] = along
+        step[:n, 1][common] -= ratio * along
 
     def expansion(self, gradient: np.ndarray) -> np.ndarray:
-        """The part (J + 1, 3) of the step that moves all items together."""
-        model, x = self._model, self._x
+        """The part (J + G, 3) of the step that moves items and populations together, as if the reference moved."""
+        model, x, n = self._model, self._x, self._model.n_items
         step = np.zeros_like(gradient)
         if model.priors.on_scale:
             return step
-        slope = x[:-1, 0]
+        slope, others = x[:n, 0], slice(n + 1, None)
         if model.moves_freely:
-            step[:-1, 1] = slope * ((slope * gradient[:-1, 1]).sum() * self._sd**2 / self._n)
+            by_shift = (slope * gradient[:n, 1]).sum() - gradient[others, LATENT_MEAN].sum()
+            shift = by_shift * self._sd[0] ** 2 / self._n_persons[0]
+            step[:n, 1] = slope * shift
+            step[others, LATENT_MEAN] = -shift
         if model.stretches_freely:
-            by_stretch = (slope * gradient[:-1, 0]).sum() + x[-1, COMMON_SLOPE] * gradient[-1, COMMON_SLOPE]
-            stretch = by_stretch / (2.0 * self._n)
-            step[:-1, 0] = slope * stretch * model.free[:-1, 0]
-            step[-1, COMMON_SLOPE] = x[-1, COMMON_SLOPE] * stretch * model.free[-1, COMMON_SLOPE]
+            by_stretch = (slope * gradient[:n, 0]).sum() + x[n, COMMON_SLOPE] * gradient[n, COMMON_SLOPE]
+            by_stretch -= (x[others, LATENT_MEAN] * gradient[others, LATENT_MEAN]).sum()
+            by_stretch -= gradient[others, LOG_LATENT_SD].sum()
+            stretch = by_stretch / (2.0 * self._n_persons[0])
+            step[:n, 0] = slope * stretch * model.free[:n, 0]
+            step[n, COMMON_SLOPE] = x[n, COMMON_SLOPE] * stretch * model.free[n, COMMON_SLOPE]
+            step[others, LATENT_MEAN] -= x[others, LATENT_MEAN] * stretch * model.free[others, LATENT_MEAN]
+            step[others, LOG_LATENT_SD] -= stretch
         return step
 
 

@@ -21,23 +21,25 @@ _LOGIT_WITHOUT_GUESSING = -30.0
 
 
 def specify(
-    responses: Responses, settings: Settings, fixed: Mapping[str, Anchor], without_guessing: Collection[str] = ()
-) -> Model:
+    responses: Responses, settings: Settings, fixed: Mapping[str, Anchor], without_guessing: Collection[str] = (),
+    n_populations: int = 1,
+) -> Model:  # fmt: skip
     """The model of the items in `responses`, those in `fixed` held at their parameters.
 
     3PL items in `without_guessing` are held at c = 0.
 
-    Rasch items have slope 1, and then the variance of the latent distribution is free; 1PL items share a slope; with
-    fixed items mean and variance of the latent distribution are free.
+    Rasch items have slope 1, and then the variances of the latent distributions are free; 1PL items share a slope.
+    Mean and variance of each population but the reference are free, and with fixed items those of the reference too.
     """
     n_items = responses.n_items
     models = np.array([settings.model_of(item) for item in responses.item_ids])
-    free = np.zeros((n_items + 1, 3), bool)
-    free[:-1, 0] = (models == "2PL") | (models == "3PL")
-    free[:-1, 1] = True
-    free[:-1, 2] = models == "3PL"
+    free = np.zeros((n_items + n_populations, 3), bool)
+    free[:n_items, 0] = (models == "2PL") | (models == "3PL")
+    free[:n_items, 1] = True
+    free[:n_items, 2] = models == "3PL"
     common = models == "1PL"
-    start = _start(responses, settings, models)
+    start = np.zeros((n_items + n_populations, 3))
+    start[: n_items + 1] = _start(responses, settings, models)
     guesses = models == "3PL"
     for j, item in enumerate(responses.item_ids):
         if item in fixed:
@@ -47,13 +49,15 @@ def specify(
             start[j] = anchor.a, -anchor.a * anchor.b, _logit(anchor.c) if guesses[j] else 0.0
         elif item in without_guessing:
             free[j, 2], start[j, 2] = False, _LOGIT_WITHOUT_GUESSING
-    free[-1, COMMON_SLOPE] = common.any()
-    free[-1, LATENT_MEAN] = bool(fixed)
-    free[-1, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())
+    free[n_items, COMMON_SLOPE] = common.any()
+    free[n_items:, LATENT_MEAN] = bool(fixed)
+    free[n_items:, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())
+    free[n_items + 1 :, [LATENT_MEAN, LOG_LATENT_SD]] = True
     return Model(free, common, guesses, start, settings.priors)
 
 
 def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.ndarray:
+    """Starting values (J + 1, 3) of the items and of the reference population."""
     answers, right = responses.item_counts()
     start = np.zeros((responses.n_items + 1, 3))
     share = (right + 0.5) / (answers + 1.0)

@@ -14,7 +14,6 @@ from irt_engine.linking.agreement import Agreement, agreement, require_agreement
 from irt_engine.linking.constants import AnchorParameters, link
 from irt_engine.linking.drift import AnchorErrors, Screening, screen
 from irt_engine.model.line import Line
-from irt_engine.model.parameters import latent
 from irt_engine.standard_errors.covariance import Covariance
 from irt_engine.standard_errors.estimates import abc, slope_and_intercept
 
@@ -158,7 +157,7 @@ def _compare(settings: Settings, bank: FittedBank, covariance: Covariance) -> _C
         np.array([anchor.c or 0.0 for anchor in anchors]),
         values[:, 0], values[:, 1], np.nan_to_num(values[:, 2]),
     )  # fmt: skip
-    one_slope = not bank.model.free[:-1, 0].any() and not bank.model.common.any()
+    one_slope = not bank.model.free[: bank.model.n_items, 0].any() and not bank.model.common.any()
     matrices, estimated = slope_and_intercept(bank.model, covariance, rows)
     return _Compared(anchors, rows, parameters, AnchorErrors(matrices, estimated), one_slope)
 
@@ -179,7 +178,6 @@ def _screened(settings: Settings, compared: _Compared) -> Screening:
 
 
 def _agreed(settings: Settings, bank: FittedBank, compared: _Compared, screening: Screening, line: Line) -> Agreement:
-    distribution = latent(bank.fit.evaluation.x)
-    found = agreement(compared.parameters, compared.errors, screening, line, distribution)
+    found = agreement(compared.parameters, compared.errors, screening, line, bank.abilities)
     require_agreement(found, settings.linking, [anchor.item_id for anchor in compared.anchors])
     return found

@@ -61,6 +61,10 @@ class Quadrature:
         half = (self.points + 1) // 2
         return Quadrature.normal(half, self.nodes[0], self.nodes[2 * (half - 1)])
 
+    def moved(self, mean: float, sd: float) -> Quadrature:
+        """Nodes on the scale of abilities with that mean and SD."""
+        return Quadrature(self.points, mean + sd * self.nodes, self.log_weights)
+
     @classmethod
     def for_scores(cls, points: int, low: float, high: float, mean: float, sd: float) -> Quadrature:
         """The grid for abilities ~ N(`mean`, `sd`^2): the one in place, else one that moves.
@@ -69,14 +73,14 @@ class Quadrature:
 
         :return: nodes on the ability scale, and their log-weights.
         """
-        moved = cls.normal(points, low, high)
+        grid = cls.normal(points, low, high)
         covers = low <= mean - _COVERED * sd and mean + _COVERED * sd <= high
         if not covers or sd < _SPACINGS * (high - low) / (points - 1):
-            return cls(points, mean + sd * moved.nodes, moved.log_weights)
-        log_weights = np.full(moved.nodes.size, _NEVER)
-        log_density = -0.5 * ((moved.nodes[:points] - mean) / sd) ** 2
+            return grid.moved(mean, sd)
+        log_weights = np.full(grid.nodes.size, _NEVER)
+        log_density = -0.5 * ((grid.nodes[:points] - mean) / sd) ** 2
         log_weights[:points] = log_density - np.log(np.exp(log_density).sum())
-        return cls(points, moved.nodes, log_weights)
+        return cls(points, grid.nodes, log_weights)
 
     def depth_for(self, sd: float) -> int:
         """How often the distance must be halved to resolve a density with this standard deviation of z."""

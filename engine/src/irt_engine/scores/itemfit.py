@@ -5,21 +5,24 @@ outfit = mean(r^2 / W), infit = sum(r^2) / sum(W), with r = y - P and W = P (1 -
 
 RMSD, MD: root mean squared and mean difference between the observed and the model's response function, weighted by the
 latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). Observed is what the E-step expects: right
-answers over answers at each node.
+answers over answers at each node. Of several populations each has its own observed function and distribution, and
+weighs by its share of the item's answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from irt_engine.answers.populations import Population
 from irt_engine.answers.responses import Responses
-from irt_engine.estimation.objective import Evaluation
+from irt_engine.estimation.objective import Evaluation, ExpectedCounts
 from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import persons
 from irt_engine.kernels.threads import run
-from irt_engine.model.parameters import Model, latent
+from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Quadrature
 
 _GROUPS = 16
@@ -38,9 +41,13 @@ class ItemFit:
 
 
 def item_fit(
-    responses: Responses, model: Model, evaluation: Evaluation, quadrature: Quadrature, theta: np.ndarray,
+    responses: Responses, populations: Sequence[Population], model: Model, evaluation: Evaluation,
+    quadrature: Quadrature, theta: np.ndarray,
 ) -> ItemFit:  # fmt: skip
-    """Fit of the items at the estimates of `evaluation` and the abilities `theta` (N,)."""
+    """Fit of the items at the estimates of `evaluation`, and the abilities `theta` (N,).
+
+    :param populations: the answers of `responses` by population.
+    """
     starts = group_starts(responses.offsets, _GROUPS)
     sums = np.empty((_GROUPS, model.n_items, 3))
     slope, intercept, guessing = model.items(evaluation.x)
@@ -50,9 +57,24 @@ def item_fit(
     )  # fmt: skip
     standardised, squares, variances = sums.sum(axis=0).T
     answers, _ = responses.item_counts()
-    mean, sd = latent(evaluation.x)
+    md, mean_square = np.zeros(model.n_items), np.zeros(model.n_items)
+    for g, part in enumerate(evaluation.expected):
+        curves = tuple(values[part.items] for values in (slope, intercept, guessing))
+        gap, square = _gaps(part, quadrature, model.latent(evaluation.x, g), curves)
+        share = populations[g].answers_by_item() / answers[part.items]
+        md[part.items] += share * gap
+        mean_square[part.items] += share * square
+    return ItemFit(squares / variances, standardised / answers, np.sqrt(mean_square), md)
+
+
+def _gaps(
+    part: ExpectedCounts, quadrature: Quadrature, latent: tuple[float, float], curves: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean square of observed minus expected of each of a population's items, (J_g,) each."""
+    mean, sd = latent
+    slope, intercept, guessing = curves
     nodes = mean + sd * quadrature.nodes
-    counts = quadrature.gathered(evaluation.counts, (evaluation.nodes - mean) / sd)
+    counts = quadrature.gathered(part.counts, part.z)
     wrong, right = counts[0::2], counts[1::2]
     answered = wrong + right
     known = answered > _NOBODY
@@ -62,5 +84,4 @@ def item_fit(
     gap = np.where(known, right / np.where(known, answered, 1.0) - expected, 0.0)
     weights = np.where(known, quadrature.weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    rmsd, md = np.sqrt((weights * gap**2).sum(axis=1)), (weights * gap).sum(axis=1)
-    return ItemFit(squares / variances, standardised / answers, rmsd, md)
+    return (weights * gap).sum(axis=1), (weights * gap**2).sum(axis=1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +39,19 @@ class ItemParameters:
     intercept: np.ndarray
     guessing: np.ndarray
 
+    def take(self, items: np.ndarray) -> ItemParameters:
+        return ItemParameters(self.slope[items], self.intercept[items], self.guessing[items])
+
+
+class Answers(Protocol):
+    """Answers by person, as `Responses` and `Population` have them."""
+
+    @property
+    def offsets(self) -> np.ndarray: ...
+
+    @property
+    def codes(self) -> np.ndarray: ...
+
 
 @dataclass(frozen=True)
 class Abilities:
@@ -56,6 +69,8 @@ class Abilities:
     def to_contract(self, responses: Responses) -> list[dict[str, Any]]:
         columns = {"user_id": responses.user_ids.to_pylist(), "theta": self.theta.tolist(), "se": self.se.tolist()}
         columns["n_responses"] = np.diff(responses.offsets).tolist()
+        if responses.group_ids is not None and responses.group is not None:
+            columns["group"] = [responses.group_ids[g] for g in responses.group.tolist()]
         for name, (theta, se) in self.others.items():
             columns |= {name.lower(): theta.tolist(), f"se_{name.lower()}": se.tolist()}
         names = tuple(columns)
@@ -111,48 +126,53 @@ def score(
 
 
 def estimate_abilities(
-    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
-) -> Abilities:
-    """EAP and the other estimates that the settings ask for, under N(mean, SD^2) given as `latent`."""
-    theta, se = _eap(responses, parameters, settings, latent)
-    return Abilities(theta, se, modal_estimates(responses, parameters, settings, latent))
+    answers: Answers, parameters: ItemParameters, settings: Settings, latent: tuple[float, float],
+    in_place: bool = True,
+) -> Abilities:  # fmt: skip
+    """EAP and the other estimates that the settings ask for, under N(mean, SD^2) given as `latent`.
+
+    :param in_place: whether the grid stays where the settings have it as far as it covers that distribution.
+    """
+    theta, se = _eap(answers, parameters, settings, latent, in_place)
+    return Abilities(theta, se, modal_estimates(answers, parameters, settings, latent))
 
 
 def _eap(
-    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
+    answers: Answers, parameters: ItemParameters, settings: Settings, latent: tuple[float, float], in_place: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    quadrature = Quadrature.for_scores(settings.quadrature_points, settings.theta_min, settings.theta_max, *latent)
+    grid = settings.quadrature_points, settings.theta_min, settings.theta_max
+    quadrature = Quadrature.for_scores(*grid, *latent) if in_place else Quadrature.normal(*grid).moved(*latent)
     nodes = quadrature.nodes
     table = np.empty((2 * parameters.slope.size, nodes.size))
     run(
         tables.fill_log_probability, parameters.slope, parameters.intercept, parameters.guessing, nodes, table,
         work=10.0 * table.size,
     )  # fmt: skip
-    found = np.empty((responses.n_users, 3))
+    found = np.empty((answers.offsets.size - 1, 3))
     run(
-        persons.eap, responses.offsets, responses.codes, table, nodes, quadrature.log_weights, found,
-        work=float(len(responses)) * nodes.size,
+        persons.eap, answers.offsets, answers.codes, table, nodes, quadrature.log_weights, found,
+        work=float(answers.codes.size) * nodes.size,
     )  # fmt: skip
-    _resolve(responses, parameters, quadrature, latent, found)
+    _resolve(answers, parameters, quadrature, latent, found)
     return found[:, 1].copy(), found[:, 2].copy()
 
 
 def _resolve(
-    responses: Responses, parameters: ItemParameters, quadrature: Quadrature, latent: tuple[float, float],
+    answers: Answers, parameters: ItemParameters, quadrature: Quadrature, latent: tuple[float, float],
     found: np.ndarray,
 ) -> None:  # fmt: skip
     """Integrate anew, on nodes of their own, for the persons whose posterior the grid does not resolve."""
     narrow = np.flatnonzero(found[:, 2] < RESOLVED * quadrature.distance)
     ends = quadrature.nodes[0], quadrature.nodes[quadrature.points - 1]
-    answers = int(np.diff(responses.offsets)[narrow].sum())
+    n_answers = int(np.diff(answers.offsets)[narrow].sum())
     run(
-        persons.narrow_eap, narrow, responses.offsets, responses.codes, parameters.slope, parameters.intercept,
-        parameters.guessing, *latent, *ends, quadrature.distance, found, work=500.0 * answers,
+        persons.narrow_eap, narrow, answers.offsets, answers.codes, parameters.slope, parameters.intercept,
+        parameters.guessing, *latent, *ends, quadrature.distance, found, work=500.0 * n_answers,
     )  # fmt: skip
 
 
 def modal_estimates(
-    responses: Responses, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
+    answers: Answers, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """MAP and WLE with their SEs, of those that the settings ask for."""
     mean, sd = latent
@@ -162,10 +182,10 @@ def modal_estimates(
     for name in settings.scores:
         if name == "EAP":
             continue
-        result = np.empty((responses.n_users, 2))
+        result = np.empty((answers.offsets.size - 1, 2))
         run(
-            persons.modal, responses.offsets, responses.codes, parameters.slope, parameters.intercept,
-            parameters.guessing, name == "WLE", mean, sd, grid, result, work=1000.0 * len(responses),
+            persons.modal, answers.offsets, answers.codes, parameters.slope, parameters.intercept,
+            parameters.guessing, name == "WLE", mean, sd, grid, result, work=1000.0 * answers.codes.size,
         )  # fmt: skip
         found[name] = result[:, 0].copy(), result[:, 1].copy()
     return found

@@ -19,7 +19,7 @@ LEAST_SHARE = 1e-5
 class Covariance(Protocol):
     """Covariance matrix (P, P) of the free parameters.
 
-    :ivar column: (J + 1, 3) int64, row and column of each parameter, -1 where it is not estimated.
+    :ivar column: (J + G, 3) int64, row and column of each parameter, -1 where it is not estimated.
     :ivar undetermined: (P,) bool, parameters that the data do not determine; their rows and columns are 0.
     """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.model.line import Line
-from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.standard_errors.covariance import Covariance
 
 _NEGLIGIBLE_GUESSING = 1e-9
@@ -23,7 +23,7 @@ class ItemEstimates:
 
 @dataclass(frozen=True)
 class LatentDistribution:
-    """Mean and SD of the abilities, on the scale of the estimation; SEs are None where fixed."""
+    """Mean and SD of the abilities of a population; SEs are None where fixed."""
 
     mean: float
     sd: float
@@ -31,13 +31,48 @@ class LatentDistribution:
     se_sd: float | None
 
 
-def latent_distribution(x: np.ndarray, covariance: Covariance) -> LatentDistribution:
-    mean, sd = latent(x)
-    of_mean = covariance.variance(int(covariance.column[-1, LATENT_MEAN]))
-    of_log_sd = covariance.variance(int(covariance.column[-1, LOG_LATENT_SD]))
-    return LatentDistribution(
-        mean, sd, None if of_mean is None else of_mean**0.5, None if of_log_sd is None else sd * of_log_sd**0.5
-    )
+def latent_distributions(model: Model, x: np.ndarray, covariance: Covariance) -> list[LatentDistribution]:
+    """Those of all populations, on the scale of the estimation."""
+    found = []
+    for g, (mean, sd) in enumerate(model.latents(x)):
+        place = covariance.column[model.n_items + g]
+        of_mean, of_log_sd = (covariance.variance(int(place[k])) for k in (LATENT_MEAN, LOG_LATENT_SD))
+        se_sd = None if of_log_sd is None else sd * of_log_sd**0.5
+        found.append(LatentDistribution(mean, sd, None if of_mean is None else of_mean**0.5, se_sd))
+    return found
+
+
+def linked_distributions(
+    model: Model, x: np.ndarray, covariance: Covariance, line: Line, anchors: np.ndarray
+) -> list[LatentDistribution]:
+    """Those of all populations, moved by `line`, whose sampling error is part of the SEs: delta method, as for items.
+
+    :param anchors: (n,), items that the line was estimated from.
+    """
+    values = abc(model, x)
+    place = _places(model, covariance)
+    products, v = _by_line(line, anchors, covariance, place, _jacobian(model, values))
+    found = []
+    for g, (mean, sd) in enumerate(model.latents(x)):
+        own = covariance.column[model.n_items + g]
+        with_mean, with_log_sd = products[own[LATENT_MEAN]], products[own[LOG_LATENT_SD]]
+        of_mean, of_log_sd = (_variance(covariance, int(own[k])) for k in (LATENT_MEAN, LOG_LATENT_SD))
+        a, b = line.slope, line.intercept
+        variance = a**2 * of_mean + mean**2 * v[0, 0] + 2.0 * mean * v[0, 1] + v[1, 1]
+        variance += 2.0 * a * (mean * with_mean[0] + with_mean[1])
+        of_sd = sd**2 * (a**2 * of_log_sd + v[0, 0] + 2.0 * a * with_log_sd[0])
+        found.append(LatentDistribution(a * mean + b, a * sd, _root(variance), _root(of_sd)))
+    return found
+
+
+def _variance(covariance: Covariance, place: int) -> float:
+    """Variance of a parameter: 0 of one that is fixed, NaN of one that the data do not determine."""
+    found = 0.0 if place < 0 else covariance.variance(place)
+    return np.nan if found is None else found
+
+
+def _root(variance: float) -> float | None:
+    return None if np.isnan(variance) else max(variance, 0.0) ** 0.5
 
 
 def abc(model: Model, x: np.ndarray) -> np.ndarray:
@@ -83,8 +118,8 @@ def slope_and_intercept(model: Model, covariance: Covariance, rows: np.ndarray) 
 
 def _places(model: Model, covariance: Covariance) -> np.ndarray:
     """Columns of each item's a, d and logit c in the covariance matrix, (J, 3)."""
-    place: np.ndarray = covariance.column[:-1].copy()
-    place[model.common, 0] = covariance.column[-1, COMMON_SLOPE]
+    place: np.ndarray = covariance.column[: model.n_items].copy()
+    place[model.common, 0] = covariance.column[model.n_items, COMMON_SLOPE]
     return place
 
 
@@ -105,16 +140,8 @@ def _linked_variance(
 ) -> np.ndarray:  # fmt: skip
     """Variances (J, 3) of a / A, A b + B and c, where A and B are functions of the anchors' estimates."""
     a, b = values[:, 0], values[:, 1]
-    weights = np.zeros((covariance.undetermined.size + 1, 2))
-    by = np.stack([line.by_a, line.by_b], axis=1)
-    by_parameters = np.einsum("nik,nil->nkl", jacobian[anchors][:, :2, :2], by)
-    for k in range(2):
-        # Parameters that are not estimated have place -1: what they get falls into the row that is cut off.
-        np.add.at(weights, place[anchors, k], by_parameters[:, k])
-    weights = weights[:-1]
-    products = np.vstack([covariance.times(weights), np.zeros((1, 2))])
+    products, v = _by_line(line, anchors, covariance, place, jacobian)
     own = np.einsum("jik,jkl->jil", jacobian, products[place])
-    v = np.einsum("pk,pl->kl", weights, products[:-1])
     slope = line.slope
     variance: np.ndarray = np.einsum("jii->ji", blocks).copy()
     variance[:, 0] = variance[:, 0] / slope**2 - 2.0 * a / slope**3 * own[:, 0, 0] + a**2 / slope**4 * v[0, 0]
@@ -123,6 +150,25 @@ def _linked_variance(
         + 2.0 * slope * (b * own[:, 1, 0] + own[:, 1, 1])
     )  # fmt: skip
     return variance
+
+
+def _by_line(
+    line: Line, anchors: np.ndarray, covariance: Covariance, place: np.ndarray, jacobian: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How the linking constants vary with the P free parameters.
+
+    :return: their covariances (P + 1, 2) with the parameters, the last row 0 for what has place -1, and with each other
+        (2, 2).
+    """
+    weights = np.zeros((covariance.undetermined.size + 1, 2))
+    by = np.stack([line.by_a, line.by_b], axis=1)
+    by_parameters = np.einsum("nik,nil->nkl", jacobian[anchors][:, :2, :2], by)
+    for k in range(2):
+        # Parameters that are not estimated have place -1: what they get falls into the row that is cut off.
+        np.add.at(weights, place[anchors, k], by_parameters[:, k])
+    weights = weights[:-1]
+    products = np.vstack([covariance.times(weights), np.zeros((1, 2))])
+    return products, np.einsum("pk,pl->kl", weights, products[:-1])
 
 
 def _errors(model: Model, variance: np.ndarray, place: np.ndarray, covariance: Covariance) -> np.ndarray:

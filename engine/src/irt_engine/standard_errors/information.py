@@ -1,7 +1,7 @@
 """Observed information of the estimates, I = I_complete - I_missing (Louis 1982).
 
 I_complete is minus the Hessian of the expected complete-data log-likelihood and log-prior, block diagonal by item;
-I_missing the posterior covariance of the complete-data scores. For the latent mean and SD the complete data are the
+I_missing the posterior covariance of the complete-data scores. For the latent means and SDs the complete data are the
 abilities themselves.
 """
 
@@ -15,7 +15,7 @@ from irt_engine.kernels import information, items, tables
 from irt_engine.kernels.jit import padded
 from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run
-from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, latent
+from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD
 
 _GROUPS = 8
 _GROUP_BYTES = 256 * 2**20
@@ -28,11 +28,11 @@ _FINE, _COARSE, _FEW_ANSWERS, _FINEST = 1e-8, 1e-5, 200_000, 1e-12
 _ENTRIES = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
 
 
-def _columns(free: np.ndarray) -> np.ndarray:
-    """Number the free parameters, (J + 1, 3): first a of all items, then d, then logit c, then the last row."""
+def _columns(free: np.ndarray, n_items: int) -> np.ndarray:
+    """Number the free parameters, (J + G, 3): first a of all items, then d, then logit c, then those of no item."""
     column = np.full(free.shape, -1, np.int64)
     n = 0
-    for parameters, chosen in ((column[:-1].T, free[:-1].T), (column[-1], free[-1])):
+    for parameters, chosen in ((column[:n_items].T, free[:n_items].T), (column[n_items:], free[n_items:])):
         count = int(chosen.sum())
         parameters[chosen] = np.arange(n, n + count)
         n += count
@@ -42,7 +42,7 @@ def _columns(free: np.ndarray) -> np.ndarray:
 class Information:
     """The observed information at an evaluation, by parts.
 
-    :ivar column: (J + 1, 3) int64, number of each free parameter, -1 for others.
+    :ivar column: (J + G, 3) int64, number of each free parameter, -1 for others.
     :ivar complete: (J, 6), I_complete of single items.
     :ivar n_persons: of all answers.
     """
@@ -51,11 +51,11 @@ class Information:
         self.model, self._evaluation = objective.model, evaluation
         self.n_persons = evaluation.n_persons
         self._objective = objective
-        self._shares = objective.posteriors.shares()
-        self.n_answers = sum(share.codes.size for share in self._shares)
-        self.column = _columns(self.model.free)
+        self._shares = objective.shares()
+        self.n_answers = sum(share.codes.size for _, share in self._shares)
+        self.column = _columns(self.model.free, self.model.n_items)
         self.complete = self._complete_blocks()
-        self._kernel_arguments = [self._tables(share) for share in self._shares]
+        self._kernel_arguments = [self._tables(g, share) for g, share in self._shares]
 
     @property
     def size(self) -> int:
@@ -64,41 +64,51 @@ class Information:
     @property
     def places(self) -> np.ndarray:
         """Columns of each item's a, d and logit c, (J, 3); of 1PL items a is the common slope."""
-        places: np.ndarray = self.column[:-1].copy()
-        places[self.model.common, 0] = self.column[-1, COMMON_SLOPE]
+        places: np.ndarray = self.own.copy()
+        places[self.model.common, 0] = self.column[self.model.n_items, COMMON_SLOPE]
         return places
+
+    @property
+    def own(self) -> np.ndarray:
+        """Columns of each item's own a, d and logit c, (J, 3)."""
+        return self.column[: self.model.n_items]
 
     def _complete_blocks(self) -> np.ndarray:
         x, model = self._evaluation.x, self.model
-        observed = np.empty((model.n_items, 6))
-        counts = self._evaluation.counts
-        run(
-            items.observed_information, *model.items(x), self._evaluation.nodes, counts, observed,
-            work=10.0 * counts.size,
-        )  # fmt: skip
+        observed = np.zeros((model.n_items, 6))
+        for part in self._evaluation.expected:
+            own = np.empty((part.items.size, 6))
+            run(
+                items.observed_information, *(values[part.items] for values in model.items(x)), part.nodes,
+                part.counts, own, work=10.0 * part.counts.size,
+            )  # fmt: skip
+            observed[part.items] += own
         blocks: np.ndarray = observed - self._objective.log_prior(x).hessian
         return blocks
 
-    def _tables(self, share: Share) -> tuple[np.ndarray | float, ...]:
+    def _tables(self, g: int, share: Share) -> tuple[np.ndarray | float, ...]:
         x, model = self._evaluation.x, self.model
-        mean, sd = latent(x)
+        answered = self._objective.populations[g].items
+        curves = [values[answered] for values in model.items(x)]
+        mean, sd = model.latent(x, g)
         nodes = mean + sd * share.z
-        shape = (2 * model.n_items, nodes.size)
+        shape = (2 * answered.size, nodes.size)
         table = scattered_zeros(shape, np.float64)
         by_intercept, by_guessing = (scattered_zeros(shape, np.float32) for _ in range(2))
-        run(tables.fill_log_probability, *model.items(x), nodes, table, work=10.0 * table.size)
-        run(tables.fill_scores, *model.items(x), nodes, by_intercept, by_guessing, work=10.0 * table.size)
-        own = self.column[:-1].copy()
-        own[model.common, 0] = -2 if model.free[-1, COMMON_SLOPE] else -1
-        slope = model.items(x)[0]
-        if not model.free[:-1, 2].any():
+        run(tables.fill_log_probability, *curves, nodes, table, work=10.0 * table.size)
+        run(tables.fill_scores, *curves, nodes, by_intercept, by_guessing, work=10.0 * table.size)
+        first = self.column[model.n_items]
+        own = self.own[answered]
+        own[model.common[answered], 0] = -1 if first[COMMON_SLOPE] < 0 else -2
+        shared = self.column[model.n_items + g].copy()
+        shared[COMMON_SLOPE] = first[COMMON_SLOPE]
+        if not model.free[: model.n_items, 2].any():
             by_guessing = by_guessing[:0]
         negligible = _FINE if self.n_answers <= _FEW_ANSWERS else _COARSE
         if model.guesses.any():
             negligible = _FINEST
         return (
-            table, slope, nodes, share.z, share.log_weights, sd, by_intercept, by_guessing,
-            negligible, own, self.column[-1],
+            table, curves[0], nodes, share.z, share.log_weights, sd, by_intercept, by_guessing, negligible, own, shared
         )  # fmt: skip
 
     def dense(self) -> np.ndarray:
@@ -106,7 +116,7 @@ class Information:
         n = self.size
         n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * padded(n))))
         missing = scattered_zeros((n_groups, n, padded(n)), np.float32)
-        for share, arguments in zip(self._shares, self._kernel_arguments, strict=True):
+        for (_, share), arguments in zip(self._shares, self._kernel_arguments, strict=True):
             run(
                 information.missing_information, share.offsets, share.codes, share.windows,
                 group_starts(share.offsets, n_groups), *arguments, missing,
@@ -118,26 +128,34 @@ class Information:
             found = (places[:, i] >= 0) & (places[:, j] >= 0)
             row, column = places[found, i], places[found, j]
             np.add.at(result, (np.maximum(row, column), np.minimum(row, column)), self.complete[found, entry])
-        for place, value in self.shared_complete:
-            if place != self.column[-1, COMMON_SLOPE]:
-                result[place, place] += value
+        for place, value in self.latent_complete:
+            result[place, place] += value
         return result
 
     @property
-    def shared_complete(self) -> list[tuple[int, float]]:
-        """Columns of the free parameters of no item, and their complete-data information."""
+    def latent_complete(self) -> list[tuple[int, float]]:
+        """Columns of the free latent means and log SDs, and their complete-data information."""
         # At the maximum z and z^2 have the posterior means 0 and 1 over all persons, by the equations for mean and SD.
-        n = float(self.n_persons)
-        _, sd = latent(self._evaluation.x)
-        of_slope = self.complete[self.model.common, 0].sum()
-        values = {COMMON_SLOPE: of_slope, LATENT_MEAN: n / sd**2, LOG_LATENT_SD: 2.0 * n}
-        return [(int(place), float(values[k])) for k, place in enumerate(self.column[-1]) if place >= 0]
+        found = []
+        for g, part in enumerate(self._evaluation.expected):
+            n, (_, sd) = float(part.n_persons), self.model.latent(self._evaluation.x, g)
+            for parameter, value in ((LATENT_MEAN, n / sd**2), (LOG_LATENT_SD, 2.0 * n)):
+                place = int(self.column[self.model.n_items + g, parameter])
+                found += [(place, value)] if place >= 0 else []
+        return found
+
+    @property
+    def shared_complete(self) -> list[tuple[int, float]]:
+        """The same of all free parameters of no item."""
+        place = int(self.column[self.model.n_items, COMMON_SLOPE])
+        of_slope = float(self.complete[self.model.common, 0].sum())
+        return [*([(place, of_slope)] if place >= 0 else []), *self.latent_complete]
 
     @property
     def complete_diagonal(self) -> np.ndarray:
         """Diagonal (P,) of the complete-data information as Fisher scoring has it, which is positive."""
         diagonal = np.empty(self.size)
-        own = self.column[:-1]
+        own = self.own
         diagonal[own[own >= 0]] = self._evaluation.information[:, [0, 2, 5]][own >= 0]
         for place, value in self.shared_complete:
             diagonal[place] = value
@@ -146,15 +164,15 @@ class Information:
     def scale_directions(self) -> np.ndarray:
         """What a shift and a stretch of the ability scale do to the free parameters, (P, 2)."""
         directions = np.zeros((self.size, 2))
-        slope = self._evaluation.x[:-1, 0]
+        slope = self._evaluation.x[: self.model.n_items, 0]
         for k, parameter in enumerate((1, 0)):
-            place = self.column[:-1, parameter]
+            place = self.own[:, parameter]
             directions[place[place >= 0], k] = slope[place >= 0]
         return directions
 
     def blocks_times(self, blocks: np.ndarray, vectors: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
         """Symmetric blocks (J, 6) at `places` (J, 3), by default the items' own parameters, times `vectors` (P, r)."""
-        places = self.column[:-1] if places is None else places
+        places = self.own if places is None else places
         result = np.zeros_like(vectors)
         for entry, (i, j) in enumerate(_ENTRIES):
             found = (places[:, i] >= 0) & (places[:, j] >= 0)
@@ -167,23 +185,26 @@ class Information:
     def complete_times(self, vectors: np.ndarray) -> np.ndarray:
         """I_complete times `vectors` (P, r)."""
         result = self.blocks_times(self.complete, vectors, self.places)
-        for place, value in self.shared_complete:
-            if place != self.column[-1, COMMON_SLOPE]:
-                result[place] += value * vectors[place]
+        for place, value in self.latent_complete:
+            result[place] += value * vectors[place]
         return result
 
     def missing_times(self, vectors: np.ndarray, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """I_missing times `vectors` (P, r), and its blocks of single items (J, 6); from every `stride`-th person."""
         n_groups = _GROUPS
         image = np.zeros((n_groups, *vectors.shape))
-        blocks = np.zeros((n_groups, self.model.n_items, 6))
+        blocks = np.zeros((self.model.n_items, 6))
         taken = 0
-        for share, arguments in zip(self._shares, self._kernel_arguments, strict=True):
+        for (g, share), arguments in zip(self._shares, self._kernel_arguments, strict=True):
+            answered = self._objective.populations[g].items
+            own_blocks = np.zeros((n_groups, answered.size, 6))
             starts = group_starts(share.offsets, n_groups)
             run(
                 information.missing_in_subspace, share.offsets, share.codes, share.windows, starts, stride, *arguments,
-                np.ascontiguousarray(vectors), image, blocks, work=_WORK * share.codes.size / stride, parts=n_groups,
+                np.ascontiguousarray(vectors), image, own_blocks,
+                work=_WORK * share.codes.size / stride, parts=n_groups,
             )  # fmt: skip
+            blocks[answered] += own_blocks.sum(axis=0)
             taken += sum(-(-int(n) // stride) for n in np.diff(starts))
         scale = self.n_persons / taken
-        return scale * image.sum(axis=0), scale * blocks.sum(axis=0)
+        return scale * image.sum(axis=0), scale * blocks

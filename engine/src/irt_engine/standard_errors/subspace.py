@@ -75,7 +75,7 @@ class SubspaceCovariance:
         r = basis.shape[1]
         basis, image = vectors[:, :r], (complete - missing)[:, :r]
         undetermined = np.zeros(information.size, bool)
-        undetermined[information.column[:-1][lost]] = True
+        undetermined[information.own[lost]] = True
         basis[undetermined], image[undetermined] = 0.0, 0.0
         core = np.linalg.inv(np.einsum("pr,ps->rs", basis, image))
         return cls(
@@ -90,7 +90,7 @@ class SubspaceCovariance:
         basis = self._at(self.basis, places)
         result: np.ndarray = np.einsum("jir,jmr->jim", self._at(left, places), basis)
         result -= np.einsum("jir,jmr->jim", basis, self._at(turned, places))
-        own = places == self.column[:-1]
+        own = places == self._own
         result += np.where(own[:, :, None] & own[:, None, :], self.local, 0.0)
         tied = ~own[:, 0]
         result[tied, 0, 0] += self.shared[places[tied, 0]]
@@ -110,9 +110,13 @@ class SubspaceCovariance:
         unit[place] = 1.0
         return float(self.times(unit)[place, 0])
 
+    @property
+    def _own(self) -> np.ndarray:
+        return self.column[: self.local.shape[0]]
+
     def _local(self, vectors: np.ndarray) -> np.ndarray:
         """B^-1 times `vectors` (P, k)."""
-        places = self.column[:-1]
+        places = self._own
         product = np.einsum("jim,jmk->jik", self.local, self._at(vectors, places))
         result: np.ndarray = self.shared[:, None] * vectors
         result[places[places >= 0]] = product[places >= 0]
@@ -126,7 +130,7 @@ class SubspaceCovariance:
 def _inverse_blocks(information: Information, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inverses (J, 3, 3) of the items' blocks, given what is `missing` (J, 6), and the parameters not determined."""
     blocks = information.complete - missing
-    n, free = blocks.shape[0], information.column[:-1] >= 0
+    n, free = blocks.shape[0], information.own >= 0
     inverse = np.empty((n, 3, 3))
     for parameter in range(3):
         unit = np.zeros((n, 3))
@@ -135,7 +139,7 @@ def _inverse_blocks(information: Information, missing: np.ndarray) -> tuple[np.n
         items.solve_items(blocks, free, unit, solution)
         inverse[:, :, parameter] = np.where(free[:, [parameter]], solution, 0.0)
     diagonal = np.einsum("jii->ji", inverse)
-    complete = information.complete_diagonal[information.column[:-1]]
+    complete = information.complete_diagonal[information.own]
     lost = free & ~((diagonal > 0.0) & (diagonal * complete < 1.0 / LEAST_SHARE))
     inverse[lost] = 0.0
     inverse.transpose(0, 2, 1)[lost] = 0.0
@@ -176,7 +180,7 @@ def _joining_directions(information: Information) -> tuple[np.ndarray, np.ndarra
 def _probes(information: Information, missing: np.ndarray) -> np.ndarray:
     """Random vectors (P, k) with about the variances that the items' blocks give."""
     inverse, _ = _inverse_blocks(information, missing)
-    places = information.column[:-1]
+    places = information.own
     spread = np.zeros(information.size)
     spread[places[places >= 0]] = np.sqrt(np.maximum(np.einsum("jii->ji", inverse), 0.0))[places >= 0]
     probes: np.ndarray = spread[:, None] * _random(information.size, _PROBES)
@@ -201,8 +205,8 @@ def _left_over(
     rest = joined[:, r:] - np.einsum("pr,rk->pk", joined[:, :r], along)
     back = np.einsum("rs,sk->rk", core, np.einsum("pr,pk->rk", basis, rest))
     rest -= np.einsum("pr,rk->pk", local[:, :r], back)
-    free = information.column[:-1] >= 0
-    rest = np.where(free[:, :, None], rest[information.column[:-1]], 0.0)
+    free = information.own >= 0
+    rest = np.where(free[:, :, None], rest[information.own], 0.0)
     change = np.einsum("jim,jmk->jik", inverse, rest)
     variance = np.einsum("jii->ji", inverse)
     known = free & (variance > 0.0)

@@ -12,6 +12,8 @@ from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
 
 SERVICE = "irt-engine"
 CONTRACT = "1.0"
+# What a request may ask for that not every service can do.
+CAPABILITIES = ("groups",)
 
 
 def health(runner: Runner, limits: Limits) -> dict[str, Any]:
@@ -23,6 +25,7 @@ def health(runner: Runner, limits: Limits) -> dict[str, Any]:
         "contract": CONTRACT,
         "models": MODELS,
         "linking_methods": LINKING_METHODS,
+        "capabilities": CAPABILITIES,
         "media_types": MEDIA_TYPES,
         "observation_forms": ("rows", "columns"),
         "content_encodings": CONTENT_ENCODINGS,

@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
+from irt_engine.answers.populations import Populations
 from irt_engine.contract.names import REFUSE
 from irt_engine.files import write_whole
 from irt_engine.service.job import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
@@ -74,6 +75,8 @@ class Work:
         payload = rewritten(kind, read_payload(folder / BODY_FILE, media, limits), limits.max_rows)
         settings = _READERS[kind](payload.request)
         responses = _responses(payload, folder, limits, settings.repeats)
+        if isinstance(settings, Settings):
+            Populations.of(responses, settings)
         (folder / REQUEST_FILE).write_text(json.dumps(payload.request))
         (folder / BODY_FILE).unlink()
         self._prepared = (folder.name, responses)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from irt_engine.answers.groups import GROUP as _GROUP
 from irt_engine.answers.repeats import TIME as _TIME
 from irt_engine.service.problems import MAX_ERRORS, invalid, invalid_field, too_large
 
@@ -23,13 +24,14 @@ Place = Callable[[str, int], str]
 class Observations:
     """One entry per answer: `user_id` and `item_id` are strings, `is_correct` is 0 or 1.
 
-    `responded_at` are strings and None, or empty.
+    `responded_at` are strings and None, or empty; `group` are strings, or empty.
     """
 
     user_id: Sequence[str]
     item_id: Sequence[str]
     is_correct: np.ndarray
     responded_at: Sequence[str | None] = ()
+    group: Sequence[str] = ()
 
     @classmethod
     def from_json(cls, value: Any, max_rows: int, where: str = "observations") -> Observations:
@@ -52,6 +54,7 @@ class Observations:
             _ids("item_id", columns["item_id"], place, errors),
             _correct(columns["is_correct"], place, errors),
             columns[_TIME],
+            _ids(_GROUP, columns[_GROUP], place, errors),
         )
         _check_times(columns[_TIME], place, errors)
         errors.raise_if_any()
@@ -65,6 +68,8 @@ class Observations:
         }
         if times and self.responded_at:
             columns[_TIME] = pa.array(self.responded_at, pa.string())
+        if self.group:
+            columns[_GROUP] = pa.array(self.group, pa.string())
         return pa.table(columns)
 
 
@@ -113,7 +118,10 @@ def _from_rows(rows: list[Any], max_rows: int, place: Place) -> dict[str, list[A
     check_row_count(len(rows), max_rows)
     try:
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
-        return columns | {_TIME: [row.get(_TIME) for row in rows]}
+        groups = [row.get(_GROUP) for row in rows]
+        # Rows without groups may spell that out.
+        known = groups if any(group is not None for group in groups) else []
+        return columns | {_TIME: [row.get(_TIME) for row in rows], _GROUP: known}
     except (TypeError, KeyError, AttributeError):
         _refuse_rows(rows, place)
         raise
@@ -136,19 +144,19 @@ def _from_columns(columns: dict[str, Any], max_rows: int) -> dict[str, list[Any]
     for name in COLUMNS:
         if not isinstance(columns.get(name), list):
             errors.add(f"observations.{name}", "must be an array")
-    times = columns.get(_TIME)
-    if not isinstance(times, (list, type(None))):
-        errors.add(f"observations.{_TIME}", "must be an array")
+    further = {name: columns.get(name) for name in (_TIME, _GROUP)}
+    for name, values in further.items():
+        if not isinstance(values, (list, type(None))):
+            errors.add(f"observations.{name}", "must be an array")
     errors.raise_if_any()
     found = {name: columns[name] for name in COLUMNS}
     lengths = {name: len(values) for name, values in found.items()}
-    if times is not None:
-        lengths[_TIME] = len(times)
+    lengths |= {name: len(values) for name, values in further.items() if values is not None}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise invalid_field("observations", f"the columns differ in length: {told}")
     check_row_count(lengths["user_id"], max_rows)
-    return found | {_TIME: times or []}
+    return found | {name: values or [] for name, values in further.items()}
 
 
 def _ids(column: str, values: list[Any], place: Place, errors: Errors) -> list[Any]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses
+from irt_engine.answers.groups import GROUP
 from irt_engine.answers.responses import COLUMNS, columns_read
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.memory_limit import memory_for
@@ -65,7 +66,7 @@ def _memory_bytes(limits: Limits) -> int:
 
 def _check_columns(schema: pa.Schema) -> None:
     errors = []
-    for name in COLUMNS:
+    for name in (*COLUMNS, *([GROUP] if GROUP in schema.names else [])):
         found = schema.get_all_field_indices(name)
         wanted, is_right = _WANTED[name]
         if len(found) != 1:
@@ -95,5 +96,6 @@ def _is_correctness(kind: pa.DataType) -> bool:
 _WANTED: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
     "user_id": ("strings or integers", _is_id),
     "item_id": ("strings or integers", _is_id),
+    GROUP: ("strings or integers", _is_id),
     "is_correct": ("booleans, or integers 0 and 1", _is_correctness),
 }
