@@ -73,6 +73,11 @@ SEVERITY: dict[str, Severity] = {
     "freshness": "warn",
     "items_of_other_banks": "fail",
     "answers_passed_over": "warn",
+    "rapid_answers": "warn",
+    "not_reached": "warn",
+    "wrong_throughout": "warn",
+    "repeats_disagree": "warn",
+    "answers_jumped": "warn",
 }
 
 
@@ -108,9 +113,26 @@ class Checks(StrictSettings):
     rapid_ms: Annotated[
         Milliseconds, Field(ge=1, description="for the checks, an answer that took less time is rapid, in ms")
     ] = 1000
+    max_rapid_share: Annotated[Share, Field(description="share of the timed answers that are rapid")] = 0.1
+    max_not_reached_share: Annotated[
+        Share, Field(description="share of the sessions that end in a run of rapid wrong answers")
+    ] = 0.1
     min_judged_answers: Annotated[
         int, Field(ge=2, description="users with fewer answers are not judged as wrong throughout")
     ] = 10
+    max_wrong_throughout_share: Annotated[
+        Share, Field(description="share of the judged users whose answers are all wrong")
+    ] = 0.05
+    max_disagreeing_share: Annotated[
+        Share, Field(description="share of the repeated answers (user and item) that are right and wrong")
+    ] = 0.5
+    jump_factor: Annotated[
+        float,
+        Field(gt=1, allow_inf_nan=False, description="an item's number of answers jumped if it changed by this factor"),
+    ] = 3.0
+    max_jumped_share: Annotated[
+        Share, Field(description="share of the items whose number of answers jumped since the last publication")
+    ] = 0.1
     severity: Annotated[
         dict[str, Severity], Field(description="`fail` rejects the run, `warn` is only logged; by check")
     ] = {}
