@@ -35,9 +35,10 @@ _OPTIONAL = {
 }
 
 
-def require_columns(database: ArrowPostgresHook, run: Run) -> None:
+def require_columns(database: ArrowPostgresHook, run: Run) -> set[str]:
     """Check the view before its answers are streamed.
 
+    :return: the columns that it has.
     :raise SchemaError: `attempt` is missing, or columns of it are missing or of another type; names each of them with
         its type, the type needed, and the bank's option that needs it.
     """
@@ -54,6 +55,14 @@ def require_columns(database: ArrowPostgresHook, run: Run) -> None:
     ]
     if faults:
         raise SchemaError(f"attempt of {place} lacks columns that the extraction reads: {'; '.join(faults)}")
+    return set(found)
+
+
+def reads_attempt_no(database: ArrowPostgresHook, columns: set[str]) -> bool:
+    """Whether the view has attempt_no, and not from a window function."""
+    if "attempt_no" not in columns:
+        return False
+    return not any("WindowAgg" in line for (line,) in database.get_records(statement("extract/attempt_no_plan")))
 
 
 def _options(run: Run) -> dict[str, str]:

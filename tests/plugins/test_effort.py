@@ -89,13 +89,25 @@ def test_the_fields_of_productions_exams(database, tmp_path):
     fields = [
         {"time_spent_sec": 0.5}, {"time_spent_sec": "0.9"}, {"time_spent_sec": 1}, {"used_hints": 1},
         {"used_hints": "2"}, {"used_hints": 0}, {"hint_used": "TRUE"}, {"hint_used": False, "used_hints": 3},
-        {"time_spent_sec": 1e300}, {"response_time_ms": 1e11}, {"time_spent_sec": "1e3"}, {"used_hints": "many"},
+        {"time_spent_sec": 1e300}, {"response_time_ms": -1e300}, {"time_spent_sec": "1e3"}, {"used_hints": "many"},
+        {"attempt_no": 1e300}, {"attempt_no": "2"}, {"time_spent_sec": [1]}, {"used_hints": {"n": 1}},
     ]  # fmt: skip
     exam(database, [answer(item, True) | more for item, more in enumerate(fields, start=1)])
     counts = extract(run := run_of(tmp_path, "exam_results", min_response_ms=1000, hinted="leave_out"))
     assert (counts["rapid"], counts["hinted"]) == (2, 3)
-    assert sorted(int(item) for item, _ in staged(run)) == [3, 6, 8, 9, 10, 11, 12]
-    assert counts["answers_timed"] == 2
+    assert sorted(int(item) for item, _ in staged(run)) == [3, 6, *range(8, 17)]
+    assert (counts["answers_timed"], counts["answers_untimed"]) == (2, 9)
+
+
+def test_no_number_of_an_exam_is_too_large(database, tmp_path):
+    """PostgreSQL's jsonb holds numbers of 131,072 digits, of which the thousandfold is an error."""
+    exam(database, THREE)
+    for sign in ("", "-"):
+        database.execute(
+            "update exam_results set result_json = jsonb_set(result_json, '{questions,0,time_spent_sec}', %s::jsonb)",
+            [f"{sign}1e131071"],
+        )
+        assert extract(run_of(tmp_path, "exam_results"))["answers_timed"] == (0 if sign else 1)
 
 
 @SOURCES
@@ -260,6 +272,20 @@ def test_the_number_of_the_attempt_orders_repeats_of_one_moment(database, tmp_pa
     by_number = {number or 0: correct for number, correct in zip(numbers, (True, False))}
     expected = by_number[min(by_number) if policy == "first" else max(by_number)]
     assert dict(staged(run))["0"] is expected
+
+
+def test_a_number_that_the_view_would_have_to_sort_for_is_not_read(database, tmp_path):
+    """A window function orders by time, so that it says nothing of answers of one moment."""
+    make_attempt(database)
+    database.execute("alter table attempt rename to those")
+    view = "create view attempt as select *, {} as attempt_no from those; grant select on attempt to irt_pipeline"
+    for expression, expected in (("(5 - id::int)", False), ("row_number() over (order by 5 - id::int)", True)):
+        database.execute("drop view if exists attempt")
+        database.execute(view.format(expression))
+        database.execute("update those set correct = id <> 4")
+        extract(run := a_run(tmp_path))
+        # The last row repeats item 0 of the first.
+        assert dict(staged(run))["0"] is expected
 
 
 def test_repeats_are_compared(database, tmp_path):

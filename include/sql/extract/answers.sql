@@ -14,7 +14,8 @@ select
     end as correct,
     answered.at as completed_at,
     e.id::text || ' ' || lpad(element.position::text, 6, '0') as id,
-    least(greatest(coalesce(stated.ms, stated.seconds * 1000), -1), 86400000)::int as response_time_ms,
+    least(greatest(coalesce(stated.ms, least(greatest(stated.seconds, -1), 86400) * 1000), -1), 86400000)::int
+        as response_time_ms,
     coalesce(
         case lower(element.body ->> 'hint_used') when 'true' then true when 'false' then false end, stated.hints > 0
     ) as hint_used,
@@ -27,16 +28,25 @@ cross join lateral jsonb_array_elements(
 cross join lateral (
     select coalesce(irt.time_or_null(element.body ->> 'answered_at'), e.updated_at, e.created_at) as at
 ) as answered
+-- Numbers, or text that looks like one; nearly all are numbers, which are read several times faster.
 cross join lateral (
     select
-        case when element.body ->> 'response_time_ms' ~ '^-?\d{1,12}([.]\d{1,12})?$'
-            then (element.body ->> 'response_time_ms')::numeric end as ms,
-        case when element.body ->> 'time_spent_sec' ~ '^-?\d{1,12}([.]\d{1,12})?$'
-            then (element.body ->> 'time_spent_sec')::numeric end as seconds,
-        case when element.body ->> 'used_hints' ~ '^-?\d{1,12}$'
-            then (element.body ->> 'used_hints')::numeric end as hints,
-        case when element.body ->> 'attempt_no' ~ '^-?\d{1,12}$'
-            then (element.body ->> 'attempt_no')::numeric end as attempt_no
+        case when jsonb_typeof(element.body -> 'response_time_ms') = 'number'
+                then (element.body -> 'response_time_ms')::numeric
+            when element.body ->> 'response_time_ms' ~ '^-?\d{1,12}([.]\d{1,12})?$'
+                then (element.body ->> 'response_time_ms')::numeric
+        end as ms,
+        case when jsonb_typeof(element.body -> 'time_spent_sec') = 'number'
+                then (element.body -> 'time_spent_sec')::numeric
+            when element.body ->> 'time_spent_sec' ~ '^-?\d{1,12}([.]\d{1,12})?$'
+                then (element.body ->> 'time_spent_sec')::numeric
+        end as seconds,
+        case when jsonb_typeof(element.body -> 'used_hints') = 'number' then (element.body -> 'used_hints')::numeric
+            when element.body ->> 'used_hints' ~ '^-?\d{1,12}$' then (element.body ->> 'used_hints')::numeric
+        end as hints,
+        case when jsonb_typeof(element.body -> 'attempt_no') = 'number' then (element.body -> 'attempt_no')::numeric
+            when element.body ->> 'attempt_no' ~ '^-?\d{1,12}$' then (element.body ->> 'attempt_no')::numeric
+        end as attempt_no
 ) as stated
 -- An answer is never newer than its exam, so an index on updated_at can be used.
 where coalesce(e.updated_at, e.created_at) >= %(window_start)s::timestamptz

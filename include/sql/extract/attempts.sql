@@ -3,8 +3,8 @@
 -- Grain:   one attempt. response_time_ms is -1 (unknown or negative) to a day, an unknown attempt_no is 0, and session
 --          is a hash, which is shorter than an id.
 -- Parameters: window_start, window_end (ISO 8601; the window is [start, end)); topics, exam_ids (lists; an empty one
---          does not filter). They are quoted into the text, because COPY takes no parameters, and so that PostgreSQL
---          plans for the actual window.
+--          does not filter); read_attempt_no (false: it is 0, see attempt_no_plan.sql). They are quoted into the text,
+--          because COPY takes no parameters, and so that PostgreSQL plans for the actual window.
 select
     answer.student_id, answer.item_id, answer.correct, answer.completed_at, answer.id,
     answer.response_time_ms, answer.hint_used, answer.attempt_no, answer.session
@@ -15,7 +15,8 @@ cross join lateral (
         a.student_id, a.item_id, a.correct, a.completed_at, a.id,
         least(greatest(response_time_ms, -1), 86400000)::int as response_time_ms,
         hint_used::boolean as hint_used,
-        least(greatest(attempt_no, 0), 2147483647)::int as attempt_no,
+        case when %(read_attempt_no)s::boolean then least(greatest(attempt_no, 0), 2147483647)::int else 0 end
+            as attempt_no,
         hashtextextended(a.session_id::text, 0) as session
     from attempt as a
     where a.completed_at >= %(window_start)s::timestamptz

@@ -28,7 +28,7 @@ class ExtractResponsesOperator(RunOperator):
     """Streams the bank's attempts of the window, keeps one answer per user and item, counts what is left out, stages
     the responses as Parquet, and registers the run. `irt.effort` says what is left out, and in which order.
 
-    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 110 bytes of memory.
+    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 150 bytes of memory.
 
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
@@ -40,8 +40,7 @@ class ExtractResponsesOperator(RunOperator):
         from irt.responses import below_minimum, write_parquet
 
         run, timer = self.parsed_run, Timer()
-        self._require_schema(run)
-        attempts, counts = self._answers(run)
+        attempts, counts = self._answers(run, _window(run) | {"read_attempt_no": self._require_schema(run)})
         responses, figures = self._responses(run, attempts)
         counts |= self._exams(run) | self._passed_over(run)
         with run.write_staged(RESPONSES) as file:
@@ -55,21 +54,21 @@ class ExtractResponsesOperator(RunOperator):
             raise AirflowSkipException(f"bank {run.bank} is skipped: {reason}")
         return counts
 
-    def _require_schema(self, run: Run) -> None:
-        from irt.attempt_columns import require_columns
+    def _require_schema(self, run: Run) -> bool:
+        """Whether the view has an attempt_no that is worth reading."""
+        from irt.attempt_columns import reads_attempt_no, require_columns
         from irt.migrations import require_all
 
         require_all(self.database.conninfo())
-        if run.source == "view":
-            require_columns(self.database, run)
+        return run.source == "view" and reads_attempt_no(self.database, require_columns(self.database, run))
 
-    def _answers(self, run: Run) -> tuple[pa.Table, dict[str, Any]]:
+    def _answers(self, run: Run, parameters: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
         """The attempts that count as answers, the counts of the others, and figures for the checks."""
         from irt.effort import effort_figures, knows_order, leave_out
         from irt.responses import read_usable
 
         with naming_bad_elements(self.database, run), self.database.arrow_transaction() as transaction:
-            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], _window(run)))
+            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], parameters))
         answers, left_out = leave_out(attempts, run)
         figures = effort_figures(answers, run.thresholds["rapid_ms"], in_order=knows_order(run))
         return answers.drop_columns(["response_time_ms", "hint_used", "session"]), counts | left_out | figures
