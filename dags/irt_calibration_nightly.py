@@ -12,7 +12,8 @@ covers a missed one, because its window holds the same answers.
 **What happens, per bank of `include/banks.yaml`**
 
 1. `extract_responses` writes the answers of the window, one per user and item, from the view `attempt` to staged
-   Parquet. It drops and counts answers without user, item or correctness. An empty window skips the bank.
+   Parquet. It drops and counts answers without user, item or correctness, and those that the bank's settings do not
+   count as answers (rapid, after a hint, not reached). An empty window skips the bank.
 2. `extract_anchors` reads the anchors and seeds in `question.meta` of the items with answers.
 3. `calibrate` calls the calibration service (connection `r_irt`), which fits the model and links it. A long calibration
    defers the task. A bank with `runtime: pod` is calibrated by the engine in its own Kubernetes pod instead, with the

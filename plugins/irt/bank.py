@@ -16,6 +16,8 @@ MODELS, LINKING_METHODS, RUNTIMES = get_args(Model), get_args(LinkingMethod), ge
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Milliseconds = Annotated[int, Field(le=600_000)]
+Kept = Literal["keep", "leave_out"]
 
 
 class LinkingSettings(StrictSettings):
@@ -71,6 +73,11 @@ SEVERITY: dict[str, Severity] = {
     "freshness": "warn",
     "items_of_other_banks": "fail",
     "answers_passed_over": "warn",
+    "rapid_answers": "warn",
+    "not_reached": "warn",
+    "wrong_throughout": "warn",
+    "repeats_disagree": "warn",
+    "answers_jumped": "warn",
 }
 
 
@@ -103,6 +110,29 @@ class Checks(StrictSettings):
     max_loglik_change: Annotated[Positive, Field(description="change of the log-likelihood per answer since")] = 0.1
     max_data_age_days: Annotated[Positive, Field(description="days from the newest answer to the window's end")] = 2.0
     max_passed_over_share: Annotated[Share, Field(description="share of the answers that belong to no bank")] = 0.05
+    rapid_ms: Annotated[
+        Milliseconds, Field(ge=1, description="for the checks, an answer that took less time is rapid, in ms")
+    ] = 1000
+    max_rapid_share: Annotated[Share, Field(description="share of the timed answers that are rapid")] = 0.1
+    max_not_reached_share: Annotated[
+        Share, Field(description="share of the sessions that end in a run of rapid wrong answers")
+    ] = 0.1
+    min_judged_answers: Annotated[
+        int, Field(ge=2, description="users with fewer answers are not judged as wrong throughout")
+    ] = 10
+    max_wrong_throughout_share: Annotated[
+        Share, Field(description="share of the judged users whose answers are all wrong")
+    ] = 0.05
+    max_disagreeing_share: Annotated[
+        Share, Field(description="share of the repeated answers (user and item) that are right and wrong")
+    ] = 0.5
+    jump_factor: Annotated[
+        float,
+        Field(gt=1, allow_inf_nan=False, description="an item's number of answers jumped if it changed by this factor"),
+    ] = 3.0
+    max_jumped_share: Annotated[
+        Share, Field(description="share of the items whose number of answers jumped since the last publication")
+    ] = 0.1
     severity: Annotated[
         dict[str, Severity], Field(description="`fail` rejects the run, `warn` is only logged; by check")
     ] = {}
@@ -168,6 +198,17 @@ class Bank(StrictSettings):
     attempt_policy: Annotated[
         Literal["first", "last"], Field(description="which of a user's answers to an item counts")
     ] = "first"
+    min_response_ms: Annotated[
+        Milliseconds, Field(ge=0, description="leave out answers that took less time: rapid guesses; 0: keep them")
+    ] = 0
+    hinted: Annotated[Kept, Field(description="answers given after a hint")] = "keep"
+    not_reached: Annotated[
+        Kept,
+        Field(description="two or more wrong answers at the end of a session, all faster than min_response_ms"),
+    ] = "keep"
+    max_answers_per_user: Annotated[
+        int, Field(ge=0, le=1_000_000, description="keep at most this many of each user, the latest; 0: no limit")
+    ] = 0
     lookback_days: Annotated[int, Field(ge=1, le=3650, description="length of the nightly window")] = 60
     max_responses: Annotated[
         int, Field(ge=0, le=1_000_000_000, description="keep at most this many, the most recent ones; 0: no limit")
@@ -218,4 +259,10 @@ class Bank(StrictSettings):
             raise ValueError("everything: true takes every answer; remove topics and exams")
         if not (self.topics or self.exams or self.everything):
             raise ValueError("needs topics or exams, or everything: true, which takes every answer")
+        return self
+
+    @model_validator(mode="after")
+    def _has_limit(self) -> Bank:
+        if self.not_reached == "leave_out" and not self.min_response_ms:
+            raise ValueError("not_reached: leave_out needs min_response_ms, which says what is too fast")
         return self

@@ -19,10 +19,11 @@ from irt.run import Run
 # Why an attempt cannot be used, in the order of its columns.
 _REQUIRED = ("no_user", "no_item", "no_correctness")
 _ROWS_AT_ONCE = 1_000_000
+_NEWEST_FIRST = [("completed_at", "descending"), ("id", "descending")]
 
 
 def read_usable(reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[str, Any]]:
-    """Read a stream of attempts (student_id, item_id, correct, completed_at, id).
+    """Read a stream of attempts (the columns of attempts.sql).
 
     :return: the usable ones, with dictionary-encoded ids; and the counts: all attempts, those that lack a field (each
         counted once: without user first, then without item, then without correctness), and the time of the newest.
@@ -45,25 +46,29 @@ def read_usable(reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[str, Any]]
     return attempts, counts
 
 
-def deduplicate(attempts: pa.Table, policy: str, most: int) -> tuple[pa.Table, dict[str, int]]:
-    """Keep one answer per user and item, the first or the last (by time, then by id).
+def deduplicate(attempts: pa.Table, policy: str, most: int, most_of_user: int = 0) -> tuple[pa.Table, dict[str, int]]:
+    """Keep one answer per user and item, the first or the last (by time, then by attempt_no, then by id).
 
-    :param most: keep at most this many, the most recent ones; 0 is no limit.
-    :return: the responses (user_id, item_id, is_correct) in the order of their ids; and how many are left out.
+    :param most: keep at most this many, the most recent ones (by time, then by id); 0 is no limit.
+    :param most_of_user: first keep at most this many of each user, likewise.
+    :return: the responses (user_id, item_id, is_correct) in the order of their ids; how many are left out; and how many
+        users answered an item repeatedly, and both right and wrong (counted per user and item).
     """
     (users, user_ids), (items, item_ids) = (_ranked(attempts[name]) for name in ("student_id", "item_id"))
     pair, order = _sorted(users.astype(np.int64) * len(item_ids) + items)
     again = np.diff(pair, prepend=-1) == 0
+    left_out = {"repeated": int(np.count_nonzero(again)), "pairs_repeated": 0, "pairs_disagree": 0}
     if again.any():
         in_doubt = again | np.append(again[1:], False)
         direction = "ascending" if policy == "first" else "descending"
         order[in_doubt] = _by_age(attempts, pair[in_doubt], order[in_doubt], direction)
+        left_out |= _agreement(again[in_doubt], attempts["correct"].take(pa.array(order[in_doubt])))
     kept = order[~again]
-    left_out = {"repeated": len(attempts) - len(kept), "over_limit": max(0, len(kept) - most) if most else 0}
+    kept, of_users = _latest_of_each(attempts, users, kept, most_of_user)
+    left_out |= of_users | {"over_limit": max(0, len(kept) - most) if most else 0}
     if left_out["over_limit"]:
-        newest_first = [("completed_at", "descending"), ("id", "descending")]
         recent = attempts.select(["completed_at", "id"]).take(kept)
-        kept = kept[np.sort(pc.select_k_unstable(recent, most, newest_first))]
+        kept = kept[np.sort(pc.select_k_unstable(recent, most, _NEWEST_FIRST))]
     coded = {"user_id": (users[kept], user_ids), "item_id": (items[kept], item_ids)}
     columns = {name: pa.DictionaryArray.from_arrays(*column) for name, column in coded.items()}
     return pa.table(columns | {"is_correct": attempts["correct"].take(kept)}), left_out
@@ -151,7 +156,31 @@ def _sorted(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _by_age(attempts: pa.Table, pair: np.ndarray, rows: np.ndarray, direction: str) -> np.ndarray:
     """Rows of repeated pairs, sorted by pair, then by age."""
-    repeated = attempts.select(["completed_at", "id"]).take(rows).append_column("pair", [pair])
-    sort_keys = [("pair", "ascending"), ("completed_at", direction), ("id", direction)]
+    by_age = ["completed_at", "attempt_no", "id"]
+    repeated = attempts.select(by_age).take(rows).append_column("pair", [pair])
+    sort_keys = [("pair", "ascending"), *((name, direction) for name in by_age)]
     sorted_rows: np.ndarray = rows[pc.sort_indices(repeated, sort_keys)]
     return sorted_rows
+
+
+def _agreement(again: np.ndarray, correct: pa.ChunkedArray) -> dict[str, int]:
+    """How many repeated pairs there are, and how many have right and wrong answers."""
+    first = np.flatnonzero(~again)
+    sizes = np.diff(np.append(first, len(again)))
+    right = np.add.reduceat(correct.to_numpy().astype(np.int64), first)
+    return {"pairs_repeated": len(first), "pairs_disagree": int(np.count_nonzero((right > 0) & (right < sizes)))}
+
+
+def _latest_of_each(
+    attempts: pa.Table, users: np.ndarray, kept: np.ndarray, most: int
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Of the rows, which are sorted by user, at most this many of each user, the latest; 0 is no limit."""
+    too_many = np.bincount(users[kept]) > most if most else np.zeros(0, bool)
+    out = np.zeros(len(kept), bool)
+    if too_many.any():
+        rows = np.flatnonzero(too_many[users[kept]])
+        part = attempts.select(["completed_at", "id"]).take(kept[rows]).append_column("user", [users[kept[rows]]])
+        rows = rows[pc.sort_indices(part, [("user", "ascending"), *_NEWEST_FIRST])]
+        user = users[kept[rows]]
+        out[rows] = np.arange(len(rows)) - np.searchsorted(user, user) >= most
+    return kept[~out], {"over_user_limit": int(out.sum()), "users_over_limit": int(too_many.sum())}

@@ -12,7 +12,7 @@ from typing import IO, Annotated, Any
 from airflow.sdk import ObjectStoragePath
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from irt.bank import NAME, Bank, not_online
+from irt.bank import NAME, Bank, Checks, not_online
 from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.publication import Place
@@ -61,6 +61,15 @@ class Run:
     legacy_service: bool = False
     # The filters of all banks, to count the answers that belong to none; empty: another run counts them.
     all_filters: list[dict[str, list[Any]]] = field(default_factory=list)
+    min_response_ms: int = 0
+    hinted: str = "keep"
+    not_reached: str = "keep"
+    max_answers_per_user: int = 0
+
+    @property
+    def thresholds(self) -> dict[str, Any]:
+        """The limits of the checks; the defaults for those that are newer than the run."""
+        return Checks().model_dump(exclude={"severity"}) | {k: v for k, v in self.checks.items() if k != "severity"}
 
     @property
     def place(self) -> Place:
@@ -161,6 +170,10 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         legacy_service=bank.legacy_service,
         # Only one run counts the answers that belong to no bank.
         all_filters=[each.filter for each in banks.values()] if bank is banks.default else [],
+        min_response_ms=bank.min_response_ms,
+        hinted=bank.hinted,
+        not_reached=bank.not_reached,
+        max_answers_per_user=bank.max_answers_per_user,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != "as configured"}

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from irt.bank import SEVERITY
 from local import demo, r_service
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +36,8 @@ def test_lsat7_gives_the_published_result(summary):
 
 def test_math_is_recovered_as_by_the_engine(summary):
     [bank] = [bank for bank in summary["banks"] if bank["bank"] == "math"]
-    assert (bank["state"], bank["checks_passed"], bank["items"], bank["users"]) == ("published", 18, 150, 500)
+    assert (bank["state"], bank["items"], bank["users"]) == ("published", 150, 500)
+    assert bank["checks_passed"] == len(SEVERITY)
     # The engine's figures for the same data, which equal R mirt's.
     assert bank["loglik"] == pytest.approx(-6556.937, abs=0.01)
     assert (bank["slope"], bank["intercept"]) == pytest.approx((1.1296, 0.4018), abs=0.002)

@@ -55,6 +55,10 @@ def test_the_answers_of_the_bank(database, tmp_path, capsys):
         "responses": 6, "users": 2, "items": 3, "repeated": 0, "over_limit": 0,
         "exams_in_doubt": 0, "last_answer_at": "2026-04-30T03:00:00Z",
         "window_answers": 7, "without_topic": 0, "passed_over": 1,
+        "hinted": 0, "not_reached": 0, "rapid": 0, "over_user_limit": 0, "users_over_limit": 0,
+        "answers_timed": 0, "answers_untimed": 6, "answers_rapid": 0,
+        "sessions": 0, "sessions_unordered": 0, "sessions_not_reached": 0,
+        "pairs_repeated": 0, "pairs_disagree": 0, "users_judged": 0, "users_wrong_throughout": 0,
     }  # fmt: skip
     assert staged(run) == sorted([("1", True), ("2", False), ("3", True)] * 2)
     assert "Loaded 6 observations from attempt view" in capsys.readouterr().out

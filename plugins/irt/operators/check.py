@@ -61,8 +61,7 @@ class CheckRunOperator(RunOperator):
         load_id, previous_run = load[0], self.database.get_first(statement("load/previous_publication"), known)
         previous_load_id, previous_run_key = previous_run or (None, None)
         self.log.info("Judging run %s; consumers now read run %s", run.run_key, previous_run_key or "none")
-        thresholds = {name: value for name, value in run.checks.items() if name != "severity"}
-        return known | thresholds | {
+        return known | run.thresholds | {
             "load_id": load_id,
             "banks": json.dumps(run.place.banks),
             "legacy_service": run.legacy_service,

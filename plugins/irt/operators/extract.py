@@ -19,43 +19,67 @@ from irt.staging import ANCHORS, RESPONSES, write_json
 from irt.timer import Timer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from irt.hooks.postgres import ArrowPostgresHook
 
 
 class ExtractResponsesOperator(RunOperator):
     """Streams the bank's attempts of the window, keeps one answer per user and item, counts what is left out, stages
-    the responses as Parquet, and registers the run.
+    the responses as Parquet, and registers the run. `irt.effort` says what is left out, and in which order.
 
-    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 110 bytes of memory.
+    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 150 bytes of memory.
 
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
     :raise AirflowSkipException: the window is empty, or below the bank's minimum.
-    :raise SchemaError: the database lacks migrations, or `attempt` has columns of another type.
+    :raise SchemaError: the database lacks migrations, or `attempt` lacks columns, or has them of another type.
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from irt.attempt_columns import require_columns
-        from irt.migrations import require_all
-        from irt.responses import below_minimum, deduplicate, read_usable, write_parquet
+        from irt.responses import below_minimum, write_parquet
 
-        run, database, timer = self.parsed_run, self.database, Timer()
-        require_all(database.conninfo())
-        if run.source == "view":
-            require_columns(database)
-        with naming_bad_elements(database, run), database.arrow_transaction() as transaction:
-            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], _window(run)))
+        run, timer = self.parsed_run, Timer()
+        attempts, counts = self._answers(run, _window(run) | {"read_attempt_no": self._require_schema(run)})
+        responses, figures = self._responses(run, attempts)
         counts |= self._exams(run) | self._passed_over(run)
-        responses, left_out = deduplicate(attempts, run.attempt_policy, run.max_responses)
         with run.write_staged(RESPONSES) as file:
-            counts |= write_parquet(responses, file) | left_out
+            counts |= write_parquet(responses, file) | figures
         self._report(run, counts)
+        self._report_options(run, counts)
         reason = below_minimum(run, counts)
         self._register(run, counts, "skipped" if reason else "running", timer)
         if reason:
             self.log.warning("bank %s is skipped: %s", run.bank, reason)
             raise AirflowSkipException(f"bank {run.bank} is skipped: {reason}")
         return counts
+
+    def _require_schema(self, run: Run) -> bool:
+        """Whether the view has an attempt_no that is worth reading."""
+        from irt.attempt_columns import reads_attempt_no, require_columns
+        from irt.migrations import require_all
+
+        require_all(self.database.conninfo())
+        return run.source == "view" and reads_attempt_no(self.database, require_columns(self.database, run))
+
+    def _answers(self, run: Run, parameters: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+        """The attempts that count as answers, the counts of the others, and figures for the checks."""
+        from irt.effort import effort_figures, knows_order, leave_out
+        from irt.responses import read_usable
+
+        with naming_bad_elements(self.database, run), self.database.arrow_transaction() as transaction:
+            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], parameters))
+        answers, left_out = leave_out(attempts, run)
+        figures = effort_figures(answers, run.thresholds["rapid_ms"], in_order=knows_order(run))
+        return answers.drop_columns(["response_time_ms", "hint_used", "session"]), counts | left_out | figures
+
+    def _responses(self, run: Run, answers: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+        """One response per user and item, how many answers are left out for that, and figures for the checks."""
+        from irt.effort import wrong_throughout
+        from irt.responses import deduplicate
+
+        responses, left_out = deduplicate(answers, run.attempt_policy, run.max_responses, run.max_answers_per_user)
+        return responses, left_out | wrong_throughout(responses, run.thresholds["min_judged_answers"])
 
     def _report(self, run: Run, counts: dict[str, int]) -> None:
         self.log.info(
@@ -68,6 +92,25 @@ class ExtractResponsesOperator(RunOperator):
             *(counts[name] for name in ("no_user", "no_item", "no_correctness", "repeated")),
             run.attempt_policy, counts["over_limit"], counts["users"], counts["items"],
         )  # fmt: skip
+
+    def _report_options(self, run: Run, counts: dict[str, int]) -> None:
+        """What the bank's own rules left out, and what they could not judge."""
+        if run.min_response_ms or run.hinted == "leave_out" or run.max_answers_per_user:
+            self.log.info(
+                "Left out by the bank's options: %s after a hint (hinted), %s not reached (not_reached), %s rapid "
+                "(min_response_ms), %s of %s users with too many (max_answers_per_user)",
+                *(counts[name] for name in ("hinted", "not_reached", "rapid", "over_user_limit", "users_over_limit")),
+            )  # fmt: skip
+        if run.min_response_ms and counts["answers_untimed"]:
+            self.log.warning(
+                "min_response_ms: %s answers have no response time and are kept", counts["answers_untimed"]
+            )
+        if run.not_reached == "leave_out" and counts["sessions_unordered"]:
+            self.log.warning(
+                "not_reached: %s sessions have the same time for all answers, so that their end is unknown; "
+                "extract: {source: exam_results} knows the order",
+                counts["sessions_unordered"],
+            )  # fmt: skip
 
     def _exams(self, run: Run) -> dict[str, int]:
         """The number of the window's exams whose answers are all left out."""
