@@ -48,7 +48,7 @@ from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperat
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.pods.settings import require_pods
-from irt.preflight import planned_before, require_connections, require_known_conf, require_staging
+from irt.preflight import planned_before, require_capabilities, require_connections, require_known_conf, require_staging
 from irt.published import PUBLISHED
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
@@ -89,6 +89,7 @@ with DAG(
             for name in params["banks"]
         ]
         require_connections(runs)
+        require_capabilities(runs)
         require_pods(runs)
         return [run.to_dict() for run in runs]
 

@@ -62,12 +62,14 @@ SEVERITY: dict[str, Severity] = {
     "excluded_items": "fail",
     "connected": "fail",
     "ability_distribution": "fail",
+    "group_distributions": "fail",
     "linking_constants": "fail",
     "anchors_left": "fail",
     "anchor_agreement": "fail",
     "difficulty_correlation": "fail",
     "difficulty_shift": "fail",
     "difficulty_moved": "warn",
+    "group_means": "warn",
     "users_lost": "warn",
     "loglik_per_answer": "warn",
     "freshness": "warn",
@@ -95,6 +97,10 @@ class Checks(StrictSettings):
     max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
     min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0
+    max_abs_group_mean: Annotated[Positive, Field(description="largest absolute mean of a group's abilities")] = 5.0
+    max_group_shift: Annotated[
+        Positive, Field(description="shift of a group's mean since the last publication, if it is beyond its noise")
+    ] = 0.3
     min_anchor_share: Annotated[Share, Field(description="share of the anchors that must remain")] = 0.5
     min_anchor_correlation: Annotated[
         float, Field(ge=-1, le=1, description="correlation of the anchors' difficulties with their reference")
@@ -161,6 +167,41 @@ class Extract(StrictSettings):
     ] = "view"
 
 
+# A name that PostgreSQL takes without quotes.
+_IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
+_TABLE = r"^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$"
+
+
+class Groups(StrictSettings):
+    """Populations: users of different grades or courses, whose abilities have a mean and an SD for each group.
+
+    Either `by`, or `table`, `user` and `column`.
+    """
+
+    by: Annotated[
+        Literal["exam", "topic"] | None, Field(description="a user's group is that of the latest answer in the window")
+    ] = None
+    table: Annotated[str | None, Field(pattern=_TABLE, description="a table or view with a row for each user")] = None
+    user: Annotated[str | None, Field(pattern=_IDENTIFIER, description="its column with the user's id")] = None
+    column: Annotated[str | None, Field(pattern=_IDENTIFIER, description="its column with the group")] = None
+    reference: Annotated[
+        str | None,
+        Field(min_length=1, description="the group with mean 0 and SD 1 where no anchors set the scale (the largest)"),
+    ] = None
+    min_users: Annotated[int, Field(ge=2, description="smaller groups are estimated together, as one population")] = 30
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Groups:
+        named = [name for name in ("table", "user", "column") if getattr(self, name) is not None]
+        if self.by is None and len(named) < 3:
+            missing = next(name for name in ("table", "user", "column") if name not in named)
+            told = f"{missing} is missing" if named else "needs by, or table, user and column"
+            raise ValueError(told)
+        if self.by is not None and named:
+            raise ValueError(f"by: {self.by} and {named[0]} exclude each other")
+        return self
+
+
 class Pod(StrictSettings):
     """What a calibration in a pod may use."""
 
@@ -195,6 +236,9 @@ class Bank(StrictSettings):
     ] = []
     everything: Annotated[bool, Field(description="every answer; replaces topics and exams")] = False
     extract: Extract = Extract()
+    groups: Annotated[
+        Groups | None, Field(description="populations with abilities of their own; without it, all users are one")
+    ] = None
     attempt_policy: Annotated[
         Literal["first", "last"], Field(description="which of a user's answers to an item counts")
     ] = "first"

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from irt.address import has_password, without_credentials
 from irt.connection_type import SERVICE_TYPES
-from irt.errors import BadDataError, TransientError
+from irt.errors import BadDataError, RequestRefusedError, TransientError
 from irt.operators.base import DATABASE, SERVICE
 from irt.run import Run
 from irt.sql import statement
@@ -104,6 +104,33 @@ def require_connections(runs: Sequence[Run]) -> None:
     needed = [DATABASE] + [SERVICE] * any(run.runtime != "pod" for run in runs)
     if faults := [f"connection {name}: {fault}" for name in needed if (fault := _fault(name))]:
         raise BadDataError("; ".join(faults))
+
+
+def require_capabilities(runs: Sequence[Run]) -> None:
+    """Check that the calibration service can do what the banks ask for and not every service can.
+
+    A service that does not answer now is asked again by `calibrate`. The engine in a pod can do everything.
+
+    :raise BadDataError: names each bank, what it asks for, and the capability that the service lacks.
+    """
+    asking = [run for run in runs if run.groups and run.runtime != "pod"]
+    if not asking:
+        return
+    from irt.hooks.calibration import CalibrationHook
+
+    hook = CalibrationHook(method="GET", http_conn_id=SERVICE)
+    try:
+        health = hook.call("healthz").json()
+    except (TransientError, RequestRefusedError, ValueError) as error:
+        log.warning("%s does not say what it can do: %s", hook.described(), error)
+        return
+    known = health.get("capabilities") or [] if isinstance(health, dict) else []
+    if "groups" not in known:
+        names = ", ".join(run.bank for run in asking)
+        raise BadDataError(
+            f"bank {names}: groups need a calibration service with the capability 'groups', which {hook.described()} "
+            "does not have; the engine's own service has it, and runtime: pod"
+        )
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:

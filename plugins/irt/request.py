@@ -66,6 +66,8 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
             f"bank {run.bank}: {linked} anchors have answers in the window, linking.min_anchors is "
             f"{run.linking['min_anchors']} (a bank without anchors needs linking.method: none)"
         )
+    groups = run.groups or {}
+    named = {"min_group_users": groups.get("min_users"), "reference_group": groups.get("reference")}
     # The curve of an anchor with guessing can only be found again with guessing.
     guessed = {item["item_id"]: "3PL" for item in anchors if item["fixed"] and item["params"].get("c")}
     return {
@@ -73,7 +75,11 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
         **({"item_models": guessed} if guessed and run.model != "3PL" else {}),
         "anchors": anchors,
         "linking": run.linking,
-        "options": {"run_id": run.run_key, "min_item_responses": run.minimum["item_responses"]},
+        "options": {
+            "run_id": run.run_key,
+            "min_item_responses": run.minimum["item_responses"],
+            **{name: value for name, value in named.items() if value is not None},
+        },
     }
 
 
@@ -136,7 +142,9 @@ def _rows(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[st
 
 def _columns(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[str]:
     yield json.dumps(settings)[:-1] + ', "observations": {'
-    for position, name in enumerate(("user_id", "item_id", "is_correct")):
+    with responses.open("rb") as file:
+        names = pq.ParquetFile(file).schema_arrow.names
+    for position, name in enumerate(names):
         yield f'{", " if position else ""}"{name}": ['
         with responses.open("rb") as file:
             comma = ""

@@ -65,6 +65,7 @@ class Run:
     hinted: str = "keep"
     not_reached: str = "keep"
     max_answers_per_user: int = 0
+    groups: dict[str, Any] | None = None
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -174,6 +175,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         hinted=bank.hinted,
         not_reached=bank.not_reached,
         max_answers_per_user=bank.max_answers_per_user,
+        groups=bank.groups.model_dump() if bank.groups else None,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != "as configured"}

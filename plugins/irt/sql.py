@@ -55,12 +55,16 @@ def positional(text: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[
 def literal(text: str, parameters: Mapping[str, Any]) -> str:
     """The statement with its values written into it as quoted literals, for COPY, which takes no parameters.
 
+    A value may be an identifier, `psycopg.sql.Identifier`.
+
     :raise KeyError: when the statement names a parameter that is not given.
     """
     from psycopg import sql
 
     def quoted(match: re.Match[str]) -> str:
         name = match.group(1)
-        return "%" if name is None else sql.Literal(parameters[name]).as_string()
+        value = None if name is None else parameters[name]
+        quoted_value = value if isinstance(value, sql.Composable) else sql.Literal(value)
+        return "%" if name is None else quoted_value.as_string()
 
     return _NAMED.sub(quoted, text)

@@ -230,6 +230,12 @@ def test_small_groups_are_estimated_together(sizes, reference, populations):
     assert names_of(sizes, reference) == populations
 
 
+def test_too_many_groups_are_refused():
+    with pytest.raises(InputError, match="201 groups have at least 2 users; at most 200 can have a mean and an SD"):
+        names_of({f"g{g}": 2 for g in range(201)}, least=2)
+    assert len(names_of({f"g{g}": 2 for g in range(200)}, least=2)) == 200
+
+
 def test_small_groups_say_with_whom():
     responses = small_bank(users=20)
     found = calibrate(responses, Settings()).populations

@@ -42,6 +42,9 @@ class ExtractResponsesOperator(RunOperator):
         run, timer = self.parsed_run, Timer()
         attempts, counts = self._answers(run, _window(run) | {"read_attempt_no": self._require_schema(run)})
         responses, figures = self._responses(run, attempts)
+        if run.groups:
+            responses, groups = self._grouped(run, responses)
+            figures |= groups
         counts |= self._exams(run) | self._passed_over(run)
         with run.write_staged(RESPONSES) as file:
             counts |= write_parquet(responses, file) | figures
@@ -80,6 +83,18 @@ class ExtractResponsesOperator(RunOperator):
 
         responses, left_out = deduplicate(answers, run.attempt_policy, run.max_responses, run.max_answers_per_user)
         return responses, left_out | wrong_throughout(responses, run.thresholds["min_judged_answers"])
+
+    def _grouped(self, run: Run, responses: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+        """The responses with the group of each user, and how many users each group has."""
+        from irt.groups import NO_GROUP, read_groups, with_groups
+
+        responses, counts = with_groups(responses, read_groups(self.database, run, _window(run)))
+        groups = counts["groups"]
+        told = ", ".join(f"{name} {size}" for name, size in groups.items())
+        self.log.info("Groups: %s, users in each: %s", len(groups), told)
+        if NO_GROUP in groups:
+            self.log.warning("Groups: %s users have none, and are one of their own", groups[NO_GROUP])
+        return responses, counts
 
     def _report(self, run: Run, counts: dict[str, int]) -> None:
         self.log.info(

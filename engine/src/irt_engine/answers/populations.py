@@ -16,6 +16,9 @@ from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError
 from irt_engine.kernels import rows
 
+# Standard errors of all parameters depend on each group's.
+_MOST = 200
+
 
 @dataclass(frozen=True)
 class Population:
@@ -67,6 +70,12 @@ class Populations:
             told = "the answers have groups: their users are not taken to be samples of one population"
             raise InputError("linking.unlinked", "same_population", told)
         kinds = _kinds(sizes, reference, settings.min_group_users)
+        if len(kinds) > _MOST:
+            told = (
+                f"{len(kinds)} groups have at least {settings.min_group_users} users; at most {_MOST} can have a mean "
+                "and an SD of their own: raise options.min_group_users"
+            )
+            raise InputError("observations.group", len(kinds), told)
         of_group = np.zeros(len(names), np.int64)
         for number, kind in enumerate(kinds):
             of_group[kind] = number
