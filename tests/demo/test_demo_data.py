@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from demo import data
+from irt.banks import load_banks
+from irt.operators.extract import ExtractResponsesOperator
+from irt.run import plan_run
 from local import demo
 from local.stack import StackError
+from tests.runs import FORM
 
 
 def test_lsat7_has_a_thousand_people_and_the_known_scores():
@@ -75,3 +79,17 @@ def test_a_database_in_use_gets_not_even_a_table(database):
     with pytest.raises(StackError):
         demo.load_data(stack)
     assert database.execute("select to_regclass('question'), to_regclass('irt.run')").fetchone() == (None, None)
+
+
+@pytest.mark.parametrize(("bank", "sessions", "judged", "wrong"), [("lsat7", 1000, 0, 0), ("math", 500, 500, 2)])
+def test_nobody_guesses_gives_up_or_repeats(database, tmp_path, bank, sessions, judged, wrong):
+    """So the demo's checks on answers have nothing to find; of the users of math, 0.4 % are wrong throughout."""
+    end, banks = data.midnight(), load_banks()
+    data.load(database, end)
+    run = plan_run(
+        banks[bank], banks=banks, dag_run_id="demo", end=end, staging=tmp_path.as_uri(), params=FORM
+    )  # fmt: skip
+    counts = ExtractResponsesOperator(task_id="extract_responses", run=run.to_dict()).execute({})
+    assert (counts["answers_untimed"], counts["answers_rapid"], counts["pairs_repeated"]) == (0, 0, 0)
+    assert (counts["sessions"], counts["sessions_not_reached"]) == (sessions, 0)
+    assert (counts["users_judged"], counts["users_wrong_throughout"]) == (judged, wrong)
