@@ -100,7 +100,37 @@ def test_an_unknown_reference_group(client, contract, knows_groups):
     assert [error["field"] for error in problem["errors"]] == [field]
 
 
-@pytest.mark.parametrize("options", [{"min_group_users": 1}, {"min_group_users": "x"}, {"reference_group": ""}])
+def test_a_shape(client, contract, health, lsat7):
+    body = {"observations": lsat7, "options": {"latent": "davidian", "latent_check": True}}
+    response = client.post("/irt/calibrate", json=body)
+    if "latent_shapes" in health.get("capabilities", []):
+        shape = calibrated(contract, response)["fit_meta"]["model_spec"]["latent"]["shape"]
+        assert shape["kind"] == "davidian"
+        assert sum(shape["weights"]) == pytest.approx(1.0)
+        return
+    problem = contract.problem(response, 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["options.latent"]
+    assert "capability `latent_shapes`" in problem["detail"]
+
+
+def test_a_question_that_a_service_need_not_answer(client, contract, health, lsat7):
+    found = calibrated(
+        contract, client.post("/irt/calibrate", json={"observations": lsat7, "options": {"latent_check": True}})
+    )
+    latent = found["fit_meta"]["model_spec"]["latent"]
+    assert ("normality" in latent) == ("latent_shapes" in health.get("capabilities", []))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"latent": "gamma"},
+        {"latent_check": "yes"},
+        {"min_group_users": 1},
+        {"min_group_users": "x"},
+        {"reference_group": ""},
+    ],
+)
 def test_wrong_options(client, contract, options):
     body = {"observations": GROUPS, "options": options}
     problem = contract.problem(client.post("/irt/calibrate", json=body), 422, "invalid-request")

@@ -63,6 +63,7 @@ SEVERITY: dict[str, Severity] = {
     "connected": "fail",
     "ability_distribution": "fail",
     "group_distributions": "fail",
+    "latent_normal": "warn",
     "linking_constants": "fail",
     "anchors_left": "fail",
     "anchor_agreement": "fail",
@@ -97,6 +98,12 @@ class Checks(StrictSettings):
     max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
     min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0
+    max_abs_skewness: Annotated[
+        Positive, Field(description="largest absolute skewness of abilities taken as normal")
+    ] = 0.6
+    max_abs_kurtosis: Annotated[
+        Positive, Field(description="largest absolute excess kurtosis of abilities taken as normal")
+    ] = 1.5
     max_abs_group_mean: Annotated[Positive, Field(description="largest absolute mean of a group's abilities")] = 5.0
     max_group_shift: Annotated[
         Positive, Field(description="shift of a group's mean since the last publication, if it is beyond its noise")
@@ -272,6 +279,10 @@ class Bank(StrictSettings):
         Field(description="abilities of this version that an online update wrote after the window's end"),
     ] = "keep_newer"
     model: Annotated[Model, Field(description="of all items")] = "2PL"
+    latent: Annotated[
+        Literal["normal", "davidian", "histogram"],
+        Field(description="shape of the abilities' distribution; `davidian` for skewed ones or two humps"),
+    ] = "normal"
     runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
     linking: LinkingSettings = LinkingSettings()

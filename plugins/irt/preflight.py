@@ -113,7 +113,7 @@ def require_capabilities(runs: Sequence[Run]) -> None:
 
     :raise BadDataError: names each bank, what it asks for, and the capability that the service lacks.
     """
-    asking = [run for run in runs if run.groups and run.runtime != "pod"]
+    asking = {run.bank: asked for run in runs if run.runtime != "pod" and (asked := _capabilities(run))}
     if not asking:
         return
     from irt.hooks.calibration import CalibrationHook
@@ -125,12 +125,23 @@ def require_capabilities(runs: Sequence[Run]) -> None:
         log.warning("%s does not say what it can do: %s", hook.described(), error)
         return
     known = health.get("capabilities") or [] if isinstance(health, dict) else []
-    if "groups" not in known:
-        names = ", ".join(run.bank for run in asking)
+    lacking = [
+        f"bank {bank}: {setting} needs the capability {name!r}"
+        for bank, asked in asking.items()
+        for name, setting in asked.items()
+        if name not in known
+    ]
+    if lacking:
         raise BadDataError(
-            f"bank {names}: groups need a calibration service with the capability 'groups', which {hook.described()} "
-            "does not have; the engine's own service has it, and runtime: pod"
+            f"{'; '.join(lacking)}, which {hook.described()} does not have; the engine's own service has it, and "
+            "runtime: pod"
         )
+
+
+def _capabilities(run: Run) -> dict[str, str]:
+    """The capabilities that a run needs of its service, and the settings that ask for them."""
+    needed = {"groups": "groups"} if run.groups else {}
+    return needed | ({} if run.latent == "normal" else {"latent_shapes": f"latent: {run.latent}"})
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:

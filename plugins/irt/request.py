@@ -32,6 +32,7 @@ class Accepts:
     columns: bool = False
     gzip: bool = False
     contract: str | None = None
+    capabilities: tuple[str, ...] = ()
 
     @classmethod
     def from_health(cls, health: Any) -> Accepts:
@@ -42,7 +43,15 @@ class Accepts:
             columns="columns" in (health.get("observation_forms") or []),
             gzip="gzip" in (health.get("content_encodings") or []),
             contract=health.get("contract"),
+            capabilities=tuple(map(str, health.get("capabilities") or [])),
         )
+
+    def known(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The request without a question that an older service does not know."""
+        if "latent_shapes" in self.capabilities:
+            return settings
+        options = {name: value for name, value in settings["options"].items() if name != "latent_check"}
+        return settings | {"options": options}
 
 
 def staged_settings(run: Run) -> dict[str, Any]:
@@ -79,6 +88,8 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
             "run_id": run.run_key,
             "min_item_responses": run.minimum["item_responses"],
             **{name: value for name, value in named.items() if value is not None},
+            # The check of normal abilities needs what not every service computes.
+            **({"latent_check": True} if run.latent == "normal" else {"latent": run.latent}),
         },
     }
 

@@ -66,6 +66,7 @@ class Run:
     not_reached: str = "keep"
     max_answers_per_user: int = 0
     groups: dict[str, Any] | None = None
+    latent: str = "normal"
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -176,6 +177,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         not_reached=bank.not_reached,
         max_answers_per_user=bank.max_answers_per_user,
         groups=bank.groups.model_dump() if bank.groups else None,
+        latent=bank.latent,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != "as configured"}

@@ -139,7 +139,7 @@ class ServiceCalibration:
         run = self._run
         responses = run.staged(RESPONSES)
         settings = staged_settings(run)
-        asked = settings if accepts.contract else legacy.request_of(settings)
+        asked = accepts.known(settings) if accepts.contract else legacy.request_of(settings)
         self._task.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
             run.model, settings["linking"]["method"], len(asked["anchors"]), run.run_key,

@@ -175,7 +175,7 @@ class Answer:
 def test_a_service_that_cannot_is_named_before_anything_is_read(tmp_path, monkeypatch, body):
     health(monkeypatch, lambda endpoint: Answer(body))
     run = run_of(tmp_path, by="exam")
-    with pytest.raises(BadDataError, match=r"^bank math: groups need a calibration service with the capability 'group"):
+    with pytest.raises(BadDataError, match="^bank math: groups needs the capability 'groups', which"):
         require_capabilities([a_run(tmp_path), run])
     require_capabilities([a_run(tmp_path)])
     require_capabilities([a_run(tmp_path, bank={"groups": {"by": "exam"}}, runtime="pod")])
@@ -216,6 +216,50 @@ def test_a_group_that_moved(database, tmp_path, shift, passes):
     passed, severity, figure, _, finding = verdict(database, run, "group_means")
     assert (passed, severity, figure) == (passes, "warn", pytest.approx(shift))
     assert f"group b: mean shifted by {shift:.4f} since run run-1/math" in finding and "2 groups in common" in finding
+
+
+def tested(skewness: float, kurtosis: float, p: float, name: str | None = None):
+    test = {"chi_square": 20.0, "df": 2, "p": p, "skewness": skewness, "kurtosis": kurtosis}
+    latent = {"mean": 0.0, "sd": 1.0, "normality": test}
+    if name:
+        latent = latent | {"groups": [{"group": name, "n_users": 9, "mean": 0.0, "sd": 1.0, "normality": test}]}
+    return bank_of([0.0, 1.0], latent=latent)
+
+
+@pytest.mark.parametrize(
+    ("skewness", "kurtosis", "p", "passes"),
+    [(0.6, 1.5, 1e-9, True), (-0.61, 0.0, 1e-9, False), (0.0, -1.51, 1e-9, False), (2.0, 5.0, 0.011, True)],
+)
+def test_abilities_that_are_not_normal(database, tmp_path, skewness, kurtosis, p, passes):
+    run = a_run(tmp_path)
+    ready(database, run, tested(skewness, kurtosis, p))
+    assert check(run)["warnings"] == (0 if passes else 1)
+    passed, severity, figure, _, finding = verdict(database, run, "latent_normal")
+    assert (passed, severity, figure) == (passes, "warn", pytest.approx(abs(skewness)))
+    assert ("latent: davidian estimates the shape" in finding) is not passes
+
+
+def test_the_group_that_is_not_normal_is_named(database, tmp_path):
+    run = a_run(tmp_path)
+    ready(database, run, tested(1.2, 0.0, 1e-9, "grade 3"))
+    check(run)
+    assert verdict(database, run, "latent_normal")[4].startswith("abilities of group grade 3: skewness 1.20,")
+
+
+def test_what_the_request_says_of_the_shape(tmp_path):
+    plain = {"linking": {"method": "none"}}
+    assert settings_of(a_run(tmp_path, bank=plain), [], {"1"})["options"]["latent_check"] is True
+    shaped = settings_of(a_run(tmp_path, bank=plain | {"latent": "davidian"}), [], {"1"})["options"]
+    assert shaped["latent"] == "davidian" and "latent_check" not in shaped
+    asked = {"options": {"latent_check": True, "run_id": "r"}}
+    assert Accepts(contract="1.0").known(asked) == {"options": {"run_id": "r"}}
+    assert Accepts.from_health({"capabilities": ["latent_shapes"]}).known(asked) == asked
+
+
+def test_a_service_without_shapes(tmp_path, monkeypatch):
+    health(monkeypatch, lambda endpoint: Answer({"capabilities": ["groups"]}))
+    with pytest.raises(BadDataError, match="^bank math: latent: histogram needs the capability 'latent_shapes', which"):
+        require_capabilities([a_run(tmp_path, bank={"latent": "histogram"})])
 
 
 def test_what_is_noise_is_no_shift(database, tmp_path):

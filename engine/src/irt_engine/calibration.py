@@ -25,9 +25,12 @@ from irt_engine.scores.scoring import (
     marginal_reliability,
     modal_estimates,
 )
+from irt_engine.shapes import shapes_of
+from irt_engine.standard_errors.bordered import BorderedCovariance
 from irt_engine.standard_errors.covariance import Covariance
 from irt_engine.standard_errors.estimates import estimates, latent_distributions, linked_distributions
 from irt_engine.standard_errors.information import Information
+from irt_engine.standard_errors.normality import normality
 from irt_engine.standard_errors.subspace import invert
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,9 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         items = estimates(bank.model, fit.evaluation.x, matrix, line, anchoring.rows if anchoring else None)
         distributions = latent_distributions(bank.model, fit.evaluation.x, matrix)
         linked = distributions
+        tests = None
+        if settings.latent_check and not bank.model.is_shaped:
+            tests = normality(fit.objective, fit.evaluation, matrix)
         if line is not None and anchoring is not None:
             linked = linked_distributions(bank.model, fit.evaluation.x, matrix, line, anchoring.rows)
     return Calibration(
@@ -68,13 +74,14 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         item_fit=fit_statistics,
         abilities=abilities if line is None else abilities.moved(line.slope, line.intercept),
         latent=distributions[0],
-        populations=population_rows(bank, linked),
+        shapes=shapes_of(bank, distributions, tests),
+        populations=population_rows(bank, linked, shapes_of(bank, linked, tests)),
         anchoring=anchoring,
         reliability=marginal_reliability(abilities.se, bank.abilities[1]),
         loglik=fit.evaluation.loglik,
-        n_parameters=bank.model.n_parameters,
+        n_parameters=bank.n_parameters,
         iterations=fit.iterations,
-        converged=fit.converged,
+        converged=fit.converged and (bank.shaped is None or bank.shaped.settled),
         max_change=fit.max_change,
         max_gradient=fit.max_gradient,
         timings=timings,
@@ -127,7 +134,10 @@ def _fit(
     )  # fmt: skip
     with _timed(timings, "standard_errors"):
         information = Information(fit.objective, fit.evaluation)
-        return bank, invert(information)
+        covariance = invert(information)
+        if bank.model.is_shaped:
+            return bank, BorderedCovariance.of(fit.objective, fit.evaluation, covariance)
+        return bank, covariance
 
 
 def _abilities(bank: FittedBank, settings: Settings) -> Abilities:
@@ -138,7 +148,7 @@ def _abilities(bank: FittedBank, settings: Settings) -> Abilities:
     others = {name: (np.empty(n), np.empty(n)) for name in settings.scores if name != "EAP"}
     for g, part in enumerate(fit.objective.populations):
         own, distribution = parameters.take(part.items), bank.model.latent(fit.evaluation.x, g)
-        if distribution == (0.0, 1.0):
+        if distribution == (0.0, 1.0) or bank.model.is_shaped:
             # The last E-step has them already.
             modes = modal_estimates(part, own, settings, distribution)
             found = Abilities(fit.persons[part.persons, 1], fit.persons[part.persons, 2], modes)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from irt_engine.contract.names import SHAPES
 from irt_engine.errors import CalibrationError, InputError
 from irt_engine.version import __version__
 
@@ -87,6 +88,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     add("--min-item-responses", type=int, metavar="N", help="exclude items with fewer answers (default: 1)")
     add("--reference-group", metavar="NAME", help="the group with abilities N(0, 1) (default: the largest)")
     add("--min-group-users", type=int, metavar="N", help="estimate groups with fewer users together (default: 30)")
+    add("--latent", choices=SHAPES, help="shape of the abilities' distribution (default: normal)")
+    add("--latent-check", action="store_true", default=None, help="test whether it is normal")
     _add_scoring(parser.add_argument_group("scoring"))
     output = parser.add_argument_group("output")
     output.add_argument("--run-id", metavar="TEXT", help="written into the result")

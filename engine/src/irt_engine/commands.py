@@ -21,7 +21,7 @@ from irt_engine.simulation import simulate
 
 _OPTIONS = (
     "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance", "min_item_responses",
-    "min_user_responses", "scores", "reference_group", "min_group_users",
+    "min_user_responses", "scores", "reference_group", "min_group_users", "latent", "latent_check",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ class Calibration:
     :ivar responses: the answers that took part; `excluded`: what did not, as the contract has it.
     :ivar items: estimates and SEs of its items; `item_fit`: their fit; `abilities` of its users.
     :ivar latent: the distribution of the (reference) population's abilities on the scale of the estimation.
+    :ivar shapes: what is known of the shape of each population's distribution, as the contract has it.
     :ivar populations: a row for each group, as the contract has it; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
     :ivar loglik: marginal log-likelihood, without priors.
@@ -41,6 +42,7 @@ class Calibration:
     item_fit: ItemFit
     abilities: Abilities
     latent: LatentDistribution
+    shapes: list[dict[str, Any]]
     populations: list[dict[str, Any]] | None
     anchoring: Anchoring | None
     reliability: float
@@ -120,6 +122,7 @@ class Calibration:
                 "sd": self.latent.sd,
                 "se_mean": self.latent.se_mean,
                 "se_sd": self.latent.se_sd,
+                **self.shapes[0],
                 **({} if self.populations is None else {"groups": self.populations}),
             },
             "priors": priors or None,
@@ -169,10 +172,12 @@ class Calibration:
         }
 
 
-def population_rows(bank: FittedBank, distributions: Sequence[LatentDistribution]) -> list[dict[str, Any]] | None:
+def population_rows(
+    bank: FittedBank, distributions: Sequence[LatentDistribution], shapes: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]] | None:
     """The contract's `latent.groups`: one row for each group, sorted by name, on the scale of the abilities.
 
-    :param distributions: those of the populations, on that scale.
+    :param distributions: those of the populations, on that scale, and `shapes` what is known of their shapes.
     """
     responses = bank.responses
     if responses.group_ids is None or responses.group is None:
@@ -191,6 +196,7 @@ def population_rows(bank: FittedBank, distributions: Sequence[LatentDistribution
                     "se_sd": found.se_sd,
                     "reference": g == 0,
                     "estimated_with": [other for other in names if other != name],
+                    **shapes[g],
                 }
             )
     return sorted(rows, key=lambda row: str(row["group"]))

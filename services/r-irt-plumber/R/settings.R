@@ -7,13 +7,15 @@ irt_models <- c("Rasch", "1PL", "2PL", "3PL")
 unlinked_choices <- c("exclude", "same_population")
 linking_methods <- c("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 score_kinds <- c("EAP", "MAP", "WLE")
+latent_shapes <- c("normal", "davidian", "histogram")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
 linking_names <- c(
   "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "unlinked", "min_anchors"
 )
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
-  "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group", "min_group_users"
+  "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group", "min_group_users",
+  "latent", "latent_check"
 )
 
 #' Read the settings of a calibration
@@ -151,10 +153,18 @@ read_options <- function(top) {
     repeats = field_choice(entry, "repeats", repeat_policies, "refuse"),
     # A list keeps no element that is NULL.
     reference_group = if (has_field(entry, "reference_group")) field_id(entry, "reference_group") else NA_character_,
-    min_group_users = field_integer(entry, "min_group_users", 30, low = 2, high = max_count)
+    min_group_users = field_integer(entry, "min_group_users", 30, low = 2, high = max_count),
+    latent = field_choice(entry, "latent", latent_shapes, "normal"),
+    latent_check = field_flag(entry, "latent_check", FALSE)
   )
   if (!isTRUE(options$theta_min < 0 && options$theta_max > 0)) {
     refuse(entry, "theta_min", options$theta_min, "theta_min must be below 0 and theta_max above")
+  }
+  if (options$latent != "normal") {
+    refuse(
+      entry, "latent", options$latent,
+      "this service knows normal distributions; others need a service with the capability `latent_shapes`"
+    )
   }
   options
 }

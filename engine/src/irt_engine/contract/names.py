@@ -7,4 +7,6 @@ LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed
 SCORES = ("EAP", "MAP", "WLE")
 # What becomes of repeated answers of a user to an item.
 REFUSE, FIRST, LAST = REPEATS = ("refuse", "first", "last")
+# Shapes of the latent distribution.
+NORMAL, DAVIDIAN, HISTOGRAM = SHAPES = ("normal", "davidian", "histogram")
 UNLINKED = ("exclude", "same_population")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from irt_engine.contract.fields import Fields
-from irt_engine.contract.names import LINKING_METHODS, MODELS, REFUSE, REPEATS, SCORES, UNLINKED
+from irt_engine.contract.names import LINKING_METHODS, MODELS, NORMAL, REFUSE, REPEATS, SCORES, SHAPES, UNLINKED
 from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
@@ -72,6 +72,7 @@ class Settings:
     :ivar reference_group: the group whose abilities are N(0, 1) where nothing else fixes the scale; by default the
         largest.
     :ivar min_group_users: groups with fewer users are estimated together (see `answers.populations`).
+    :ivar latent: shape of the latent distributions, one of `SHAPES`; `latent_check`: whether to test the normal one.
     """
 
     model: str = "2PL"
@@ -92,6 +93,8 @@ class Settings:
     repeats: str = REFUSE
     reference_group: str | None = None
     min_group_users: int = 30
+    latent: str = NORMAL
+    latent_check: bool = False
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
@@ -104,7 +107,7 @@ class Settings:
             "options",
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
              "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group",
-             "min_group_users"),
+             "min_group_users", "latent", "latent_check"),
         )  # fmt: skip
         model, item_models = top.choice("model", MODELS, "2PL", any_case=True), _item_models(top)
         anchors, bare = _anchors(top, lambda item: item_models.get(item, model))
@@ -127,7 +130,11 @@ class Settings:
             repeats=options.choice("repeats", REPEATS, REFUSE),
             reference_group=options.identity("reference_group") if options.has("reference_group") else None,
             min_group_users=options.integer("min_group_users", 30, low=2),
+            latent=options.choice("latent", SHAPES, NORMAL),
+            latent_check=options.boolean("latent_check", False),
         )
+        if settings.latent != NORMAL and "MAP" in settings.scores:
+            options.refuse("scores", list(settings.scores), f"MAP needs latent: normal, not {settings.latent}")
         if not settings.theta_min < 0.0 < settings.theta_max:
             options.refuse("theta_min", settings.theta_min, "theta_min must be below 0 and theta_max above")
         top.raise_if_any()

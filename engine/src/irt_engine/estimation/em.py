@@ -164,7 +164,7 @@ class Estimator:
         """Whether persons whose posteriors may be too narrow for the grid gave most of the answers."""
         start, model, narrow = self._model.start, self._model, 0
         for g, part in enumerate(self._populations):
-            curves = ItemCurves.of(model, start, g, part.items)
+            curves = ItemCurves.of(model, start, g, part.items, self._quadrature)
             information = most_information(part.offsets, part.codes, curves, self._quadrature)
             narrow += int(np.diff(part.offsets)[information > least_information(self._quadrature)].sum())
         return 2 * narrow > self._n_answers
@@ -258,5 +258,9 @@ def _scaled_gradient(evaluation: Evaluation, model: Model) -> float:
     for g, part in enumerate(evaluation.expected):
         persons, (_, sd) = part.n_persons, model.latent(evaluation.x, g)
         information[n + g, LATENT_MEAN], information[n + g, LOG_LATENT_SD] = persons / sd**2, 2.0 * persons
+        if part.information is not None:
+            diagonal = np.diag(part.information)
+            information[n + g, LATENT_MEAN:] = diagonal[:2]
+            information[model.angle_rows(g)].reshape(-1)[: model.degree] = diagonal[2:]
     scaled = np.abs(evaluation.gradient) / np.sqrt(np.maximum(information, 1e-300))
     return float(scaled[model.free].max(initial=0.0))

@@ -12,9 +12,11 @@ from irt_engine.answers.connection import drop_unlinked
 from irt_engine.answers.exclusion import Exclusion, apply_rules
 from irt_engine.answers.populations import Populations
 from irt_engine.answers.responses import Responses
+from irt_engine.contract.names import DAVIDIAN, NORMAL
 from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import CalibrationError
 from irt_engine.estimation.em import Estimator, Fit, Progress
+from irt_engine.estimation.shapes import ShapedFit, davidian, histogram
 from irt_engine.estimation.specification import specify
 from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Quadrature
@@ -41,6 +43,13 @@ class FittedBank:
     populations: Populations
     model: Model
     fit: Fit
+    shaped: ShapedFit | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Those estimated; of a histogram the weights, of which sum, mean and SD are given."""
+        weights = len(self.model.histograms) * (self.fit.objective.quadrature.points - 3)
+        return self.model.n_parameters + weights
 
     @property
     def abilities(self) -> tuple[float, float]:
@@ -84,7 +93,8 @@ def fit_bank(
         n = model.n_items
         lost = fit.lost | ((np.abs(x[:n, 0]) < MIN_SLOPE) & (model.free[:n, 0] | model.common))
         if not lost.any():
-            return FittedBank(kept, populations, model, fit)
+            shaped = _shaped(settings, model, fit, kept, populations, quadrature, tolerance)
+            return FittedBank(kept, populations, shaped.model, shaped.fit, shaped)
         numbers = np.flatnonzero(exclusion.items)
         excluded = len(exclusion.item_reasons)
         for j in np.flatnonzero(lost).tolist():
@@ -93,6 +103,21 @@ def fit_bank(
         # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated
         # as if it had never been there.
         near = x if len(exclusion.item_reasons) == excluded else None
+
+
+def _shaped(
+    settings: Settings, model: Model, fit: Fit, kept: Responses, populations: Populations, quadrature: Quadrature,
+    tolerance: float,
+) -> ShapedFit:  # fmt: skip
+    """The fit with latent distributions of the shape that the settings ask for."""
+    if settings.latent == NORMAL:
+        return ShapedFit(model, fit, {})
+    answers = populations.split(kept)
+
+    def estimate(shaped: Model, near: np.ndarray, within: float) -> Fit:
+        return Estimator(answers, shaped, quadrature, within, settings.max_iterations, runaways).run(near)
+
+    return (davidian if settings.latent == DAVIDIAN else histogram)(model, fit, estimate, tolerance)
 
 
 def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, without_guessing: set[str]) -> None:

@@ -15,6 +15,10 @@ from irt_engine.kernels.threads import run
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.model.priors import LogDensity
 from irt_engine.model.quadrature import Quadrature
+from irt_engine.model.shape import Shaped
+
+# Per person, of the angles of a shape beside what their information is.
+_LEAST_OF_ANGLES = 1e-3
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class ExpectedCounts:
     :ivar items: (J_g,) int64, numbers of the items that the population answered.
     :ivar counts: (2 J_g, Q) at `nodes` (Q,) on the ability scale, which are `z` (Q,) before mean and SD move them.
     :ivar n_persons: persons that took part.
+    :ivar persons: (Q,), how many are expected at the nodes; empty for normal distributions.
+    :ivar shaped: the distribution where it is not normal, and `information` (2 + k, 2 + k), what abilities would tell
+        of mean, log SD and angles if they were known.
     """
 
     items: np.ndarray
@@ -31,6 +38,9 @@ class ExpectedCounts:
     nodes: np.ndarray
     z: np.ndarray
     n_persons: int
+    persons: np.ndarray
+    shaped: Shaped | None = None
+    information: np.ndarray | None = None
 
 
 @dataclass
@@ -83,12 +93,17 @@ class Objective:
         self._resolves = resolves
         self._looked_through = False
         self._posteriors = [
-            Posteriors(part.offsets, part.codes, part.items.size, quadrature, precision, stride) for part in populations
+            Posteriors(part.offsets, part.codes, part.items.size, quadrature, precision, model.is_shaped, stride)
+            for part in populations
         ]
 
-    def shares(self) -> list[tuple[int, Share]]:
-        """All persons, by population and kind."""
-        return [(g, share) for g, posteriors in enumerate(self._posteriors) for share in posteriors.shares()]
+    def shares(self, x: np.ndarray) -> list[tuple[int, Share]]:
+        """All persons, by population and kind, with their log-weights at `x`."""
+        return [
+            (g, share)
+            for g, posteriors in enumerate(self._posteriors)
+            for share in posteriors.shares(self._curves(x, g))
+        ]
 
     def look_through(self, x: np.ndarray) -> bool:
         """Find the persons whose posteriors at `x` may be too narrow for the grid; return whether there are new ones.
@@ -102,7 +117,7 @@ class Objective:
         """Evaluate at `x`; `persons` (N, 3) is filled with log-likelihood, posterior mean and SD if given."""
         if self._resolves and not self._looked_through:
             self.look_through(x)
-        loglik, expected = 0.0, []
+        loglik, expected, by_angles = 0.0, [], []
         for g, (population, posteriors) in enumerate(zip(self.populations, self._posteriors, strict=True)):
             own = np.empty((0 if persons is None else population.persons.size, 3))
             curves = self._curves(x, g)
@@ -110,26 +125,48 @@ class Objective:
             if persons is not None:
                 persons[population.persons] = own
             loglik += found.loglik
-            expected.append(
-                ExpectedCounts(population.items, found.counts, curves.at(found.z), found.z, posteriors.n_persons)
-            )
-        return self._evaluation(x, loglik, expected)
+            n = posteriors.n_persons
+            part = ExpectedCounts(
+                population.items, found.counts, curves.at(found.z), found.z, n, found.persons, curves.shaped,
+                self._information(x, g, n, curves.shaped),
+            )  # fmt: skip
+            expected.append(part)
+            by_angles.append(found.by_weights @ found.persons)
+        return self._evaluation(x, loglik, expected, by_angles)
 
     def _curves(self, x: np.ndarray, g: int) -> ItemCurves:
-        return ItemCurves.of(self.model, x, g, self.populations[g].items)
+        return ItemCurves.of(self.model, x, g, self.populations[g].items, self.quadrature)
 
-    def _evaluation(self, x: np.ndarray, loglik: float, expected: list[ExpectedCounts]) -> Evaluation:
+    def _information(self, x: np.ndarray, g: int, n_persons: int, shaped: Shaped | None) -> np.ndarray | None:
+        if shaped is None:
+            return None
+        scores = shaped.scores(self.quadrature, self.model.latent(x, g)[1])
+        weighted = scores * (n_persons * np.exp(shaped.log_weights))
+        total: np.ndarray = np.einsum("iq,jq->ij", weighted, scores)
+        # A normal density hardly changes with the first angles: their information is 0 there.
+        total[2:, 2:] += _LEAST_OF_ANGLES * n_persons * np.eye(total.shape[0] - 2)
+        return total
+
+    def _evaluation(
+        self, x: np.ndarray, loglik: float, expected: list[ExpectedCounts], by_angles: list[np.ndarray]
+    ) -> Evaluation:
         model, n = self.model, self.model.n_items
         gradient, information = np.zeros_like(x), np.zeros((n, 6))
         for g, part in enumerate(expected):
             by_item, own = gradient_and_information(model, x, part)
             gradient[part.items] += by_item
             information[part.items] += own
-            mean, _ = model.latent(x, g)
+            place, sd = model.latent(x, g)
+            if part.shaped is not None:
+                place, _ = part.shaped.placed(place, sd)
             slope = x[part.items, 0]
-            # theta = mean + sd z: the latent parameters act through every item, the fixed ones included.
-            gradient[n + g, LATENT_MEAN] = (slope * by_item[:, 1]).sum()
-            gradient[n + g, LOG_LATENT_SD] = (slope * (by_item[:, 0] - mean * by_item[:, 1])).sum()
+            # theta = location + scale z: these act through every item, the fixed ones included.
+            by_place = (slope * by_item[:, 1]).sum()
+            by_log_scale = (slope * (by_item[:, 0] - place * by_item[:, 1])).sum()
+            gradient[n + g, LATENT_MEAN], gradient[n + g, LOG_LATENT_SD] = by_place, by_log_scale
+            if part.shaped is not None:
+                gradient[n + g, LOG_LATENT_SD] -= by_place * sd * part.shaped.m / part.shaped.s
+                self._add_angles(gradient, g, part.shaped, sd, by_place, by_log_scale, by_angles[g])
         gradient[n, COMMON_SLOPE] = gradient[:n, 0][model.common].sum()
         prior = self.log_prior(x)
         gradient[:n] += prior.gradient
@@ -142,6 +179,19 @@ class Objective:
         gradient[~model.free] = 0.0
         value = loglik + float(prior.value.sum())
         return Evaluation(x, loglik, value, gradient, information, expected)
+
+    def _add_angles(
+        self, gradient: np.ndarray, g: int, shaped: Shaped, sd: float, by_place: float, by_log_scale: float,
+        by_weights: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Angles act through the weights of the nodes, and through location and scale, since mean and SD stay."""
+        if not self.model.degree:
+            return
+        m, s = shaped.m, shaped.s
+        of_place = -sd * (shaped.by_m / s - m * shaped.by_s / s**2)
+        total = by_weights + by_place * of_place - by_log_scale * shaped.by_s / s
+        rows = gradient[self.model.angle_rows(g)]
+        rows.reshape(-1)[: total.size] = total
 
     def log_prior(self, x: np.ndarray) -> LogDensity:
         """Log-density of the item parameters at `x`, with the pull towards the starting values where there is one."""

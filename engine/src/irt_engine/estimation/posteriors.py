@@ -17,6 +17,7 @@ from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run
 from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Levels, Quadrature
+from irt_engine.model.shape import Shaped
 
 # Number of groups of persons whose sums are kept apart. It is a constant, since it decides the order of sums.
 _GROUPS = 16
@@ -28,23 +29,32 @@ _STEEPER = 1.15
 _DEEPEST = 6
 
 Precision = type[np.floating[Any]]
+_NOTHING = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
 class ItemCurves:
-    """Slopes, intercepts and probabilities of guessing, (J,) each; `mean` and `sd` of a population's abilities."""
+    """Slopes, intercepts and probabilities of guessing, (J,) each, and where a population's abilities lie.
+
+    :ivar mean: location, and `sd` scale, of the abilities: for a normal distribution their mean and SD.
+    """
 
     slope: np.ndarray
     intercept: np.ndarray
     guessing: np.ndarray
     mean: float
     sd: float
+    shaped: Shaped | None = None
 
     @classmethod
-    def of(cls, model: Model, x: np.ndarray, population: int, items: np.ndarray) -> ItemCurves:
+    def of(cls, model: Model, x: np.ndarray, population: int, items: np.ndarray, quadrature: Quadrature) -> ItemCurves:
         """Those of the `items` (J_g,) that a population answered, at `x`."""
         slope, intercept, guessing = model.items(x)
-        return cls(slope[items], intercept[items], guessing[items], *model.latent(x, population))
+        shape, place = model.shape(x, population), model.latent(x, population)
+        shaped = None if shape is None else Shaped.on(shape, quadrature)
+        if shaped is not None:
+            place = shaped.placed(*place)
+        return cls(slope[items], intercept[items], guessing[items], *place, shaped)
 
     def at(self, z: np.ndarray) -> np.ndarray:
         """Abilities (Q,) of the nodes z."""
@@ -61,11 +71,22 @@ class ItemCurves:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an E-step found: the log-likelihood, and `counts` (2 J, Q) at the nodes z (Q,)."""
+    """What an E-step found: the log-likelihood, and `counts` (2 J, Q) at the nodes z (Q,).
+
+    :ivar persons: (Q,), how many persons are expected at the nodes, and `by_weights` (k, Q), derivatives of their
+        log-weights by the angles of the shape; empty for normal distributions.
+    """
 
     loglik: float
     counts: np.ndarray
     z: np.ndarray
+    persons: np.ndarray
+    by_weights: np.ndarray
+
+    @classmethod
+    def split(cls, sums: _Sums, n_items: int, z: np.ndarray, by_weights: np.ndarray) -> Expected:
+        total = sums.total_counts()
+        return cls(sums.total_loglik, total[: 2 * n_items], z, total[2 * n_items :].ravel(), by_weights)
 
 
 @dataclass(frozen=True)
@@ -92,29 +113,33 @@ class CommonGrid:
 
     def __init__(
         self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
-        stride: int = 1,
+        counts_persons: bool = False, stride: int = 1,
     ) -> None:  # fmt: skip
         self._offsets, self._codes, self._stride = offsets, codes, stride
-        self._quadrature = quadrature
-        self._sums = _Sums(2 * n_items, quadrature.nodes.size, precision)
+        self._quadrature, self._n_items, self._precision = quadrature, n_items, precision
+        self._sums = _Sums(2 * n_items, quadrature.nodes.size, precision, counts_persons)
         self._starts = group_starts(offsets, self._sums.n_groups)
         self.n_persons = int(sum(-(-int(n) // stride) for n in np.diff(self._starts)))
         self._log_weights: np.ndarray = quadrature.log_weights.astype(precision)
 
-    def share(self) -> Share:
+    def share(self, curves: ItemCurves) -> Share:
         whole = np.array([[0, self._quadrature.nodes.size]])
-        return Share(self._offsets, self._codes, whole, self._quadrature.nodes, self._quadrature.log_weights)
+        log_weights = self._quadrature.log_weights if curves.shaped is None else curves.shaped.log_weights
+        return Share(self._offsets, self._codes, whole, self._quadrature.nodes, log_weights)
 
     def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
         """`persons` (N, 3) is filled with log-likelihood, posterior mean and SD; or (0, 3)."""
-        z = self._quadrature.nodes
+        z, log_weights, by_weights = self._quadrature.nodes, self._log_weights, _NOTHING
+        if curves.shaped is not None:
+            log_weights = curves.shaped.log_weights.astype(self._precision)
+            by_weights = curves.shaped.by_weights
         curves.table(z, self._sums.table)
         run(
             expectation.estep, self._offsets, self._codes, self._starts, self._stride, self._sums.table, curves.at(z),
-            self._log_weights, self._sums.part, self._sums.counts, self._sums.loglik, persons,
+            log_weights, self._sums.part, self._sums.counts, self._sums.loglik, persons,
             work=float(self._codes.size) * z.size / self._stride, parts=self._sums.n_groups,
         )  # fmt: skip
-        return Expected(self._sums.total_loglik, self._sums.total_counts(), z)
+        return Expected.split(self._sums, self._n_items, z, by_weights)
 
 
 class NarrowPosteriors:
@@ -125,12 +150,12 @@ class NarrowPosteriors:
 
     def __init__(
         self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
-        members: np.ndarray, narrowest: float,
+        counts_persons: bool, members: np.ndarray, narrowest: float,
     ) -> None:  # fmt: skip
-        self.members = members
+        self.members, self._n_items, self._precision = members, n_items, precision
         self._offsets, self._codes = offsets, codes
         self._levels = Levels.of(quadrature, min(quadrature.depth_for(narrowest), _DEEPEST))
-        self._sums = _Sums(2 * n_items, self._levels.nodes.size, precision)
+        self._sums = _Sums(2 * n_items, self._levels.nodes.size, precision, counts_persons)
         answers = np.concatenate([[0], np.cumsum(np.diff(offsets)[members])])
         self._starts = group_starts(answers, self._sums.n_groups)
         self._n_answers = int(answers[-1])
@@ -138,25 +163,34 @@ class NarrowPosteriors:
         whole = self._levels.starts[:2]
         self.windows: np.ndarray = np.tile(np.array([0, whole[0], whole[1]], np.int64), (members.size, 1))
 
-    def share(self) -> Share:
+    def share(self, curves: ItemCurves) -> Share:
         offsets, codes = answers_of(self.members, self._offsets, self._codes)
         windows = np.ascontiguousarray(self.windows[:, 1:])
-        return Share(offsets, codes, windows, self._levels.nodes, self._levels.log_weights)
+        log_weights = self._levels.log_weights
+        if curves.shaped is not None:
+            log_weights, _ = curves.shaped.at_levels(self._levels)
+        return Share(offsets, codes, windows, self._levels.nodes, log_weights)
 
     def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
         """As `CommonGrid.expect`; the nodes are those that somebody used."""
-        levels = self._levels
+        levels, log_weights, by_weights = self._levels, self._log_weights, None
+        if curves.shaped is not None:
+            exact, by_weights = curves.shaped.at_levels(levels)
+            log_weights = exact.astype(self._precision)
         curves.table(levels.nodes, self._sums.table)
         run(
             narrow.estep, self.members, self._offsets, self._codes, self._starts, self._sums.table,
-            curves.at(levels.nodes), levels.nodes, self._log_weights, levels.starts, levels.distances, self.windows,
+            curves.at(levels.nodes), levels.nodes, log_weights, levels.starts, levels.distances, self.windows,
             self._sums.part, self._sums.counts, self._sums.loglik, persons,
             work=2.0 * self._n_answers * narrow.WINDOW, parts=self._sums.n_groups,
         )  # fmt: skip
         used = self._used_nodes()
+        found = Expected.split(self._sums, self._n_items, levels.nodes, _NOTHING)
         return Expected(
-            self._sums.total_loglik, np.ascontiguousarray(self._sums.total_counts()[:, used]), levels.nodes[used]
-        )
+            found.loglik, np.ascontiguousarray(found.counts[:, used]), levels.nodes[used],
+            found.persons[used] if found.persons.size else found.persons,
+            _NOTHING if by_weights is None else by_weights[:, used],
+        )  # fmt: skip
 
     def _used_nodes(self) -> np.ndarray:
         used = np.zeros(self._levels.nodes.size, bool)
@@ -168,11 +202,11 @@ class NarrowPosteriors:
 class _Sums:
     """Memory for one E-step: the table of log-probabilities, and counts and log-likelihoods by group."""
 
-    def __init__(self, rows: int, nodes: int, precision: Precision) -> None:
+    def __init__(self, rows: int, nodes: int, precision: Precision, counts_persons: bool) -> None:
         self.n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (12 * rows * nodes)))
         self.table = scattered_zeros((rows, nodes), precision)
-        self.part = scattered_zeros((self.n_groups, rows, nodes), precision)
-        self.counts = np.zeros((self.n_groups, rows, nodes))
+        self.part = scattered_zeros((self.n_groups, rows + counts_persons, nodes), precision)
+        self.counts = np.zeros((self.n_groups, rows + counts_persons, nodes))
         self.loglik = np.zeros(self.n_groups)
 
     @property
@@ -190,12 +224,12 @@ class Posteriors:
 
     def __init__(
         self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
-        stride: int,
+        counts_persons: bool, stride: int,
     ) -> None:  # fmt: skip
-        self._offsets, self._codes, self._n_items = offsets, codes, n_items
+        self._offsets, self._codes, self._n_items, self._counts_persons = offsets, codes, n_items, counts_persons
         self._quadrature, self._precision, self._stride = quadrature, precision, stride
         self.common_persons: np.ndarray | None = None
-        self.common = CommonGrid(offsets, codes, n_items, quadrature, precision, stride)
+        self.common = CommonGrid(offsets, codes, n_items, quadrature, precision, counts_persons, stride)
         self.narrow: NarrowPosteriors | None = None
         self.n_persons = self.common.n_persons
 
@@ -213,19 +247,19 @@ class Posteriors:
             return False
         members = np.flatnonzero(apart)
         narrowest = 1.0 / np.sqrt(1.0 + float(bound[members].max()))
-        common = self._offsets, self._codes, self._n_items, self._quadrature, self._precision
-        self.narrow = NarrowPosteriors(*common, members, narrowest)
+        common = self._n_items, self._quadrature, self._precision, self._counts_persons
+        self.narrow = NarrowPosteriors(self._offsets, self._codes, *common, members, narrowest)
         self.common_persons = np.flatnonzero(~apart)
         offsets, codes = answers_of(self.common_persons, self._offsets, self._codes)
-        self.common = CommonGrid(offsets, codes, self._n_items, self._quadrature, self._precision)
+        self.common = CommonGrid(offsets, codes, *common)
         return True
 
-    def shares(self) -> list[Share]:
+    def shares(self, curves: ItemCurves) -> list[Share]:
         """All persons, by kind."""
         if self.narrow is None:
-            return [self.common.share()]
-        kinds = [self.narrow.share()]
-        return [self.common.share(), *kinds] if self.common.n_persons else kinds
+            return [self.common.share(curves)]
+        kinds = [self.narrow.share(curves)]
+        return [self.common.share(curves), *kinds] if self.common.n_persons else kinds
 
     def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
         """`persons` (N, 3) is filled with log-likelihood, posterior mean and SD; or (0, 3)."""
@@ -240,6 +274,8 @@ class Posteriors:
             common.loglik + apart.loglik,
             np.concatenate([common.counts, apart.counts], axis=1),
             np.concatenate([common.z, apart.z]),
+            np.concatenate([common.persons, apart.persons]),
+            np.concatenate([common.by_weights, apart.by_weights], axis=1),
         )
 
 

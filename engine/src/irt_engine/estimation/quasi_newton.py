@@ -31,7 +31,9 @@ class EmStep:
         self._x = evaluation.x
         # (G,) each. Were all abilities known, a mean would have the variance SD^2 / n, a log SD 1 / (2 n).
         self._n_persons = np.array([float(part.n_persons) for part in evaluation.expected])
-        self._sd = np.exp(self._x[model.n_items :, LOG_LATENT_SD])
+        self._populations = slice(model.n_items, model.n_items + model.n_populations)
+        self._sd = np.exp(self._x[self._populations, LOG_LATENT_SD])
+        self._expected = evaluation.expected
 
     def __call__(self, gradient: np.ndarray) -> np.ndarray:
         """The step (J + G, 3) for a gradient (J + G, 3)."""
@@ -40,8 +42,12 @@ class EmStep:
         items.solve_items(self._information, model.free[:n], gradient[:n], step[:n])
         if model.free[n, COMMON_SLOPE]:
             self._solve_common_slope(gradient, step)
-        step[n:, LATENT_MEAN] = gradient[n:, LATENT_MEAN] * self._sd**2 / self._n_persons
-        step[n:, LOG_LATENT_SD] = gradient[n:, LOG_LATENT_SD] / (2.0 * self._n_persons)
+        latent = self._populations
+        step[latent, LATENT_MEAN] = gradient[latent, LATENT_MEAN] * self._sd**2 / self._n_persons
+        step[latent, LOG_LATENT_SD] = gradient[latent, LOG_LATENT_SD] / (2.0 * self._n_persons)
+        for g, part in enumerate(self._expected):
+            if part.information is not None:
+                self._solve_shape(g, part.information, gradient, step)
         step += self.expansion(gradient)
         return step
 
@@ -56,13 +62,24 @@ class EmStep:
         step[n, COMMON_SLOPE] = along
         step[:n, 1][common] -= ratio * along
 
+    def _solve_shape(self, g: int, information: np.ndarray, gradient: np.ndarray, step: np.ndarray) -> None:
+        """Mean, log SD and angles of a population together."""
+        model = self._model
+        row, angles = model.n_items + g, model.angle_rows(g)
+        by = np.concatenate([gradient[row, 1:], gradient[angles].ravel()[: model.degree]])
+        free = np.concatenate([model.free[row, 1:], model.free[angles].ravel()[: model.degree]])
+        solved = np.zeros(by.size)
+        solved[free] = np.linalg.solve(information[np.ix_(free, free)], by[free])
+        step[row, 1:] = solved[:2]
+        step[angles].reshape(-1)[: model.degree] = solved[2:]
+
     def expansion(self, gradient: np.ndarray) -> np.ndarray:
         """The part (J + G, 3) of the step that moves items and populations together, as if the reference moved."""
         model, x, n = self._model, self._x, self._model.n_items
         step = np.zeros_like(gradient)
         if model.priors.on_scale:
             return step
-        slope, others = x[:n, 0], slice(n + 1, None)
+        slope, others = x[:n, 0], slice(n + 1, self._populations.stop)
         if model.moves_freely:
             by_shift = (slope * gradient[:n, 1]).sum() - gradient[others, LATENT_MEAN].sum()
             shift = by_shift * self._sd[0] ** 2 / self._n_persons[0]

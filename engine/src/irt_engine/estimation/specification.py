@@ -53,7 +53,7 @@ def specify(
     free[n_items:, LATENT_MEAN] = bool(fixed)
     free[n_items:, LOG_LATENT_SD] = bool(fixed) or bool((models == "Rasch").any())
     free[n_items + 1 :, [LATENT_MEAN, LOG_LATENT_SD]] = True
-    return Model(free, common, guesses, start, settings.priors)
+    return Model(free, common, guesses, start, settings.priors, n_populations)
 
 
 def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.ndarray:

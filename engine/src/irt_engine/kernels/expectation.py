@@ -88,6 +88,13 @@ def flush(part, total, first):
                 part[r, q] = 0
 
 
+@part
+def add_person(posterior, persons, first, end):
+    """persons[q] += posterior[q] between the nodes `first` and `end`."""
+    for q in range(first, end):
+        persons[q] += posterior[q]
+
+
 @kernel
 def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weights, part, counts, loglik, persons):
     """Expected counts of persons by item, answer and node (Bock & Aitkin 1981, eqs. 13-14), for one group of persons.
@@ -97,7 +104,8 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
     :param table: (2 J, Q), of `tables.fill_log_probability`, float32 or float64.
     :param nodes: (Q,) float64; `log_weights` (Q,) in the table's precision.
     :param part: (G, 2 J, Q) in the table's precision, zeros; left as zeros.
-    :param counts: (G, 2 J, Q) float64, written: expected number of persons at the node who gave the answer.
+    :param counts: (G, 2 J, Q) float64, written: expected number of persons at the node who gave the answer. Where it
+        and `part` have a row more, that is the number of persons at the node.
     :param loglik: (G,) float64, written.
     :param persons: (N, 3) float64, written with log-likelihood, posterior mean and SD; or (0, 3).
     """
@@ -114,6 +122,8 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
             describe(posterior, nodes, person_loglik, persons[p], 0, posterior.size)
         for q in range(0, posterior.size, LANES):
             add_to_rows(posterior, own, codes, start, stop, q)
+        if own.shape[0] > table.shape[0]:
+            add_person(posterior, own[table.shape[0]], 0, posterior.size)
         waiting += stop - start
         if waiting >= FLUSH * table.shape[0]:
             flush(own, counts[group], first)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from irt_engine.kernels.blocks import add_to_rows
-from irt_engine.kernels.expectation import FLUSH, describe, flush, infer, moments
+from irt_engine.kernels.expectation import FLUSH, add_person, describe, flush, infer, moments
 from irt_engine.kernels.jit import LANES, kernel, part
 
 # Posterior SDs per distance of nodes that are enough.
@@ -92,6 +92,8 @@ def estep(
             describe(posterior, nodes, person_loglik, persons[p], first, end)
         for q in range(first, end, LANES):
             add_to_rows(posterior, own, codes, start, stop, q)
+        if own.shape[0] > table.shape[0]:
+            add_person(posterior, own[table.shape[0]], first, end)
         waiting += stop - start
         if waiting >= FLUSH * table.shape[0]:
             flush(own, counts[group], first_time)

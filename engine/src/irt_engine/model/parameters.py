@@ -2,8 +2,8 @@
 
 Parameters are kept in one array (J + G, 3). Row j < J: slope a, intercept d = -a b and logit c of item j. Row J + g:
 the mean of the latent distribution of population g and the logarithm of its standard deviation; before them, in the row
-of g = 0, the slope common to 1PL items. Population 0 is the reference: its distribution is N(0, 1) where nothing else
-fixes the scale.
+of g = 0, the slope common to 1PL items. Population 0 is the reference: mean and SD are 0 and 1 where nothing else fixes
+the scale. Where distributions are Davidian curves, further rows hold their angles, population by population.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.model.priors import Priors
+from irt_engine.model.shape import Davidian, Histogram, Shape
 
 COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD = 0, 1, 2
 
@@ -21,11 +22,15 @@ COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD = 0, 1, 2
 class Model:
     """What is estimated.
 
-    :ivar free: (J + G, 3) bool, the parameters that are estimated; a slope tied to the common one is not free itself.
+    :ivar free: (J + G + ..., 3) bool, the parameters that are estimated; a slope tied to the common one is not free
+        itself.
     :ivar common: (J,) bool, items whose slope is the common one.
     :ivar guesses: (J,) bool, items with a guessing parameter.
-    :ivar start: (J + G, 3), starting values, and the values of what is not estimated.
+    :ivar start: (J + G + ..., 3), starting values, and the values of what is not estimated.
     :ivar priors: prior densities of the free item parameters.
+    :ivar n_populations: G.
+    :ivar degree: of the Davidian curves; 0 where there are none.
+    :ivar histograms: of each population; empty where distributions are no histograms.
     """
 
     free: np.ndarray
@@ -33,6 +38,9 @@ class Model:
     guesses: np.ndarray
     start: np.ndarray
     priors: Priors
+    n_populations: int = 1
+    degree: int = 0
+    histograms: tuple[Histogram, ...] = ()
 
     @property
     def n_items(self) -> int:
@@ -43,20 +51,21 @@ class Model:
         return int(self.free.sum())
 
     @property
-    def n_populations(self) -> int:
-        return int(self.free.shape[0]) - self.n_items
+    def is_shaped(self) -> bool:
+        """Whether latent distributions are not normal."""
+        return self.degree > 0 or bool(self.histograms)
 
     @property
     def moves_freely(self) -> bool:
         """Whether a shift of all abilities can be undone by items and populations, so that only a prior stops it."""
-        mean_is_free = self.free[self.n_items :, LATENT_MEAN]
+        mean_is_free = self.free[self.n_items : self.n_items + self.n_populations, LATENT_MEAN]
         return not mean_is_free[0] and bool(mean_is_free[1:].all()) and bool(self.free[: self.n_items, 1].all())
 
     @property
     def stretches_freely(self) -> bool:
         """The same of a stretch of all abilities: every slope is free."""
         n = self.n_items
-        sd_is_free = self.free[n:, LOG_LATENT_SD]
+        sd_is_free = self.free[n : n + self.n_populations, LOG_LATENT_SD]
         slopes = self.free[:n, 0] | (self.common & self.free[n, COMMON_SLOPE])
         return not sd_is_free[0] and bool(sd_is_free[1:].all()) and bool(slopes.all())
 
@@ -79,6 +88,25 @@ class Model:
         row = x[self.n_items + population]
         return float(row[LATENT_MEAN]), float(np.exp(row[LOG_LATENT_SD]))
 
+    def shape(self, x: np.ndarray, population: int = 0) -> Shape | None:
+        """None for a normal distribution."""
+        if self.histograms:
+            return self.histograms[population]
+        if not self.degree:
+            return None
+        return Davidian(x[self.angle_rows(population)].ravel()[: self.degree].copy())
+
+    def angle_rows(self, population: int) -> slice:
+        """The rows that hold the angles of a population, row by row."""
+        n = rows_of_angles(self.degree)
+        first = self.n_items + self.n_populations + n * population
+        return slice(first, first + n)
+
     def latents(self, x: np.ndarray) -> list[tuple[float, float]]:
         """Those of all populations."""
         return [self.latent(x, g) for g in range(self.n_populations)]
+
+
+def rows_of_angles(degree: int) -> int:
+    """How many rows of three hold the angles of a Davidian curve."""
+    return -(-degree // 3)

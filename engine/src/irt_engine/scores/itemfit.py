@@ -72,6 +72,9 @@ def _gaps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and mean square of observed minus expected of each of a population's items, (J_g,) each."""
     mean, sd = latent
+    node_weights = quadrature.weights
+    if part.shaped is not None:
+        (mean, sd), node_weights = part.shaped.placed(mean, sd), np.exp(part.shaped.log_weights)
     slope, intercept, guessing = curves
     nodes = mean + sd * quadrature.nodes
     counts = quadrature.gathered(part.counts, part.z)
@@ -82,6 +85,6 @@ def _gaps(
         1.0 + np.exp(-(slope[:, None] * nodes + intercept[:, None]))
     )
     gap = np.where(known, right / np.where(known, answered, 1.0) - expected, 0.0)
-    weights = np.where(known, quadrature.weights, 0.0)
+    weights = np.where(known, node_weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     return (weights * gap).sum(axis=1), (weights * gap**2).sum(axis=1)

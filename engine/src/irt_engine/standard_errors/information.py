@@ -51,15 +51,25 @@ class Information:
         self.model, self._evaluation = objective.model, evaluation
         self.n_persons = evaluation.n_persons
         self._objective = objective
-        self._shares = objective.shares()
+        self._shares = objective.shares(evaluation.x)
         self.n_answers = sum(share.codes.size for _, share in self._shares)
-        self.column = _columns(self.model.free, self.model.n_items)
+        self.column = _columns(self._free(), self.model.n_items)
         self.complete = self._complete_blocks()
         self._kernel_arguments = [self._tables(g, share) for g, share in self._shares]
 
+    def _free(self) -> np.ndarray:
+        """Of distributions that are not normal the parameters are not among these (see `bordered`)."""
+        n = self.model.n_items
+        free: np.ndarray = self.model.free.copy()
+        if self.model.is_shaped:
+            common = free[n, COMMON_SLOPE]
+            free[n:] = False
+            free[n, COMMON_SLOPE] = common
+        return free
+
     @property
     def size(self) -> int:
-        return self.model.n_parameters
+        return int((self.column >= 0).sum())
 
     @property
     def places(self) -> np.ndarray:
@@ -90,7 +100,8 @@ class Information:
         x, model = self._evaluation.x, self.model
         answered = self._objective.populations[g].items
         curves = [values[answered] for values in model.items(x)]
-        mean, sd = model.latent(x, g)
+        shaped = self._evaluation.expected[g].shaped
+        mean, sd = model.latent(x, g) if shaped is None else shaped.placed(*model.latent(x, g))
         nodes = mean + sd * share.z
         shape = (2 * answered.size, nodes.size)
         table = scattered_zeros(shape, np.float64)
