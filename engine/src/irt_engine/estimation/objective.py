@@ -105,7 +105,7 @@ class Objective:
         prior = self.log_prior(x)
         gradient[:-1] += prior.gradient
         gradient[-1, COMMON_SLOPE] += prior.gradient[model.common, 0].sum()
-        information[:, [0, 2, 5]] += np.maximum(-prior.hessian[:, [0, 2, 5]], 0.0)
+        information += prior.information
         loglik = expected.loglik
         if self._ridge:
             shared = (x[-1] - model.start[-1]) * model.free[-1]
@@ -128,4 +128,5 @@ class Objective:
             density.value[:] -= 0.5 * self._ridge * (away**2).sum(axis=1)
             density.gradient[:] -= self._ridge * away
             density.hessian[:, [0, 2, 5]] -= self._ridge
+            density.information[:, [0, 2, 5]] += self._ridge
         return density

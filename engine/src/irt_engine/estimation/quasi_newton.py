@@ -20,6 +20,7 @@ from irt_engine.kernels import items
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model, latent
 
 _MEMORY = 10
+_LEAST_INFORMATION = 1e-12
 
 
 class EmStep:
@@ -52,7 +53,7 @@ class EmStep:
         aa, ad, dd = self._information[common, :3].T
         by_d = gradient[:-1][common, 1]
         ratio = np.where(self._model.free[:-1][common, 1], ad / dd, 0.0)
-        schur = (aa - ratio * ad).sum()
+        schur = max((aa - ratio * ad).sum(), _LEAST_INFORMATION)
         along = (gradient[-1, COMMON_SLOPE] - (ratio * by_d).sum()) / schur
         step[-1, COMMON_SLOPE] = along
         step[:-1, 1][common] -= ratio * along
