@@ -19,6 +19,8 @@ from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
 from irt_engine.kernels import rows
 
+# The reason for items that are held: they are listed apart (see `verdicts`).
+HELD = "held"
 # Of the items that a message names.
 _MOST_NAMED = 10
 
@@ -66,6 +68,7 @@ class Exclusion:
                     **({"component": self.components[item]} if item in self.components else {}),
                 }
                 for item, reason in sorted(self.item_reasons.items())
+                if reason != HELD
             ],
             "users": [
                 {"user_id": responses.user_ids[user].as_py(), "reason": reason, "n_responses": int(lengths[user])}

@@ -8,6 +8,7 @@ from typing import Any
 
 from irt_engine.contract.fields import Fields
 from irt_engine.contract.names import LINKING_METHODS, MODELS, REFUSE, REPEATS, SCORES, UNLINKED
+from irt_engine.contract.verdicts import Rule, read_verdicts
 from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
@@ -69,6 +70,7 @@ class Settings:
     :ivar min_item_responses: items with fewer answers are excluded; likewise `min_user_responses`.
     :ivar scores: kinds of ability estimates; EAP is always among those computed.
     :ivar repeats: what becomes of repeated answers, one of `REPEATS`.
+    :ivar verdicts: by what items are judged, by reason; None if they are not.
     """
 
     model: str = "2PL"
@@ -87,6 +89,7 @@ class Settings:
     priors: Priors = field(default_factory=Priors)
     scores: tuple[str, ...] = ("EAP",)
     repeats: str = REFUSE
+    verdicts: Mapping[str, Rule] | None = None
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
@@ -94,7 +97,7 @@ class Settings:
 
         :raise InputError: naming each field that is unknown or whose value is not allowed, with the value.
         """
-        top = Fields.of("", request, ("model", "item_models", "anchors", "linking", "options"))
+        top = Fields.of("", request, ("model", "item_models", "anchors", "linking", "options", "verdicts"))
         options = top.object(
             "options",
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
@@ -119,6 +122,7 @@ class Settings:
             priors=_priors(options),
             scores=options.choices("scores", SCORES, ("EAP",)),
             repeats=options.choice("repeats", REPEATS, REFUSE),
+            verdicts=read_verdicts(top),
         )
         if not settings.theta_min < 0.0 < settings.theta_max:
             options.refuse("theta_min", settings.theta_min, "theta_min must be below 0 and theta_max above")

@@ -60,7 +60,8 @@ def loses_guessing_alone(x: np.ndarray) -> np.ndarray:
 def _distance(x: np.ndarray) -> np.ndarray:
     """How far out each item (J,) is: 1 where it begins to be steep or far."""
     _, sd = latent(x)
-    return np.maximum(np.abs(x[:-1, 0]) * sd / STEEP_SLOPE, np.abs(x[:-1, 1]) / FAR_INTERCEPT)
+    distance: np.ndarray = np.maximum(np.abs(x[:-1, 0]) * sd / STEEP_SLOPE, np.abs(x[:-1, 1]) / FAR_INTERCEPT)
+    return distance
 
 
 def _steepness_information(model: Model, evaluation: Evaluation) -> np.ndarray:
@@ -69,7 +70,8 @@ def _steepness_information(model: Model, evaluation: Evaluation) -> np.ndarray:
     aa, ad, dd = evaluation.information[:, :3].T
     own = a * a * aa + 2.0 * a * d * ad + d * d * dd
     shared = ~model.free[:-1, 0]
-    return np.where(shared, own[shared].sum(), own)
+    information: np.ndarray = np.where(shared, own[shared].sum(), own)
+    return information
 
 
 def require_enough_answers(responses: Responses, settings: Settings, exclusion: Exclusion) -> None:

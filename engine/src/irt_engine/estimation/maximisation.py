@@ -104,7 +104,8 @@ def along_common_slope(model: Model, evaluation: Evaluation, step: np.ndarray) -
     """What the intercepts (J,) of 1PL items change with the common slope in `step` (J + 1, 3): held b stay."""
     tight = _prior_knows_difficulty(model, evaluation.x, _answers(evaluation)) & model.common
     then = (evaluation.x + step)[:-1]
-    return np.where(tight, then[:, 1] / evaluation.x[:-1, 0] * step[-1, COMMON_SLOPE], 0.0)
+    change: np.ndarray = np.where(tight, then[:, 1] / evaluation.x[:-1, 0] * step[-1, COMMON_SLOPE], 0.0)
+    return change
 
 
 def _answers(evaluation: Evaluation) -> np.ndarray:

@@ -50,6 +50,12 @@ def item_fit(
     )  # fmt: skip
     standardised, squares, variances = sums.sum(axis=0).T
     answers, _ = responses.item_counts()
+    return ItemFit(squares / variances, standardised / answers, *curve_gaps(model, evaluation, quadrature))
+
+
+def curve_gaps(model: Model, evaluation: Evaluation, quadrature: Quadrature) -> tuple[np.ndarray, np.ndarray]:
+    """RMSD and MD of the items, (J,) each."""
+    slope, intercept, guessing = model.items(evaluation.x)
     mean, sd = latent(evaluation.x)
     nodes = mean + sd * quadrature.nodes
     counts = quadrature.gathered(evaluation.counts, (evaluation.nodes - mean) / sd)
@@ -62,5 +68,4 @@ def item_fit(
     gap = np.where(known, right / np.where(known, answered, 1.0) - expected, 0.0)
     weights = np.where(known, quadrature.weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    rmsd, md = np.sqrt((weights * gap**2).sum(axis=1)), (weights * gap).sum(axis=1)
-    return ItemFit(squares / variances, standardised / answers, rmsd, md)
+    return np.sqrt((weights * gap**2).sum(axis=1)), (weights * gap).sum(axis=1)

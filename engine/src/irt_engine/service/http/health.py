@@ -27,6 +27,7 @@ def health(runner: Runner, limits: Limits) -> dict[str, Any]:
         "observation_forms": ("rows", "columns"),
         "content_encodings": CONTENT_ENCODINGS,
         "async": True,
+        "capabilities": ("verdicts",),
         "jobs": {"running": runner.running, "queued": runner.queued, "limit": limits.max_jobs},
         "limits": {"body_bytes": limits.max_body_bytes, "rows": limits.max_rows},
     }
