@@ -103,7 +103,8 @@ copy_of <- function(exclusion) list2env(as.list(exclusion), parent = emptyenv())
 #' @return `excluded`: the contract's `excluded`; counts are of all answers received.
 #' @noRd
 excluded <- function(exclusion, responses) {
-  items <- which(!is.na(exclusion$item_reasons))
+  # Held items are listed apart.
+  items <- which(!is.na(exclusion$item_reasons) & exclusion$item_reasons != "held")
   users <- which(!is.na(exclusion$user_reasons))
   counts <- item_counts(responses)
   list(

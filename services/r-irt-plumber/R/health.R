@@ -17,6 +17,7 @@ health <- function(service) {
     observation_forms = c("rows", "columns"),
     content_encodings = I("gzip"),
     async = TRUE,
+    capabilities = I("verdicts"),
     jobs = list(
       running = length(service$running),
       queued = length(service$queue),

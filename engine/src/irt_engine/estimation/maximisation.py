@@ -80,7 +80,7 @@ class _ItemProblem:
 
         The line d = -a b of a tight prior is left by a step in a and d as soon as a changes by as much as itself.
         """
-        then = x.copy()
+        then: np.ndarray = x.copy()
         then[:-1] += step
         tight = _prior_knows_difficulty(self._model, x, self._answers) & self._model.free[:-1, 0]
         if tight.any():
