@@ -37,7 +37,7 @@ from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task, task_group
 
-from irt.alerts import DagRunNotifier, RecoveryNotifier, deadline_missed
+from irt.alerts import DagRunNotifier, ItemNotifier, RecoveryNotifier, deadline_missed
 from irt.bank import SEVERITY
 from irt.banks import load_banks
 from irt.form import params
@@ -102,7 +102,8 @@ with DAG(
         )
         load = LoadOperator(task_id="load", **named)
         check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
-        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=RecoveryNotifier(), **named)
+        told = [RecoveryNotifier(), ItemNotifier()]
+        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
 
         responses >> anchors >> calibrate >> load >> check >> publish
 
