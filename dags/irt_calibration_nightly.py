@@ -17,7 +17,8 @@ covers a missed one, because its window holds the same answers.
 3. `calibrate` calls the calibration service (connection `r_irt`), which fits the model and links it. A long calibration
    defers the task. A bank with `runtime: pod` is calibrated by the engine in its own Kubernetes pod instead, with the
    same result.
-4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads.
+4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads; items that
+   are wrong are held (`irt.run_held`), and consumers keep their last published row.
 5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
 

@@ -156,7 +156,7 @@ class OutOfRange(StrictSettings):
 class Imprecise(StrictSettings):
     """The answers do not determine the item."""
 
-    action: Action = "hold"
+    action: Action = "warn"
     limit: Annotated[NotNegative, Field(description="largest SE of b")] = 2.0
     limit_a: Annotated[NotNegative, Field(description="largest SE of a")] = 2.0
 
