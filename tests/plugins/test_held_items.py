@@ -13,6 +13,7 @@ from irt.alerts import HELD_CHANGES, ItemNotifier
 from irt.bank import Bank
 from irt.banks import banks_of
 from irt.errors import BadDataError, ChecksFailedError
+from irt.operators.daily import StatusOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.rollback import RollbackOperator
 from irt.request import Accepts, settings_of
@@ -135,6 +136,12 @@ def test_the_watch_counts_nights_and_since_when(database, tmp_path):
     assert watched(database) == [("math", "5", "reversed", "run-4/math", 3, stamp(database, "run-2/math"))]
     whole_chain(database, night(8, tmp_path), bank_of())
     assert watched(database) == []
+
+
+def test_the_daily_check_lists_them(database, tmp_path):
+    whole_chain(database, night(0, tmp_path), bank_of(held=["3"]))
+    counts = StatusOperator(task_id="status", questions=["held_items"]).execute({})
+    assert counts == {"held_items": 1}
 
 
 def test_each_change_is_told_once(database, tmp_path):
