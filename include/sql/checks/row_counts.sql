@@ -1,5 +1,5 @@
--- Purpose: the run tables have as many items and abilities as the service's result says, and at least one of each. Items
---          that are held because they moved are among the service's items.
+-- Purpose: the run tables have as many items and abilities as the service's result says, and at least one of each.
+--          Items that are held because they moved are among the service's items.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 select

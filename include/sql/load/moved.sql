@@ -1,8 +1,8 @@
 -- Purpose: find the items whose difficulty moved since the bank last published them, by more than a limit and more than
 --          its noise. With the action `hold` they leave the load's items, with `warn` they get the reason.
 -- Grain:   one item of the load.
--- Parameters: load_id, run_key, bank, window_end, action (hold, warn), limit (of |change of b|), least_z (the change over
---          its SE).
+-- Parameters: load_id, run_key, bank, window_end, action (hold, warn), limit (of |change of b|), least_z (the change
+--          over its SE).
 with published as (
     select distinct on (i.item_id) i.item_id, i.b, i.se_b
     from irt.publication as p

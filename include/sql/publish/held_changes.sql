@@ -5,7 +5,9 @@ with before as (
     select p.load_id
     from irt.publication as p
     where p.bank = %(bank)s
-        and p.publication_id < (select max(own.publication_id) from irt.publication as own where own.load_id = %(load_id)s)
+        and p.publication_id < (
+            select max(own.publication_id) from irt.publication as own where own.load_id = %(load_id)s
+        )
     order by p.publication_id desc
     limit 1
 )

@@ -1,5 +1,6 @@
 -- Purpose: publish item parameters, each item's from the first of these loads that contains it. Items in none of them,
---          held ones too, keep their row, and so do items of other banks (see items_of_other_banks) and of online updates.
+--          held ones too, keep their row, and so do items of other banks (see items_of_other_banks) and of online
+--          updates.
 -- Grain:   one item.
 -- Parameters: loads (ids, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)
