@@ -18,7 +18,8 @@ covers a missed one, because its window holds the same answers.
 3. `calibrate` calls the calibration service (connection `r_irt`), which fits the model and links it. A long calibration
    defers the task. A bank with `runtime: pod` is calibrated by the engine in its own Kubernetes pod instead, with the
    same result.
-4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads.
+4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads; items that
+   are wrong are held (`irt.run_held`), and consumers keep their last published row.
 5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
 
@@ -38,7 +39,7 @@ from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task, task_group
 
-from irt.alerts import DagRunNotifier, RecoveryNotifier, deadline_missed
+from irt.alerts import DagRunNotifier, ItemNotifier, RecoveryNotifier, deadline_missed
 from irt.bank import SEVERITY
 from irt.banks import load_banks
 from irt.form import params
@@ -104,7 +105,8 @@ with DAG(
         )
         load = LoadOperator(task_id="load", **named)
         check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
-        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=RecoveryNotifier(), **named)
+        told = [RecoveryNotifier(), ItemNotifier()]
+        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
 
         responses >> anchors >> calibrate >> load >> check >> publish
 

@@ -35,7 +35,7 @@ with DAG(
     default_args=task_defaults(),
     on_failure_callback=DagRunNotifier(),
 ) as dag:
-    status = StatusOperator(task_id="status", questions=["overview", "failed_checks"])
+    status = StatusOperator(task_id="status", questions=["overview", "failed_checks", "held_items"])
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))
     remove_old = RemoveOldOperator(task_id="remove_old", keep_days="{{ var.value.get('irt_keep_days', 30) }}")
     remove_pods = RemovePodsOperator(task_id="remove_pods")

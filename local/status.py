@@ -59,6 +59,7 @@ def show(home: Home) -> int:
         with connection.cursor(row_factory=dict_row) as cursor:
             banks = cursor.execute((SQL / "status" / "overview.sql").read_text()).fetchall()
             failed = cursor.execute((SQL / "status" / "failed_checks.sql").read_text()).fetchall()
+            held = cursor.execute((SQL / "status" / "held_items.sql").read_text()).fetchall()
     table = Table(box=SIMPLE_HEAD, title=f"Calibrations, as of {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
     for title in _TITLES.values():
         table.add_column(title, justify="left" if title == "bank" else "right", no_wrap=True)
@@ -70,6 +71,9 @@ def show(home: Home) -> int:
     for check in failed:
         word = "FAILED" if check["severity"] == "fail" else "warning"
         console.print(f"{check['run_key']} ({check['state']}): {check['check_name']} {word}: {check['finding']}")
+    for item in held:
+        nights = f"{item['nights']} night{'s' if item['nights'] > 1 else ''}"
+        console.print(f"{item['bank']}: item {item['item_id']} held: {item['reason']}, {nights}, {item['since_run']}")
     return 0
 
 

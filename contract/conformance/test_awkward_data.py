@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -69,6 +70,34 @@ def test_estimate_that_runs_away(client, contract):
     result = calibrated(client, contract, with_rows(("u0001", "x", 1), ("u0999", "x", 0)))
     assert [row["item_id"] for row in result["excluded"]["items"]] == ["x"]
     assert len(result["item_params"]) == 5
+
+
+def _in_perfect_order() -> dict[str, list]:
+    """Ten persons at each of 13 points between 12 items: a steeper slope always fits better."""
+    rows = [(f"u{u:03d}", f"i{i:02d}", int(u // 10 > i)) for u in range(130) for i in range(12)]
+    return dict(zip(("user_id", "item_id", "is_correct"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def test_too_few_items_with_an_estimate_are_named_with_what_helps(client, contract):
+    request = {"observations": _in_perfect_order(), "model": "2PL"}
+    detail = contract.problem(client.post("/irt/calibrate", json=request), 422, "calibration-failed")["detail"]
+    assert re.fullmatch(
+        r"\d+ of 12 items have no finite estimate: answers, 130 per item in the median, do not determine slopes of "
+        r"their own\. Use 1PL or Rasch, a larger options\.min_item_responses, or a prior on a, such as lognormal with "
+        r"mean 0 and sd 0\.5; \d+ of 12 items are excluded: \d+ diverged \(i\d\d, i\d\d, .*\)",
+        detail,
+    ), detail
+
+
+def test_a_prior_far_from_the_answers_is_named(client, contract):
+    options = {"priors": {"a": {"dist": "normal", "mean": 1000, "sd": 0.1}}}
+    request = {"observations": lsat7(), "model": "2PL", "options": options}
+    detail = contract.problem(client.post("/irt/calibrate", json=request), 422, "calibration-failed")["detail"]
+    assert detail == (
+        "the prior on a (normal with mean 1000 and sd 0.1) leaves items without a finite estimate that have one "
+        "without it. Use a prior that holds the values which items can have, or none; 5 of 5 items are excluded: 5 "
+        "diverged (q1, q2, q3, q4, q5)"
+    )
 
 
 def test_nothing_to_calibrate(client, contract):

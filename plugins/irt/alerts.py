@@ -1,4 +1,6 @@
-"""Alerts when a run fails, is rejected, recovers or is late: by mail or webhook, through the connection `irt_alerts`.
+"""Alerts when a run fails, is rejected, recovers or is late, and when items are newly held or well again.
+
+They go by mail or webhook, through the connection `irt_alerts`.
 
 Without that connection nothing is sent. Its type selects the channel:
 
@@ -48,6 +50,7 @@ _KINDS = {
     "rejected": "rejected / 반려",
     "recovered": "recovered / 복구",
     "late": "late / 지연",
+    "items": "items / 문항",
 }
 
 
@@ -135,6 +138,20 @@ class RecoveryNotifier(BaseNotifier):
             send(_alert("recovered", context, f"the previous run, {before}, was not published"))
 
 
+class ItemNotifier(BaseNotifier):
+    """Names the items that a publication newly holds, or publishes again, as the task's XCom says."""
+
+    def notify(self, context: Any) -> None:
+        task_instance = context["ti"]
+        changes = task_instance.xcom_pull(
+            task_ids=task_instance.task_id, map_indexes=task_instance.map_index, key=HELD_CHANGES
+        )
+        if changes:
+            send(_alert("items", context, changes))
+
+
+# The XCom with which a publication names items that are newly held or newly well.
+HELD_CHANGES = "held_changes"
 # The XCom with which a publication names the previous run, if that was not published.
 RECOVERED = "recovered_after"
 

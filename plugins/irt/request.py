@@ -32,7 +32,7 @@ class Accepts:
     columns: bool = False
     gzip: bool = False
     contract: str | None = None
-    capabilities: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
 
     @classmethod
     def from_health(cls, health: Any) -> Accepts:
@@ -43,7 +43,7 @@ class Accepts:
             columns="columns" in (health.get("observation_forms") or []),
             gzip="gzip" in (health.get("content_encodings") or []),
             contract=health.get("contract"),
-            capabilities=tuple(map(str, health.get("capabilities") or [])),
+            capabilities=frozenset(map(str, health.get("capabilities") or [])),
         )
 
     def known(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +84,7 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
         **({"item_models": guessed} if guessed and run.model != "3PL" else {}),
         "anchors": anchors,
         "linking": run.linking,
+        **verdicts_of(run),
         "options": {
             "run_id": run.run_key,
             "min_item_responses": run.minimum["item_responses"],
@@ -92,6 +93,12 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
             **({"latent_check": True} if run.latent == "normal" else {"latent": run.latent}),
         },
     }
+
+
+def verdicts_of(run: Run) -> dict[str, Any]:
+    """By what the service judges items; whether they moved is judged in the database."""
+    rules = {reason: rule for reason, rule in run.verdicts.items() if reason != "moved" and rule["action"] != "ignore"}
+    return {"verdicts": rules} if rules else {}
 
 
 def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:

@@ -26,6 +26,8 @@ ITEM_SCHEMA = pa.schema(
         ("p_correct", pa.float64()),
         ("anchor", pa.string()),
         ("fit", pa.string()),
+        ("reasons", pa.string()),
+        ("held", pa.bool_()),
     ]
 )
 ABILITY_SCHEMA = pa.schema(
@@ -42,7 +44,8 @@ ABILITY_SCHEMA = pa.schema(
 class CalibrationResult:
     """The service's answer, as two tables and the rest.
 
-    `fit` holds model_spec, metrics, excluded, n_items and n_abilities.
+    `items` also has the held ones. `fit` holds model_spec, metrics, excluded, n_items (without the held ones), n_held
+    and n_abilities.
     """
 
     items: pa.Table
@@ -76,24 +79,29 @@ def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], A
     meta = _field(document, "fit_meta", dict)
     if not complete and meta.get("run_id") != run_key:
         raise BadDataError(f"fit_meta.run_id: {meta.get('run_id')!r} is not this run ({run_key!r})")
-    items = [_item(row, n) for n, row in enumerate(_field(document, "item_params", list))]
+    items = [_item(row, f"item_params[{n}].") for n, row in enumerate(_field(document, "item_params", list))]
+    # Only services that judge items have the field.
+    held = _field(document, "held", list) if document.get("held") is not None else []
+    held = [_item(row, f"held[{n}].") | {"held": True} for n, row in enumerate(held)]
     abilities = [_ability(row, n) for n, row in enumerate(_field(document, "abilities", list))]
-    _refuse_repeats("item_params", "item_id", items)
+    _refuse_repeats("item_params", "item_id", items + held)
     _refuse_repeats("abilities", "user_id", abilities)
     fit = {
         "model_spec": _model_spec(meta),
         "metrics": _metrics(meta),
         "excluded": _excluded(document),
+        "n_held": len(held),
         "n_items": _count(meta["model_spec"], "n_items", "fit_meta.model_spec.", len(items)),
         "n_abilities": _count(meta["model_spec"], "n_users", "fit_meta.model_spec.", len(abilities)),
     }
     return CalibrationResult(
-        pa.Table.from_pylist(items, schema=ITEM_SCHEMA), pa.Table.from_pylist(abilities, schema=ABILITY_SCHEMA), fit
+        pa.Table.from_pylist(items + held, schema=ITEM_SCHEMA),
+        pa.Table.from_pylist(abilities, schema=ABILITY_SCHEMA),
+        fit,
     )
 
 
-def _item(row: Any, position: int) -> dict[str, Any]:
-    where = f"item_params[{position}]."
+def _item(row: Any, where: str) -> dict[str, Any]:
     params = _field(row, "params", dict, where)
     se = _field(row, "se", dict, where) if row.get("se") is not None else {}
     return {
@@ -107,7 +115,18 @@ def _item(row: Any, position: int) -> dict[str, Any]:
         "p_correct": _number(row, "p_correct", where, optional=True),
         "anchor": _field(row, "anchor", str, where) if row.get("anchor") is not None else None,
         "fit": json.dumps(row["fit"]) if row.get("fit") else None,
+        "reasons": _reasons(row, where),
+        "held": False,
     }
+
+
+def _reasons(row: dict[str, Any], where: str) -> str | None:
+    """What was found of an item, as JSON; None if nothing."""
+    verdict = _field(row, "verdict", dict, where) if row.get("verdict") is not None else {}
+    reasons = _field(verdict, "reasons", list, f"{where}verdict.") if verdict else []
+    for n, reason in enumerate(reasons):
+        _field(reason, "reason", str, f"{where}verdict.reasons[{n}].")
+    return json.dumps(reasons) if reasons else None
 
 
 def _ability(row: Any, position: int) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Run:
     online_rows: str = "keep_newer"
     source: str = "view"
     legacy_service: bool = False
+    verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
     # The filters of all banks, to count the answers that belong to none; empty: another run counts them.
     all_filters: list[dict[str, list[Any]]] = field(default_factory=list)
     min_response_ms: int = 0
@@ -170,6 +171,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         online_rows=bank.online_rows,
         source=bank.extract.source,
         legacy_service=bank.legacy_service,
+        verdicts=bank.verdicts.model_dump(),
         # Only one run counts the answers that belong to no bank.
         all_filters=[each.filter for each in banks.values()] if bank is banks.default else [],
         min_response_ms=bank.min_response_ms,

@@ -139,6 +139,9 @@ class ServiceCalibration:
         run = self._run
         responses = run.staged(RESPONSES)
         settings = staged_settings(run)
+        if "verdicts" in settings and "verdicts" not in accepts.capabilities:
+            del settings["verdicts"]
+            self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")
         asked = accepts.known(settings) if accepts.contract else legacy.request_of(settings)
         self._task.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",

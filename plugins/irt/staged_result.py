@@ -68,12 +68,21 @@ def read_result(run: Run) -> CalibrationResult:
         content = run.staged(name).read_bytes()
         if hashlib.sha256(content).hexdigest() != digests.get(name):
             raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
-        tables.append(pq.read_table(pa.BufferReader(content), columns=schema.names))
+        tables.append(_complete(pq.read_table(pa.BufferReader(content)), schema))
     # In results staged before this file existed, they are in `fit`.
     if run.staged(SECONDS).exists():
         fit["seconds"] = read_json(run.staged(SECONDS))
     items, abilities = tables
     return CalibrationResult(items, abilities, fit)
+
+
+def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of `schema`; one staged before a column existed has no value there."""
+    columns = [
+        table.column(field.name) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_every_failure_is_told_of_and_a_recovery_by_the_publication(dag):
     for task in dag.tasks:
         assert [type(callback).__name__ for callback in task.on_failure_callback] == ["RunNotifier"], task.task_id
         told = [type(callback).__name__ for callback in task.on_success_callback or []]
-        assert told == (["RecoveryNotifier"] if task.task_id == "bank.publish" else []), task.task_id
+        assert told == (["RecoveryNotifier", "ItemNotifier"] if task.task_id == "bank.publish" else []), task.task_id
 
 
 def test_a_run_that_fails_as_a_whole_is_told_of(bag):

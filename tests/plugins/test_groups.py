@@ -218,7 +218,7 @@ def test_a_group_that_moved(database, tmp_path, shift, passes):
     assert f"group b: mean shifted by {shift:.4f} since run run-1/math" in finding and "2 groups in common" in finding
 
 
-def tested(skewness: float, kurtosis: float, p: float, name: str | None = None):
+def with_test(skewness: float, kurtosis: float, p: float, name: str | None = None):
     test = {"chi_square": 20.0, "df": 2, "p": p, "skewness": skewness, "kurtosis": kurtosis}
     latent = {"mean": 0.0, "sd": 1.0, "normality": test}
     if name:
@@ -232,7 +232,7 @@ def tested(skewness: float, kurtosis: float, p: float, name: str | None = None):
 )
 def test_abilities_that_are_not_normal(database, tmp_path, skewness, kurtosis, p, passes):
     run = a_run(tmp_path)
-    ready(database, run, tested(skewness, kurtosis, p))
+    ready(database, run, with_test(skewness, kurtosis, p))
     assert check(run)["warnings"] == (0 if passes else 1)
     passed, severity, figure, _, finding = verdict(database, run, "latent_normal")
     assert (passed, severity, figure) == (passes, "warn", pytest.approx(abs(skewness)))
@@ -241,7 +241,7 @@ def test_abilities_that_are_not_normal(database, tmp_path, skewness, kurtosis, p
 
 def test_the_group_that_is_not_normal_is_named(database, tmp_path):
     run = a_run(tmp_path)
-    ready(database, run, tested(1.2, 0.0, 1e-9, "grade 3"))
+    ready(database, run, with_test(1.2, 0.0, 1e-9, "grade 3"))
     check(run)
     assert verdict(database, run, "latent_normal")[4].startswith("abilities of group grade 3: skewness 1.20,")
 

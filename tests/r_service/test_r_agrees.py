@@ -34,6 +34,8 @@ REQUESTS = [
     {"model": "2PL", "anchors": NOISY, "linking": {"method": "mean_sigma", "max_rmsd": 1, "max_drifted": 1}},
     {"model": "2PL", "item_models": {"q03": "1PL", "q04": "1PL", "q05": "3PL"}, "anchors": DRIFTED},
     {"model": "2PL", "anchors": DRIFTED, "linking": {"method": "fixed"}},
+    {"model": "2PL", "anchors": DRIFTED, "verdicts": {"imprecise": {"limit": 0.12}, "out_of_range": {"limit": 1.5}}},
+    {"model": "1PL", "verdicts": {"misfit": {"limit": 0.02}, "reversed": {"action": "warn"}, "flat": {}}},
     {"model": "Rasch"},
     {"model": "Rasch", "anchors": DRIFTED, "linking": {"method": "stocking_lord", "max_rmsd": 1}},
 ]

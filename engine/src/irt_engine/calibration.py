@@ -32,6 +32,7 @@ from irt_engine.standard_errors.estimates import estimates, latent_distributions
 from irt_engine.standard_errors.information import Information
 from irt_engine.standard_errors.normality import normality
 from irt_engine.standard_errors.subspace import invert
+from irt_engine.verdicts.holding import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
     """
     timings: dict[str, float] = {}
     exclusion = everyone(responses)
-    bank, matrix, anchoring = _estimate(responses, settings, exclusion, progress, timings)
+    verdicts = Verdicts(settings)
+    bank, matrix, anchoring = _estimate(responses, settings, exclusion, verdicts, progress, timings)
     fit = bank.fit
     with _timed(timings, "scores"):
         abilities = _abilities(bank, settings)
@@ -77,6 +79,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         shapes=shapes_of(bank, distributions, tests),
         populations=population_rows(bank, linked, shapes_of(bank, linked, tests)),
         anchoring=anchoring,
+        verdicts=verdicts,
         reliability=marginal_reliability(abilities.se, bank.abilities[1]),
         loglik=fit.evaluation.loglik,
         n_parameters=bank.n_parameters,
@@ -88,24 +91,49 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
     )
 
 
+_Estimated = tuple[FittedBank, Covariance, Anchoring | None]
+
+
 def _estimate(
-    responses: Responses, settings: Settings, exclusion: Exclusion, progress: Progress | None, timings: dict[str, float]
-) -> tuple[FittedBank, Covariance, Anchoring | None]:
-    """Estimate the bank and link it; with the method `fixed` estimate freely first, to see which anchors drifted."""
-    method, tolerance = settings.linking.method, settings.tolerance
-    if method != "none" and settings.linking.required:
+    responses: Responses, settings: Settings, exclusion: Exclusion, verdicts: Verdicts, progress: Progress | None,
+    timings: dict[str, float],
+) -> _Estimated:  # fmt: skip
+    """Estimate the bank and link it; again without the items that are held, until no more are."""
+    if settings.linking.method != "none" and settings.linking.required:
         require_anchors(settings, responses.item_ids)
-    held: dict[str, Anchor] = {}
+    while True:
+        found = _estimate_once(responses, settings, exclusion, verdicts, progress, timings)
+        if found is not None:
+            return found
+
+
+def _estimate_once(
+    responses: Responses, settings: Settings, exclusion: Exclusion, verdicts: Verdicts, progress: Progress | None,
+    timings: dict[str, float],
+) -> _Estimated | None:  # fmt: skip
+    """With the method `fixed` estimate freely first, to see which anchors drifted.
+
+    :return: None if items were held.
+    """
+    method, fixed = settings.linking.method, settings.linking.method == "fixed"
     anchoring = None
-    if method == "fixed":
-        tolerance = max(tolerance, _SCREENING_TOLERANCE)
+    held: dict[str, Anchor] = {}
+    if fixed:
+        tolerance = max(settings.tolerance, _SCREENING_TOLERANCE)
         bank, matrix = _fit(responses, settings, exclusion, held, tolerance, None, timings)
+        if verdicts.hold_by_fit(bank, matrix, exclusion, is_final=False):
+            return None
         anchoring = fixed_anchors(settings, bank, matrix)
         held = anchoring.held
     bank, matrix = _fit(responses, settings, exclusion, held, settings.tolerance, progress, timings)
+    if verdicts.hold_by_fit(bank, matrix, exclusion, is_final=fixed):
+        return None
     if method not in ("none", "fixed"):
         with _timed(timings, "linking"):
             anchoring = _linked(settings, bank, matrix)
+    line = anchoring.line if anchoring else None
+    if verdicts.hold_on_scale(bank, matrix, exclusion, line, is_final=fixed):
+        return None
     return bank, matrix, anchoring
 
 

@@ -30,5 +30,9 @@ class CalibrationError(RuntimeError):
     """Data that are well formed but cannot be calibrated; the message has the numbers."""
 
 
+class NoEstimate(CalibrationError):
+    """Too few items have a finite estimate."""
+
+
 class TooFewAnchors(CalibrationError):
     """Fewer anchors are among the items, or left after drift, than the linking needs."""

@@ -17,6 +17,7 @@ from irt_engine.linking.anchoring import Anchoring
 from irt_engine.scores.itemfit import ItemFit
 from irt_engine.scores.scoring import Abilities
 from irt_engine.standard_errors.estimates import ItemEstimates, LatentDistribution
+from irt_engine.verdicts.holding import Verdicts
 from irt_engine.version import __version__
 
 
@@ -30,6 +31,7 @@ class Calibration:
     :ivar shapes: what is known of the shape of each population's distribution, as the contract has it.
     :ivar populations: a row for each group, as the contract has it; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
+    :ivar verdicts: what was found of single items, and which are held.
     :ivar loglik: marginal log-likelihood, without priors.
     :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).
     :ivar timings: seconds by phase.
@@ -45,6 +47,7 @@ class Calibration:
     shapes: list[dict[str, Any]]
     populations: list[dict[str, Any]] | None
     anchoring: Anchoring | None
+    verdicts: Verdicts
     reliability: float
     loglik: float
     n_parameters: int
@@ -58,6 +61,7 @@ class Calibration:
         """The contract's response, ready for JSON: no NaN or infinity occurs, what does not exist is null."""
         return {
             "item_params": self._item_params(),
+            **({"held": self._held()} if self.verdicts.are_asked_for else {}),
             "abilities": self.abilities.to_contract(self.responses),
             "excluded": self.excluded,
             "fit_meta": {
@@ -84,9 +88,18 @@ class Calibration:
                     "fit": {
                         name: _or_none(getattr(self.item_fit, name)[j]) for name in ("infit", "outfit", "rmsd", "md")
                     },
+                    **({"verdict": self.verdicts.published(j)} if self.verdicts.are_asked_for else {}),
                 }
             )
         return rows
+
+    def _held(self) -> list[dict[str, Any]]:
+        """The held items, sorted, on the scale of the result."""
+        anchoring = self.anchoring
+        line = (anchoring.line or anchoring.free_line) if anchoring else None
+        anchors = {anchor.item_id for anchor in self.settings.anchors if anchor.fixed}
+        held = sorted(self.verdicts.held, key=lambda held: held.item_id)
+        return [each.to_contract(line, each.item_id in anchors) for each in held]
 
     def _model_of(self, item_id: str, guesses: bool) -> str:
         """The model as it was used: an anchor keeps its guessing, and one that is held its slope as well."""
@@ -150,7 +163,11 @@ class Calibration:
         screened = _screened_anchors(self.anchoring) if self.anchoring else []
         known, calibrated = {row["item_id"] for row in screened}, set(self.responses.item_ids)
         others = [a.item_id for a in self.settings.anchors if a.fixed and a.item_id not in known]
-        reasons = ("not linked" if item_id in calibrated else "not among the calibrated items" for item_id in others)
+        held = self.verdicts.held_ids
+        reasons = (
+            "not linked" if item_id in calibrated else "held" if item_id in held else "not among the calibrated items"
+            for item_id in others
+        )
         bare = [_unused_anchor(item_id, "no parameters") for item_id in self.settings.bare_anchors]
         return sorted([*screened, *map(_unused_anchor, others, reasons), *bare], key=lambda row: row["item_id"])
 

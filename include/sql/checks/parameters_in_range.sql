@@ -1,4 +1,5 @@
 -- Purpose: every a, b and c is a finite number within the bank's limits.
+--          Held items are not published, and not judged.
 -- Grain:   one row: passed, figure, threshold, finding (names the first item out of range).
 -- Parameters: load_id, min_a, max_a, max_abs_b, max_c.
 with judged as (

@@ -1,5 +1,6 @@
 -- Purpose: every standard error is a positive finite number. A fixed anchor, the slope of a Rasch item, and a parameter
 --          that the model does not have need none.
+--          Held items are not published, and not judged.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id.
 with judged as (

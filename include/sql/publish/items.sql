@@ -1,5 +1,6 @@
--- Purpose: publish item parameters, each item's from the first of these loads that contains it. Items in none of them
---          keep their row, and so do items of other banks (see items_of_other_banks) and of online updates.
+-- Purpose: publish item parameters, each item's from the first of these loads that contains it. Items in none of them,
+--          held ones too, keep their row, and so do items of other banks (see items_of_other_banks) and of online
+--          updates.
 -- Grain:   one item.
 -- Parameters: loads (ids, in order), bank, banks (JSON array: the names in banks.yaml), version, published_at.
 insert into mirt_item_params (item_id, model, params, version, fitted_at)
@@ -16,7 +17,11 @@ inner join irt.load_item as i on i.load_id = chosen.load_id
 where not exists (
     select
     from irt.current_publication as other
-    inner join irt.load_item as theirs on theirs.load_id = other.load_id and theirs.item_id = i.item_id
+    inner join (
+        select load_id, item_id from irt.load_item
+        union all
+        select load_id, item_id from irt.load_held
+    ) as theirs on theirs.load_id = other.load_id and theirs.item_id = i.item_id
     where other.bank <> %(bank)s and other.bank in (select jsonb_array_elements_text(%(banks)s::jsonb))
 )
 -- In a fixed order, to avoid deadlocks with others that update several rows.

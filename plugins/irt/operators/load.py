@@ -34,12 +34,37 @@ class LoadOperator(RunOperator):
             if row is None:
                 raise BadDataError(f"run {run.run_key} is not in the registry; clear extract_responses to register it")
             key["load_id"] = row[0]
-            for table, rows in (("load_item", items), ("load_ability", abilities)):
+            kept, held = _without_held(items)
+            for table, rows in (("load_item", kept), ("load_held", held), ("load_ability", abilities)):
                 transaction.append(table, _of_load(rows, row[0]), schema="irt")
+            if moved := _moved(run):
+                transaction.execute("load/moved", key | moved)
             transaction.execute("load/end_load", key | {"timings": timer.seconds("load")})
             transaction.execute("load/remove_replaced", key)
-        self.log.info("Loaded %s items and %s abilities of run %s", items.num_rows, abilities.num_rows, run.run_key)
-        return {"items": items.num_rows, "abilities": abilities.num_rows}
+            n_held = (transaction.row("load/count_held", key) or (0,))[0]
+        n_items = items.num_rows - n_held
+        self.log.info(
+            "Loaded %s items, %s held items and %s abilities of run %s",
+            n_items, n_held, abilities.num_rows, run.run_key,
+        )  # fmt: skip
+        return {"items": n_items, "held": n_held, "abilities": abilities.num_rows}
+
+
+def _without_held(items: Any) -> tuple[Any, Any]:
+    """The items to be published, and the held ones."""
+    import pyarrow.compute as pc
+
+    held, columns = pc.fill_null(items.column("held"), False), items.drop_columns(["held"])
+    return columns.filter(pc.invert(held)), columns.filter(held)
+
+
+def _moved(run: Run) -> dict[str, Any] | None:
+    """The parameters of `load/moved`; None if the bank does not judge whether items moved."""
+    rule = run.verdicts.get("moved", {"action": "ignore"})
+    if rule["action"] == "ignore":
+        return None
+    known = {"action": rule["action"], "limit": rule["limit"], "least_z": rule["least_z"]}
+    return known | {"bank": run.bank, "window_end": run.window_end}
 
 
 def _of_load(rows: Any, load_id: int) -> Any:

@@ -11,13 +11,16 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from irt import publication
-from irt.alerts import RECOVERED
+from irt.alerts import HELD_CHANGES, RECOVERED
 from irt.errors import BadDataError
 from irt.operators.approve import SHORTEST_REASON
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
+
+# Of the items that an alert names.
+_MOST_NAMED = 20
 
 
 class PublishOperator(RunOperator):
@@ -54,6 +57,7 @@ class PublishOperator(RunOperator):
             before = cursor.execute(statement("publish/unpublished_before"), known).fetchone()
             newer = last if last and not last.may_follow else None
             published = {} if newer else self._publish(cursor, run, known, last, approval)
+            changes = "" if newer else _held_changes(cursor, known)
             state = {"state": "superseded" if newer else "published", "timings": timer.seconds("publish")}
             cursor.execute(statement("load/set_state"), known | state)
         if newer:
@@ -65,6 +69,10 @@ class PublishOperator(RunOperator):
         self.log.info("Published run %s as version %s: %s", run.run_key, run.place.version, published)
         if before and "ti" in context:
             context["ti"].xcom_push(key=RECOVERED, value=before[0])
+        if changes:
+            self.log.warning(changes)
+            if "ti" in context:
+                context["ti"].xcom_push(key=HELD_CHANGES, value=changes)
         return published
 
     def _load_to_publish(self, cursor: Any, run: Run) -> int:
@@ -130,6 +138,20 @@ class _Last:
         # Only the rollback rewrites what a person returned to.
         is_rollback = kind == "rollback"
         return cls(stamps, run_id, is_this and not is_rollback, may_follow and not (is_this and is_rollback))
+
+
+def _held_changes(cursor: Any, known: dict[str, Any]) -> str:
+    """Which items are newly held, with the reasons, and which are well again; empty if none."""
+    rows = cursor.execute(statement("publish/held_changes"), known).fetchall()
+    held = [f"{item_id} ({reasons})" for item_id, is_held, reasons in rows if is_held]
+    well = [item_id for item_id, is_held, _ in rows if not is_held]
+    told = [f"newly held: {_first(held)}"] * bool(held) + [f"well again: {_first(well)}"] * bool(well)
+    return "; ".join(told)
+
+
+def _first(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _approval(answer: Any) -> dict[str, str]:

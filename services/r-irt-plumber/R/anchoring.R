@@ -22,7 +22,8 @@ most_left_out <- 200
 #'
 #' @param bank As `fit_bank` returns it.
 #' @return List of `method`, `anchors` (sorted by item), `screening` (as `screen` returns it) and `agreement` (as
-#'   `anchor_agreement`). With the method `fixed` also `held` (the anchors to hold); with other methods `line` (as
+#'   `anchor_agreement`). With the method `fixed` also `held` (the anchors to hold) and
+#'   `free_line` (from the scale of the free calibration to that of the anchors); with other methods `line` (as
 #'   `link` returns it), `rows` (numbers of the items it was computed from) and `influence` (as `influence_of`, a row
 #'   for each anchor, `NA` for those that drifted).
 #' @section Errors: `irt_too_few_anchors` if too few anchors remain; `irt_calibration_failed` if they contradict their
@@ -44,7 +45,7 @@ anchor_bank <- function(settings, bank, covariance) {
   agreement <- anchor_agreement(parameters, errors, screening, line, c(latent_mean(x), latent_sd(x)))
   require_agreement(agreement, options, nrow(anchors))
   found <- list(method = options$method, anchors = anchors, screening = screening, agreement = agreement)
-  if (options$method == "fixed") return(c(found, list(held = anchors[kept, ])))
+  if (options$method == "fixed") return(c(found, list(held = anchors[kept, ], free_line = line)))
   influence <- matrix(NA_real_, length(kept), 3)
   influence[kept, ] <- influence_of(options$method, parameters[kept, ], line, values[-rows, 2], one_slope)
   c(found, list(line = line, rows = rows[kept], influence = influence))

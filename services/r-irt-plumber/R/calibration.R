@@ -14,7 +14,8 @@ calibrate_bank <- function(responses, settings, engine = choose_engine(), progre
   require_priors(engine, settings)
   clock <- new_clock()
   exclusion <- everyone(responses)
-  found <- estimate_bank(responses, settings, exclusion, engine, progress, clock)
+  verdicts <- new_verdicts(settings)
+  found <- estimate_bank(responses, settings, exclusion, verdicts, engine, progress, clock)
   bank <- found$bank
   x <- bank$fit$evaluation$x
   line <- found$anchoring$line
@@ -26,39 +27,56 @@ calibrate_bank <- function(responses, settings, engine = choose_engine(), progre
   latent <- latent_estimates(x, found$covariance)
   reliability <- marginal_reliability(abilities$se, latent$sd)
   if (!is.null(line)) abilities <- moved_abilities(abilities, line$slope, line$intercept)
-  result <- list(
-    item_params = item_rows_of(bank, settings, items, fit, found$anchoring),
+  judged <- are_verdicts_asked_for(verdicts)
+  rows <- item_rows_of(bank, settings, items, fit, found$anchoring)
+  result <- c(list(item_params = if (judged) with_verdicts(rows, verdicts) else rows), if (judged) {
+    list(held = held_rows(verdicts, found$anchoring))
+  }, list(
     abilities = ability_rows(bank$responses, abilities),
     excluded = excluded(exclusion, responses),
     fit_meta = list(
       run_id = settings$run_id,
-      model_spec = model_spec(bank, settings, latent, found$anchoring, engine),
+      model_spec = model_spec(bank, settings, latent, found$anchoring, engine, held_ids(verdicts)),
       metrics = fit_metrics(bank, reliability)
     )
-  )
+  ))
   structure(result, timings = as.list(clock$seconds))
 }
 
-#' Estimate the bank and link it; with the method `fixed`, first estimate it freely to find the anchors that drifted
+#' Estimate the bank and link it; again without the items that are held, until no more are
 #'
 #' @return List of `bank`, `covariance` and `anchoring` (`NULL` without linking).
 #' @noRd
-estimate_bank <- function(responses, settings, exclusion, engine, progress, clock) {
+estimate_bank <- function(responses, settings, exclusion, verdicts, engine, progress, clock) {
+  if (settings$linking$method != "none" && settings$linking$required) require_anchors(settings, responses$item_ids)
+  repeat {
+    found <- estimate_once(responses, settings, exclusion, verdicts, engine, progress, clock)
+    if (!is.null(found)) return(found)
+  }
+}
+
+#' @return `estimate_once`: as `estimate_bank`; `NULL` if items were held. With the method `fixed`, the bank is first
+#'   estimated freely to find the anchors that drifted.
+#' @noRd
+estimate_once <- function(responses, settings, exclusion, verdicts, engine, progress, clock) {
   method <- settings$linking$method
-  if (method != "none" && settings$linking$required) require_anchors(settings, responses$item_ids)
+  fixed <- method == "fixed"
   held <- settings$anchors[0, ]
   anchoring <- NULL
-  if (method == "fixed") {
+  if (fixed) {
     screening <- settings
     screening$tolerance <- max(settings$tolerance, screening_tolerance)
     free <- fit_with_covariance(responses, screening, exclusion, held, engine, NULL, clock)
+    if (hold_by_fit(verdicts, free, exclusion, FALSE)) return(NULL)
     anchoring <- anchor_bank(settings, free$bank, free$covariance)
     held <- anchoring$held
   }
   found <- fit_with_covariance(responses, settings, exclusion, held, engine, progress, clock)
+  if (hold_by_fit(verdicts, found, exclusion, fixed)) return(NULL)
   if (!method %in% c("none", "fixed")) {
     anchoring <- timed(clock, "linking", linked_bank(settings, found))
   }
+  if (hold_on_scale(verdicts, found, exclusion, anchoring$line, fixed)) return(NULL)
   c(found, list(anchoring = anchoring))
 }
 

@@ -28,6 +28,9 @@ stop_calibration <- function(message) {
 # A class of its own, since too few anchors are not a failure if linking is not required.
 stop_too_few_anchors <- function(message) stop_classed(c("irt_too_few_anchors", "irt_calibration_failed"), message)
 
+# Also one, since a prior may be to blame.
+stop_no_estimate <- function(message) stop_classed(c("irt_no_estimate", "irt_calibration_failed"), message)
+
 stop_classed <- function(class, message, ...) {
   stop(structure(class = c(class, "error", "condition"), list(message = message, call = NULL, ...)))
 }

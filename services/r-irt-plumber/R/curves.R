@@ -79,9 +79,15 @@ node_derivatives <- function(found, counts) {
 #' @noRd
 fisher_diagonal <- function(found, nodes, counts) {
   n <- counts$right + counts$wrong
-  weight <- n * found$known * found$logistic * found$missed
+  weight <- fisher_weight(found, counts)
   guessing <- found$guessing
   of_c <- n * guessing^2 * (1 - guessing) * found$missed / found$right
   of_c[guessing == 0, ] <- 0
   cbind(weight %*% nodes^2, rowSums(weight), rowSums(of_c))
+}
+
+#' @return `fisher_weight`: Fisher information on eta at each node, J x Q.
+#' @noRd
+fisher_weight <- function(found, counts) {
+  (counts$right + counts$wrong) * found$known * found$logistic * found$missed
 }

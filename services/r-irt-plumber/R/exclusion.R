@@ -73,22 +73,38 @@ drop_hopeless_items <- function(kept, settings, exclusion) {
   any(lost)
 }
 
-#' @return `exclusion_summary`: one sentence with the number of excluded items by reason.
+#' @return `exclusion_summary`: one sentence with the number of excluded items by reason, and their names.
 #' @noRd
-exclusion_summary <- function(exclusion) {
+exclusion_summary <- function(exclusion, item_ids) {
   reasons <- sort(unique(stats::na.omit(exclusion$item_reasons)), method = "radix")
-  counts <- tabulate(match(exclusion$item_reasons, reasons), length(reasons))
-  details <- paste(counts, reasons, collapse = ", ")
+  details <- vapply(reasons, function(reason) {
+    names <- item_ids[which(exclusion$item_reasons == reason)]
+    sprintf("%d %s (%s)", length(names), reason, first_names(names))
+  }, "")
   sprintf(
     "%d of %d items are excluded%s",
-    sum(counts), length(exclusion$items), if (length(counts)) paste0(": ", details) else ""
+    sum(!is.na(exclusion$item_reasons)), length(exclusion$items),
+    if (length(details)) paste0(": ", paste(details, collapse = ", ")) else ""
   )
 }
+
+#' @return `first_names`: the first of some names, and how many more there are.
+#' @noRd
+first_names <- function(names) {
+  shown <- paste(utils::head(names, max_named_items), collapse = ", ")
+  more <- length(names) - max_named_items
+  if (more > 0) sprintf("%s and %d more", shown, more) else shown
+}
+
+#' @return `copy_of`: another environment with the same values.
+#' @noRd
+copy_of <- function(exclusion) list2env(as.list(exclusion), parent = emptyenv())
 
 #' @return `excluded`: the contract's `excluded`; counts are of all answers received.
 #' @noRd
 excluded <- function(exclusion, responses) {
-  items <- which(!is.na(exclusion$item_reasons))
+  # Held items are listed apart.
+  items <- which(!is.na(exclusion$item_reasons) & exclusion$item_reasons != "held")
   users <- which(!is.na(exclusion$user_reasons))
   counts <- item_counts(responses)
   list(

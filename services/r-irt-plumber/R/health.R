@@ -13,8 +13,8 @@ health <- function(service) {
     contract = contract_version,
     models = I(can$models),
     linking_methods = I(can$linking_methods),
-    # Groups of users with abilities of their own are not among them (see `refuse_groups`).
-    capabilities = I(character()),
+    # Groups of users (see `refuse_groups`) and other latent distributions than the normal are not among them.
+    capabilities = I("verdicts"),
     media_types = I("application/json"),
     observation_forms = c("rows", "columns"),
     content_encodings = I("gzip"),

@@ -55,8 +55,8 @@ posterior_of <- function(block, table, log_weights) {
 #'
 #' @param x Parameters, (J + 1) x 3.
 #' @return List of `x`, `loglik` (marginal, without priors), `value` (with priors), `gradient` ((J + 1) x 3, 0 for
-#'   parameters that are not free), `counts` (expected right and wrong answers, J x Q each) and `scale` ((J + 1) x 3,
-#'   complete-data information of single parameters).
+#'   parameters that are not free), `counts` (expected right and wrong answers, J x Q each), `scale` ((J + 1) x 3,
+#'   complete-data information of single parameters) and `steepness` (J, complete-data information on log a, given b).
 #' @noRd
 evaluate <- function(objective, x) {
   model <- objective$model
@@ -79,7 +79,8 @@ evaluate <- function(objective, x) {
   list(
     x = x, loglik = loglik, value = loglik + sum(prior$value), counts = counts,
     gradient = gradient_of(model, x, found, nodes, counts, prior),
-    scale = scale_of(objective, x, fisher_diagonal(found, nodes, counts), prior)
+    scale = scale_of(objective, x, fisher_diagonal(found, nodes, counts), prior),
+    steepness = rowSums(fisher_weight(found, counts) * found$eta^2) + prior_steepness(model$priors$a, x)
   )
 }
 

@@ -11,12 +11,8 @@ max_idle_steps <- 10
 max_damping <- 1e6
 # Relative rounding error of the objective; a smaller decrease does not count.
 objective_rounding <- 1e-12
-# An item is lost after this many iterations out of range in which its distance grows by more than this share, or
-# exceeds `runaway_distance`. A single long step may be reversed, and an item that settles just out of range may return
-# once others are excluded.
+# An item is lost after running away for this many iterations; a single long step may be reversed.
 runaway_patience <- 3
-runaway_growth <- 0.03
-runaway_distance <- 2
 
 #' Bring an engine's estimates to the maximum of the marginal log-posterior
 #'
@@ -38,7 +34,7 @@ polish <- function(objective, x, settings, iterations, progress = NULL) {
   list(
     evaluation = state$now, iterations = state$iterations, converged = state$converged,
     max_change = state$max_change, max_gradient = state$max_gradient,
-    lost = if (state$lost) state$beyond >= runaway_patience else state$distance > 1
+    lost = state$beyond >= if (state$lost) runaway_patience else 1
   )
 }
 
@@ -53,7 +49,6 @@ new_climb <- function(evaluation, iterations) {
   state$shortest <- Inf
   state$max_change <- Inf
   state$beyond <- 0
-  state$distance <- 0
   state$was_fresh <- FALSE
   state$lost <- FALSE
   state
@@ -67,10 +62,7 @@ is_over <- function(objective, state, settings, progress) {
   state$max_gradient <- max(0, abs(state$now$gradient[model$free]) / sqrt(state$now$scale[model$free]))
   state$converged <- state$max_change <= settings$tolerance && state$max_gradient <= 100 * settings$tolerance
   if (!is.null(progress)) progress(state$iterations, state$now$loglik, state$max_change)
-  distance <- distances(model, state$now$x)
-  leaving <- distance > 1 & distance > pmin((1 + runaway_growth) * state$distance, runaway_distance)
-  state$beyond <- ifelse(leaving, state$beyond + 1, 0)
-  state$distance <- distance
+  state$beyond <- ifelse(runaways(model, state$now), state$beyond + 1, 0)
   state$lost <- !state$converged && any(state$beyond >= runaway_patience)
   state$converged || state$lost || state$iterations >= settings$max_iterations || state$idle > max_idle_steps
 }

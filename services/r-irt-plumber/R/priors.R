@@ -65,6 +65,14 @@ slope_density <- function(prior, a) {
   density_parts(value, -(1 + z / sd) / a, (1 + z / sd - 1 / sd^2) / a^2, 1)
 }
 
+#' @return `prior_steepness`: information of a prior on a about log a of each item (J); 0 without a prior.
+#' @noRd
+prior_steepness <- function(prior, x) {
+  a <- item_rows(x)[, 1]
+  if (is.null(prior)) return(numeric(length(a)))
+  pmax(-slope_density(prior, a)$hessian[, 1], 0) * a^2
+}
+
 difficulty_density <- function(prior, a, d) {
   b <- -d / a
   z <- (b - prior$first) / prior$second

@@ -32,7 +32,7 @@ item_rows_of <- function(bank, settings, items, fit, anchoring) {
   })
 }
 
-model_spec <- function(bank, settings, latent, anchoring, engine) {
+model_spec <- function(bank, settings, latent, anchoring, engine, held) {
   priors <- settings$priors
   if (!any(bank$model$guesses)) priors["c"] <- list(NULL)
   priors <- lapply(Filter(Negate(is.null), priors), prior_fields)
@@ -44,7 +44,7 @@ model_spec <- function(bank, settings, latent, anchoring, engine) {
     n_repeats_dropped = bank$responses$n_repeats_dropped,
     n_anchors = sum(settings$anchors$fixed),
     linking_constants = linking_constants(anchoring),
-    linking_anchors = linking_anchors(settings, anchoring, bank$responses$item_ids),
+    linking_anchors = linking_anchors(settings, anchoring, bank$responses$item_ids, held),
     anchor_agreement = anchoring$agreement,
     quadrature = list(
       points = settings$quadrature_points, theta_min = settings$theta_min, theta_max = settings$theta_max
@@ -69,10 +69,11 @@ linking_constants <- function(anchoring) {
 #' @return `linking_anchors`: one list per anchor of the request, linked or not, including those without parameters;
 #'   sorted by item.
 #' @noRd
-linking_anchors <- function(settings, anchoring, item_ids) {
+linking_anchors <- function(settings, anchoring, item_ids, held) {
   screened <- anchoring$anchors$item_id
   others <- setdiff(settings$anchors$item_id[settings$anchors$fixed], screened)
-  reasons <- ifelse(others %in% item_ids, "not linked", "not among the calibrated items")
+  missing <- ifelse(others %in% held, "held", "not among the calibrated items")
+  reasons <- ifelse(others %in% item_ids, "not linked", missing)
   bare <- settings$bare_anchors
   rows <- c(
     lapply(seq_along(screened), function(i) screened_anchor(anchoring, i)),

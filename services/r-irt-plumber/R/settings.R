@@ -33,7 +33,7 @@ read_settings <- function(request, engine = choose_engine()) {
   errors <- new_errors()
   # An empty list has no names, even if it was an object.
   if (is.list(request) && !length(request)) request <- structure(list(), names = character())
-  top <- fields("", request, c("model", "item_models", "anchors", "linking", "options"), errors)
+  top <- fields("", request, c("model", "item_models", "anchors", "linking", "options", "verdicts"), errors)
   models <- list(
     model = field_choice(top, "model", irt_models, "2PL", any_case = TRUE), item_models = read_item_models(top)
   )
@@ -43,7 +43,8 @@ read_settings <- function(request, engine = choose_engine()) {
     list(
       anchors = read$anchors,
       bare_anchors = read$bare,
-      linking = read_linking(top, any(read$anchors$fixed), length(read$bare) > 0)
+      linking = read_linking(top, any(read$anchors$fixed), length(read$bare) > 0),
+      verdicts = read_verdicts(top)
     ),
     read_options(top)
   )

@@ -9,7 +9,7 @@ that are left).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,11 @@ import numpy as np
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
 from irt_engine.kernels import rows
+
+# The reason for items that are held: they are listed apart (see `verdicts`).
+HELD = "held"
+# Of the items that a message names.
+_MOST_NAMED = 10
 
 
 @dataclass
@@ -41,10 +46,12 @@ class Exclusion:
         self.users[users] = False
         self.user_reasons |= dict.fromkeys(users.tolist(), reason)
 
-    def summary(self) -> str:
-        """How many items were excluded for which reason, in words."""
-        counts = Counter(self.item_reasons.values())
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    def summary(self, item_ids: Sequence[str]) -> str:
+        """How many items were excluded for which reason, and which, in words."""
+        by_reason: dict[str, list[str]] = {}
+        for item, reason in sorted(self.item_reasons.items()):
+            by_reason.setdefault(reason, []).append(item_ids[item])
+        told = ", ".join(f"{len(names)} {reason} ({named(names)})" for reason, names in sorted(by_reason.items()))
         return f"{len(self.item_reasons)} of {self.items.size} items are excluded" + (f": {told}" if told else "")
 
     def to_contract(self, responses: Responses) -> dict[str, Any]:
@@ -61,12 +68,19 @@ class Exclusion:
                     **({"component": self.components[item]} if item in self.components else {}),
                 }
                 for item, reason in sorted(self.item_reasons.items())
+                if reason != HELD
             ],
             "users": [
                 {"user_id": responses.user_ids[user].as_py(), "reason": reason, "n_responses": int(lengths[user])}
                 for user, reason in sorted(self.user_reasons.items())
             ],
         }
+
+
+def named(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    told = ", ".join(names[:_MOST_NAMED])
+    return told if len(names) <= _MOST_NAMED else f"{told} and {len(names) - _MOST_NAMED} more"
 
 
 def everyone(responses: Responses) -> Exclusion:

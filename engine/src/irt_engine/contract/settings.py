@@ -8,6 +8,7 @@ from typing import Any
 
 from irt_engine.contract.fields import Fields
 from irt_engine.contract.names import LINKING_METHODS, MODELS, NORMAL, REFUSE, REPEATS, SCORES, SHAPES, UNLINKED
+from irt_engine.contract.verdicts import Rule, read_verdicts
 from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
@@ -73,6 +74,7 @@ class Settings:
         largest.
     :ivar min_group_users: groups with fewer users are estimated together (see `answers.populations`).
     :ivar latent: shape of the latent distributions, one of `SHAPES`; `latent_check`: whether to test the normal one.
+    :ivar verdicts: by what items are judged, by reason; None if they are not.
     """
 
     model: str = "2PL"
@@ -95,6 +97,7 @@ class Settings:
     min_group_users: int = 30
     latent: str = NORMAL
     latent_check: bool = False
+    verdicts: Mapping[str, Rule] | None = None
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:
@@ -102,7 +105,7 @@ class Settings:
 
         :raise InputError: naming each field that is unknown or whose value is not allowed, with the value.
         """
-        top = Fields.of("", request, ("model", "item_models", "anchors", "linking", "options"))
+        top = Fields.of("", request, ("model", "item_models", "anchors", "linking", "options", "verdicts"))
         options = top.object(
             "options",
             ("run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
@@ -132,6 +135,7 @@ class Settings:
             min_group_users=options.integer("min_group_users", 30, low=2),
             latent=options.choice("latent", SHAPES, NORMAL),
             latent_check=options.boolean("latent_check", False),
+            verdicts=read_verdicts(top),
         )
         if settings.latent != NORMAL and "MAP" in settings.scores:
             options.refuse("scores", list(settings.scores), f"MAP needs latent: normal, not {settings.latent}")

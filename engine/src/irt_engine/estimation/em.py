@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from irt_engine.answers.populations import Population
-from irt_engine.estimation.maximisation import LONGEST, mstep
+from irt_engine.estimation.maximisation import LONGEST, along_common_slope, mstep
 from irt_engine.estimation.objective import Evaluation, Objective
 from irt_engine.estimation.posteriors import ItemCurves, least_information, most_information
 from irt_engine.estimation.quasi_newton import Curvature, EmStep
@@ -25,7 +25,7 @@ from irt_engine.model.quadrature import Quadrature
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, float, float], None]
-Runaways = Callable[[Model, np.ndarray], np.ndarray]
+Runaways = Callable[[Model, Evaluation], np.ndarray]
 
 # The sample has about so many answers per item and at least so many persons.
 _SAMPLE_ANSWERS, _SAMPLE_PERSONS = 250, 1500
@@ -203,7 +203,7 @@ class Estimator:
             return state.converged or state.iterations >= _SAMPLE_ITERATIONS
         if self._progress:
             self._progress(state.iterations, now.loglik, state.max_change)
-        has_runaways = self._has_runaways(now.x)
+        has_runaways = self._has_runaways(now)
         state.lost = has_runaways and not state.converged
         return state.converged or state.lost or state.iterations >= self._max_iterations
 
@@ -219,9 +219,9 @@ class Estimator:
                 return then
         return None
 
-    def _has_runaways(self, x: np.ndarray) -> bool:
+    def _has_runaways(self, now: Evaluation) -> bool:
         """Whether an item has been out of range for some iterations; a single long step may come back."""
-        self._beyond = np.where(self._runaways(self._model, x), self._beyond + 1, 0)
+        self._beyond = np.where(self._runaways(self._model, now), self._beyond + 1, 0)
         return bool(self._beyond.max(initial=0) >= _PATIENCE)
 
     def _candidates(
@@ -235,6 +235,7 @@ class Estimator:
         n = self._model.n_items
         shared = em_step(now.gradient)[n:]
         step[n:] = np.clip(shared, -_SHARED_STEP, _SHARED_STEP)
+        step[:n, 1] += along_common_slope(self._model, now, step)
         expansion = np.clip(em_step.expansion(now.gradient), -0.5, 0.5)
         expansion[n:] = 0.0
         yield step + expansion

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,25 +16,27 @@ from irt_engine.answers.populations import Populations
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.names import DAVIDIAN, NORMAL
 from irt_engine.contract.settings import Anchor, Settings
-from irt_engine.errors import CalibrationError
+from irt_engine.errors import NoEstimate
+from irt_engine.estimation.divergence import (
+    blamed,
+    is_flat,
+    loses_guessing_alone,
+    require_enough_answers,
+    runaways,
+    still_moving,
+    what_helps,
+)
 from irt_engine.estimation.em import Estimator, Fit, Progress
 from irt_engine.estimation.shapes import ShapedFit, davidian, histogram
 from irt_engine.estimation.specification import specify
 from irt_engine.model.parameters import Model
+from irt_engine.model.priors import Priors
 from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
 
-# An item whose slope, per latent SD, or intercept passes these is on its way to infinity: its answers are all but a
-# step function of ability. One whose slope is closer to 0 than the last has no difficulty. A slope that items share
-# counts for each of them.
-DIVERGED_SLOPE, DIVERGED_INTERCEPT, MIN_SLOPE = 10.0, 30.0, 1e-3
-# Where so large a share of the items, and so many, have no finite estimate, the answers are too few for the model. To
-# leave the items out would take answers from the others, of which then more diverge, down to a handful.
-_MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
-_REMEDY = "Items need right and wrong answers; where they diverge, use 1PL or Rasch, or a prior on a"
-# Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
-MAX_LOGIT_GUESSING = 9.0
+# Whether there are estimates need not be known better than this.
+_ROUGH = 1e-3
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,34 @@ def fit_bank(
 ) -> FittedBank:
     """Estimate the items of `responses` that are not excluded; extends `exclusion` by what cannot be estimated.
 
-    :raise CalibrationError: too little is left.
+    :raise NoEstimate: too little is left; the message names the items, and what helps.
     """
+    before = copy.deepcopy(exclusion)
+    try:
+        return _fit(responses, settings, exclusion, fixed, tolerance, progress)
+    except NoEstimate:
+        without = dataclasses.replace(settings, priors=Priors(c=settings.priors.c))
+        if settings.priors.on_scale and _has_estimates(responses, without, before, fixed):
+            raise blamed(settings, responses, exclusion) from None
+        raise
+
+
+def _has_estimates(responses: Responses, settings: Settings, exclusion: Exclusion, fixed: Mapping[str, Anchor]) -> bool:
+    try:
+        _fit(responses, settings, exclusion, fixed, _ROUGH, None)
+    except NoEstimate:
+        return False
+    return True
+
+
+def _fit(
+    responses: Responses,
+    settings: Settings,
+    exclusion: Exclusion,
+    fixed: Mapping[str, Anchor],
+    tolerance: float,
+    progress: Progress | None,
+) -> FittedBank:
     quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
     without_guessing: set[str] = set()
     near: np.ndarray | None = None
@@ -84,22 +114,21 @@ def fit_bank(
             continue
         populations = Populations.of(kept, settings)
         model = specify(kept, settings, fixed, without_guessing, len(populations))
-        _require_identified(model, exclusion)
+        _require_identified(model, responses, settings, exclusion)
         estimator = Estimator(
             populations.split(kept), model, quadrature, tolerance, settings.max_iterations, runaways, progress
         )
         fit = estimator.run(near)
         x = fit.evaluation.x
-        n = model.n_items
-        lost = fit.lost | ((np.abs(x[:n, 0]) < MIN_SLOPE) & (model.free[:n, 0] | model.common))
+        lost = fit.lost | is_flat(model, x)
+        if not fit.converged:
+            lost |= still_moving(model, x)
         if not lost.any():
             shaped = _shaped(settings, model, fit, kept, populations, quadrature, tolerance)
             return FittedBank(kept, populations, shaped.model, shaped.fit, shaped)
-        numbers = np.flatnonzero(exclusion.items)
         excluded = len(exclusion.item_reasons)
-        for j in np.flatnonzero(lost).tolist():
-            _set_aside(kept.item_ids[j], int(numbers[j]), x[j], exclusion, without_guessing)
-        _require_enough_answers(responses, exclusion)
+        _set_aside(kept, model, x, lost, exclusion, without_guessing)
+        require_enough_answers(responses, settings, exclusion)
         # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated
         # as if it had never been there.
         near = x if len(exclusion.item_reasons) == excluded else None
@@ -120,47 +149,28 @@ def _shaped(
     return (davidian if settings.latent == DAVIDIAN else histogram)(model, fit, estimate, tolerance)
 
 
-def _set_aside(item_id: str, number: int, x: np.ndarray, exclusion: Exclusion, without_guessing: set[str]) -> None:
+def _set_aside(
+    kept: Responses, model: Model, x: np.ndarray, lost: np.ndarray, exclusion: Exclusion, without_guessing: set[str]
+) -> None:
     """Hold the guessing of an item at 0 where it goes there and nothing else is wrong; else exclude the item."""
-    a, d, logit_c = x
-    log.info("item %s has no finite estimate: a %.4g, d %.4g, logit c %.4g", item_id, a, d, logit_c)
-    if logit_c < -MAX_LOGIT_GUESSING and abs(a) <= DIVERGED_SLOPE and abs(d) <= DIVERGED_INTERCEPT:
-        without_guessing.add(item_id)
-    else:
-        exclusion.drop_item(number, "diverged" if abs(a) >= MIN_SLOPE else "no discrimination")
+    numbers = np.flatnonzero(exclusion.items)
+    of_guessing, flat = loses_guessing_alone(model, x), is_flat(model, x)
+    for j in np.flatnonzero(lost).tolist():
+        log.info("item %s has no finite estimate: a %.4g, d %.4g, logit c %.4g", kept.item_ids[j], *x[j])
+        if of_guessing[j]:
+            without_guessing.add(kept.item_ids[j])
+        else:
+            exclusion.drop_item(int(numbers[j]), "no discrimination" if flat[j] else "diverged")
 
 
-def _require_enough_answers(responses: Responses, exclusion: Exclusion) -> None:
-    """:raise CalibrationError: too many items have no finite estimate."""
-    reasons = list(exclusion.item_reasons.values())
-    lost = reasons.count("diverged") + reasons.count("no discrimination")
-    candidates = lost + int(exclusion.items.sum())
-    if lost > max(_MOST_LOST, _MOST_LOST_SHARE * candidates):
-        answers, _ = responses.item_counts()
-        raise CalibrationError(
-            f"{lost} of {candidates} items have no finite estimate: answers, {np.median(answers):g} per item in the "
-            "median, do not determine slopes of their own. Use 1PL or Rasch, a larger options.min_item_responses, or a "
-            f"prior on a, such as lognormal with mean 0 and sd 0.5; {exclusion.summary()}"
-        )
-
-
-def _require_identified(model: Model, exclusion: Exclusion) -> None:
-    """:raise CalibrationError: there are more parameters than frequencies of response patterns could determine."""
+def _require_identified(model: Model, responses: Responses, settings: Settings, exclusion: Exclusion) -> None:
+    """:raise NoEstimate: there are more parameters than frequencies of response patterns could determine."""
     n_items, n_parameters = model.n_items, model.n_parameters
+    told = f"{exclusion.summary(responses.item_ids)}. {what_helps(settings, exclusion)}"
     if n_items == 0:
-        raise CalibrationError(f"no item is left to calibrate; {exclusion.summary()}. {_REMEDY}")
+        raise NoEstimate(f"no item is left to calibrate; {told}")
     if n_items < 30 and n_parameters > 2**n_items - 1:
-        raise CalibrationError(
+        raise NoEstimate(
             f"the {2**n_items} response patterns of {n_items} items are too few to determine {n_parameters} parameters"
-            f"; {exclusion.summary()}. {_REMEDY}"
+            f"; {told}"
         )
-
-
-def runaways(model: Model, x: np.ndarray) -> np.ndarray:
-    """Items (J,) bool whose estimates are beyond any that answers can support."""
-    n, sd = model.n_items, max(sd for _, sd in model.latents(x))
-    steep = np.abs(x[:n, 0]) * sd > DIVERGED_SLOPE
-    far = np.abs(x[:n, 1]) > DIVERGED_INTERCEPT
-    extreme = np.abs(x[:n, 2]) > MAX_LOGIT_GUESSING
-    lost: np.ndarray = ((steep | far) & model.free[:n, 1]) | (extreme & model.free[:n, 2])
-    return lost

@@ -11,10 +11,13 @@ import numpy as np
 from irt_engine.estimation.objective import Evaluation, Objective, gradient_and_information
 from irt_engine.kernels import items
 from irt_engine.kernels.threads import run
+from irt_engine.model.parameters import COMMON_SLOPE, Model
 
 _ITERATIONS = 10
 _HALVINGS = 6
 _ENOUGH = 1e-3
+# An answer has an information of a^2 / 4 on b, at most: the prior has a tenth as much as all of them, or more.
+_KNOWS = 40.0
 # Longest step of an item's a, d and logit c.
 LONGEST = np.array([1.0, 2.0, 1.5])
 
@@ -49,6 +52,7 @@ class _ItemProblem:
     def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
         self._objective, self._model = objective, objective.model
         self._expected = evaluation.expected
+        self._answers = _answers(evaluation)
 
     def value(self, x: np.ndarray) -> np.ndarray:
         loglik = np.zeros(self._model.n_items)
@@ -70,16 +74,56 @@ class _ItemProblem:
             gradient[part.items] += by_item
             information[part.items] += own
         prior = self._objective.log_prior(x)
-        information[:, [0, 2, 5]] += np.maximum(-prior.hessian[:, [0, 2, 5]], 0.0)
+        information += prior.information
         items.solve_items(information, self._model.free[:n_items], gradient + prior.gradient, step)
         return step
+
+    def moved(self, x: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """`x` after `step` (J, 3), which goes in a and b where the prior on b knows more of b than the answers do.
+
+        The line d = -a b of a tight prior is left by a step in a and d as soon as a changes by as much as itself.
+        """
+        then: np.ndarray = x.copy()
+        n = self._model.n_items
+        then[:n] += step
+        tight = _prior_knows_difficulty(self._model, x, self._answers) & self._model.free[:n, 0]
+        if tight.any():
+            a, d = x[:n, 0][tight], x[:n, 1][tight]
+            by_a, by_d = step[tight, 0], step[tight, 1]
+            then[:n, 1][tight] += by_a * (by_d - d / a * by_a) / a
+        return then
+
+
+def _prior_knows_difficulty(model: Model, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Items (J,) bool whose prior on b, beside what `answers` (J,) can know of b, is worth following."""
+    prior = model.priors.b
+    if prior is None:
+        return np.zeros(model.n_items, bool)
+    a = x[: model.n_items, 0]
+    knows: np.ndarray = model.free[: model.n_items, 1] & (a != 0.0) & (a * a * answers * prior.second**2 < _KNOWS)
+    return knows
+
+
+def along_common_slope(model: Model, evaluation: Evaluation, step: np.ndarray) -> np.ndarray:
+    """What the intercepts (J,) of 1PL items change with the common slope in `step` (J + 1, 3): held b stay."""
+    tight = _prior_knows_difficulty(model, evaluation.x, _answers(evaluation)) & model.common
+    n = model.n_items
+    then = (evaluation.x + step)[:n]
+    change: np.ndarray = np.where(tight, then[:, 1] / evaluation.x[:n, 0] * step[n, COMMON_SLOPE], 0.0)
+    return change
+
+
+def _answers(evaluation: Evaluation) -> np.ndarray:
+    answers = np.zeros(evaluation.information.shape[0])
+    for part in evaluation.expected:
+        answers[part.items] += part.counts.reshape(part.items.size, -1).sum(axis=1)
+    return answers
 
 
 def _climb(problem: _ItemProblem, x: np.ndarray, value: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Go as far along each item's step as raises its value."""
     for _ in range(_HALVINGS):
-        then = x.copy()
-        then[: step.shape[0]] += step
+        then = problem.moved(x, step)
         new_value = problem.value(then)
         # Written so that a value that is not a number counts as lower.
         lower = ~(new_value >= value)

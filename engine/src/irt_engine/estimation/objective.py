@@ -171,7 +171,7 @@ class Objective:
         prior = self.log_prior(x)
         gradient[:n] += prior.gradient
         gradient[n, COMMON_SLOPE] += prior.gradient[model.common, 0].sum()
-        information[:, [0, 2, 5]] += np.maximum(-prior.hessian[:, [0, 2, 5]], 0.0)
+        information += prior.information
         if self._ridge:
             shared = (x[n:] - model.start[n:]) * model.free[n:]
             gradient[n:] -= self._ridge * shared
@@ -206,6 +206,7 @@ class Objective:
             density.value[:] -= 0.5 * self._ridge * (away**2).sum(axis=1)
             density.gradient[:] -= self._ridge * away
             density.hessian[:, [0, 2, 5]] -= self._ridge
+            density.information[:, [0, 2, 5]] += self._ridge
         return density
 
 

@@ -20,6 +20,7 @@ from irt_engine.kernels import items
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 
 _MEMORY = 10
+_LEAST_INFORMATION = 1e-12
 
 
 class EmStep:
@@ -57,7 +58,7 @@ class EmStep:
         aa, ad, dd = self._information[common, :3].T
         by_d = gradient[:n][common, 1]
         ratio = np.where(self._model.free[:n][common, 1], ad / dd, 0.0)
-        schur = (aa - ratio * ad).sum()
+        schur = max((aa - ratio * ad).sum(), _LEAST_INFORMATION)
         along = (gradient[n, COMMON_SLOPE] - (ratio * by_d).sum()) / schur
         step[n, COMMON_SLOPE] = along
         step[:n, 1][common] -= ratio * along

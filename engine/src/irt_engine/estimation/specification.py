@@ -9,6 +9,7 @@ import numpy as np
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
+from irt_engine.model.priors import Prior
 
 # The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
@@ -16,6 +17,8 @@ _SPREAD = 1.16
 _START_GUESSING = 0.2
 # A seed is only where the estimation starts. From farther away it might not come back.
 _SEED_SLOPES, _SEED_INTERCEPT = (0.1, 4.0), 6.0
+# Beyond, an item with a slope of 1 has all but one kind of answers.
+_FAR_DIFFICULTY = 6.0
 # logit c of items held at c = 0.
 _LOGIT_WITHOUT_GUESSING = -30.0
 
@@ -82,7 +85,15 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
         unseeded = np.array([item not in seeds for item in responses.item_ids])
         turned = unseeded & (models != "Rasch") & (models != "1PL") & _is_reversed(responses)
         start[:-1, :1][turned] *= -1.0
+        _start_at_difficulty(start, settings.priors.b, unseeded & (models != "Rasch") & (models != "1PL"))
     return start
+
+
+def _start_at_difficulty(start: np.ndarray, prior: Prior, chosen: np.ndarray) -> None:
+    """Where a tight prior has b far out, start the `chosen` items (J,) there, with a slope that leaves d as it was."""
+    if abs(prior.first) > _FAR_DIFFICULTY and prior.second < 1.0:
+        slope = -start[:-1, 1] / prior.first
+        start[:-1, 0] = np.where(chosen & (slope != 0.0), slope, start[:-1, 0])
 
 
 def _is_reversed(responses: Responses) -> np.ndarray:

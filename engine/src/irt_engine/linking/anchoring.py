@@ -32,6 +32,7 @@ class Anchoring:
     :ivar held: anchors held at their parameters, by item.
     :ivar influence: (n, 3), what each anchor changes in slope, intercept and mean b of the other items; NaN for one
         that is not used. None with the method `fixed`.
+    :ivar free_line: with the method `fixed`, from the scale of the free calibration to that of the anchors.
     :ivar agreement: of the anchors as a whole with the reference.
     """
 
@@ -43,6 +44,7 @@ class Anchoring:
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     held: dict[str, Anchor] = field(default_factory=dict)
     influence: np.ndarray | None = None
+    free_line: Line | None = None
 
     def role(self, item_id: str) -> str | None:
         """`used`, `drifted` or `fixed`; None for an item that is no anchor."""
@@ -131,7 +133,7 @@ def fixed_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) 
         line = Line(*screening.line, np.empty((0, 2)), np.empty((0, 2)))
     found = _agreed(settings, bank, compared, screening, line)
     held = {anchor.item_id: anchor for anchor, kept in zip(compared.anchors, screening.kept, strict=True) if kept}
-    return Anchoring("fixed", compared.anchors, screening, found, held=held)
+    return Anchoring("fixed", compared.anchors, screening, found, held=held, free_line=line)
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,16 @@ DEFAULT_GUESSING = Prior("normal_logit", -1.39, 0.5)
 
 @dataclass(frozen=True)
 class LogDensity:
-    """Log-density of all items (J,), its gradient (J, 3) and Hessian (J, 6) by a, d and logit c."""
+    """Log-density of all items (J,), its gradient (J, 3) and Hessian (J, 6) by a, d and logit c.
+
+    :ivar information: (J, 6), what the estimation takes for minus the Hessian. It is never negative: of the curvature
+        the part that each prior has on its own parameter (Gauss-Newton), which holds a and d together along their b.
+    """
 
     value: np.ndarray
     gradient: np.ndarray
     hessian: np.ndarray
+    information: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Priors:
         self, slope: np.ndarray, intercept: np.ndarray, logit_c: np.ndarray, free: np.ndarray
     ) -> LogDensity:
         """Of items with `slope`, `intercept`, `logit_c` (J,), for their parameters that are `free` (J, 3)."""
-        total = LogDensity(np.zeros(slope.size), np.zeros((slope.size, 3)), np.zeros((slope.size, 6)))
+        n = slope.size
+        total = LogDensity(np.zeros(n), np.zeros((n, 3)), np.zeros((n, 6)), np.zeros((n, 6)))
         if self.a is not None:
             _add_slope(total, self.a, slope, free[:, 0])
         if self.b is not None:
@@ -91,22 +97,27 @@ def _add_slope(total: LogDensity, prior: Prior, slope: np.ndarray, chosen: np.nd
     total.value[chosen] += value - math.log(sd) - _LOG_SQRT_2PI
     total.gradient[chosen, 0] += first
     total.hessian[chosen, 0] += second
+    total.information[chosen, 0] += np.maximum(-second, 0.0)
 
 
 def _add_difficulty(
     total: LogDensity, prior: Prior, slope: np.ndarray, intercept: np.ndarray, chosen: np.ndarray
 ) -> None:
-    a, d = slope[chosen], intercept[chosen]
+    # At a slope of 0 there is no difficulty: a step may try it, and is not taken.
+    none, d = slope[chosen] == 0.0, intercept[chosen]
+    a = np.where(none, _LEAST_SLOPE, slope[chosen])
     b = -d / a
     z = (b - prior.first) / prior.second
     by_b, twice = -z / prior.second, -1.0 / prior.second**2
     by_a, by_d = -b / a, -1.0 / a
-    total.value[chosen] += -0.5 * z**2 - math.log(prior.second) - _LOG_SQRT_2PI
+    total.value[chosen] += np.where(none, -np.inf, -0.5 * z**2) - math.log(prior.second) - _LOG_SQRT_2PI
     total.gradient[chosen, 0] += by_b * by_a
     total.gradient[chosen, 1] += by_b * by_d
     total.hessian[chosen, 0] += twice * by_a**2 + by_b * 2.0 * b / a**2
     total.hessian[chosen, 1] += twice * by_a * by_d + by_b / a**2
     total.hessian[chosen, 2] += twice * by_d**2
+    for entry, product in enumerate((by_a * by_a, by_a * by_d, by_d * by_d)):
+        total.information[chosen, entry] -= twice * product
 
 
 def _add_guessing(total: LogDensity, prior: Prior, logit_c: np.ndarray, chosen: np.ndarray) -> None:
@@ -125,3 +136,4 @@ def _add_guessing(total: LogDensity, prior: Prior, logit_c: np.ndarray, chosen: 
     total.value[chosen] += value
     total.gradient[chosen, 2] += first
     total.hessian[chosen, 5] += second
+    total.information[chosen, 5] += np.maximum(-second, 0.0)

@@ -18,6 +18,7 @@ import numpy as np
 
 from irt_engine.answers.populations import Population
 from irt_engine.answers.responses import Responses
+from irt_engine.estimation.em import Fit
 from irt_engine.estimation.objective import Evaluation, ExpectedCounts
 from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import persons
@@ -57,6 +58,23 @@ def item_fit(
     )  # fmt: skip
     standardised, squares, variances = sums.sum(axis=0).T
     answers, _ = responses.item_counts()
+    return ItemFit(
+        squares / variances, standardised / answers, *_curve_gaps(populations, model, evaluation, quadrature)
+    )
+
+
+def curve_gaps(fit: Fit, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """RMSD and MD of the items, (J,) each."""
+    return _curve_gaps(fit.objective.populations, model, fit.evaluation, fit.objective.quadrature)
+
+
+def _curve_gaps(
+    populations: Sequence[Population], model: Model, evaluation: Evaluation, quadrature: Quadrature
+) -> tuple[np.ndarray, np.ndarray]:
+    slope, intercept, guessing = model.items(evaluation.x)
+    answers = np.zeros(model.n_items, np.int64)
+    for population in populations:
+        answers[population.items] += population.answers_by_item()
     md, mean_square = np.zeros(model.n_items), np.zeros(model.n_items)
     for g, part in enumerate(evaluation.expected):
         curves = tuple(values[part.items] for values in (slope, intercept, guessing))
@@ -64,7 +82,7 @@ def item_fit(
         share = populations[g].answers_by_item() / answers[part.items]
         md[part.items] += share * gap
         mean_square[part.items] += share * square
-    return ItemFit(squares / variances, standardised / answers, np.sqrt(mean_square), md)
+    return np.sqrt(mean_square), md
 
 
 def _gaps(

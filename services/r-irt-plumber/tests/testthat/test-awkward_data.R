@@ -46,6 +46,26 @@ test_with_engines("a steep item with a finite estimate is kept", function(engine
   expect_gt(parameters_of(result, "a")[3], 2.5)
 })
 
+test_with_engines("slopes beyond ten that the answers determine are estimated", function(engine) {
+  right <- drawn(3000, c(rep(c(0.8, 1, 1.2), 4), 18), c(seq(-1.4, 1.4, length.out = 12), 0.2), seed = 8)
+  result <- calibrated(responses_from(right), engine)
+  expect_length(result$excluded$items, 0)
+  expect_true(result$fit_meta$metrics$converged)
+  expect_gt(parameters_of(result, "a")[13], 10)
+  expect_lt(abs(parameters_of(result, "b")[13] - 0.2), 0.1)
+  expect_lt(result$item_params[[13]]$se$a, 8)
+})
+
+test_that("a hopeless prior is not too few answers", {
+  right <- drawn(500, rep(c(0.8, 1, 1.2, 1), 5), seq(-1.5, 1.5, length.out = 20), seed = 5)
+  prior <- list(a = list(dist = "normal", mean = 1000, sd = 0.1))
+  text <- tryCatch(
+    calibrated(responses_from(right), choose_engine("openmx"), options = list(priors = prior)),
+    irt_calibration_failed = conditionMessage
+  )
+  expect_match(text, "^the prior on a \\(normal with mean 1000 and sd 0.1\\) leaves items .* excluded: .*i01, i02")
+})
+
 test_that("too few answers for slopes are an error with the figures and remedies", {
   right <- drawn(90, rep(1, 30), seq(-1.5, 1.5, length.out = 30), seed = 5, share = 0.17)
   responses <- responses_from(right)

@@ -1,0 +1,1 @@
+"""Judging single items: what is wrong with an item, and holding it."""
