@@ -29,6 +29,9 @@ class LinkingSettings(StrictSettings):
         Literal["exclude", "same_population"],
         Field(description="`same_population` also calibrates items that share no user with the others"),
     ] = "exclude"
+    min_common_users: Annotated[
+        int, Field(ge=2, description="parts of the bank with fewer common users are named (check `weak_links`)")
+    ] = 30
     drift_alpha: Annotated[float, Field(ge=0, lt=1, description="false discovery rate of drifted anchors")] = 0.05
     drift_z: Annotated[
         Positive | None, Field(description="if given, the robust z of a drifted anchor must be beyond it as well")
@@ -62,6 +65,7 @@ SEVERITY: dict[str, Severity] = {
     "excluded_items": "fail",
     "held_items": "fail",
     "connected": "fail",
+    "weak_links": "warn",
     "ability_distribution": "fail",
     "group_distributions": "fail",
     "latent_normal": "warn",
@@ -97,6 +101,9 @@ class Checks(StrictSettings):
     max_unlinked_share: Annotated[
         Share, Field(description="share of the items that may share no user with the others")
     ] = 0.05
+    max_weak_share: Annotated[
+        Share, Field(description="share of the items that few users have in common with the others")
+    ] = 0.0
     max_abs_theta_mean: Annotated[Positive, Field(description="largest absolute mean of the abilities")] = 2.0
     min_theta_sd: Annotated[Positive, Field(description="smallest SD of the abilities")] = 0.2
     max_theta_sd: Annotated[Positive, Field(description="largest SD of the abilities")] = 3.0

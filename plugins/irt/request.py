@@ -47,11 +47,13 @@ class Accepts:
         )
 
     def known(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The request without a question that an older service does not know."""
-        if "latent_shapes" in self.capabilities:
-            return settings
-        options = {name: value for name, value in settings["options"].items() if name != "latent_check"}
-        return settings | {"options": options}
+        """The request without the questions that an older service does not know."""
+        options, linking = dict(settings["options"]), dict(settings["linking"])
+        if "latent_shapes" not in self.capabilities:
+            options.pop("latent_check", None)
+        if "weak_links" not in self.capabilities:
+            linking.pop("min_common_users", None)
+        return settings | {"options": options, "linking": linking}
 
 
 def staged_settings(run: Run) -> dict[str, Any]:

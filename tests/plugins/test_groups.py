@@ -251,9 +251,9 @@ def test_what_the_request_says_of_the_shape(tmp_path):
     assert settings_of(a_run(tmp_path, bank=plain), [], {"1"})["options"]["latent_check"] is True
     shaped = settings_of(a_run(tmp_path, bank=plain | {"latent": "davidian"}), [], {"1"})["options"]
     assert shaped["latent"] == "davidian" and "latent_check" not in shaped
-    asked = {"options": {"latent_check": True, "run_id": "r"}}
-    assert Accepts(contract="1.0").known(asked) == {"options": {"run_id": "r"}}
-    assert Accepts.from_health({"capabilities": ["latent_shapes"]}).known(asked) == asked
+    asked = {"options": {"latent_check": True, "run_id": "r"}, "linking": {"min_common_users": 30, "method": "none"}}
+    assert Accepts(contract="1.0").known(asked) == {"options": {"run_id": "r"}, "linking": {"method": "none"}}
+    assert Accepts.from_health({"capabilities": ["latent_shapes", "weak_links"]}).known(asked) == asked
 
 
 def test_a_service_without_shapes(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 
 from irt_engine.answers.exclusion import Exclusion, everyone
 from irt_engine.answers.responses import Responses
+from irt_engine.answers.weak_links import weak_links
 from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import TooFewAnchors
 from irt_engine.estimation.em import Progress
@@ -79,6 +80,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         shapes=shapes_of(bank, distributions, tests),
         populations=population_rows(bank, linked, shapes_of(bank, linked, tests)),
         anchoring=anchoring,
+        weak_links=weak_links(bank.responses, settings),
         verdicts=verdicts,
         reliability=marginal_reliability(abilities.se, bank.abilities[1]),
         loglik=fit.evaluation.loglik,

@@ -31,6 +31,7 @@ class Calibration:
     :ivar shapes: what is known of the shape of each population's distribution, as the contract has it.
     :ivar populations: a row for each group, as the contract has it; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
+    :ivar weak_links: parts of the bank that few users hold together; None where nobody looked.
     :ivar verdicts: what was found of single items, and which are held.
     :ivar loglik: marginal log-likelihood, without priors.
     :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).
@@ -47,6 +48,7 @@ class Calibration:
     shapes: list[dict[str, Any]]
     populations: list[dict[str, Any]] | None
     anchoring: Anchoring | None
+    weak_links: list[dict[str, Any]] | None
     verdicts: Verdicts
     reliability: float
     loglik: float
@@ -125,6 +127,7 @@ class Calibration:
             "linking_constants": self._linking_constants(),
             "linking_anchors": self._linking_anchors(),
             "anchor_agreement": self._anchor_agreement(),
+            **({} if self.weak_links is None else {"weak_links": self.weak_links}),
             "quadrature": {
                 "points": settings.quadrature_points,
                 "theta_min": settings.theta_min,

@@ -10,7 +10,8 @@ score_kinds <- c("EAP", "MAP", "WLE")
 latent_shapes <- c("normal", "davidian", "histogram")
 prior_kinds <- list(a = c("normal", "lognormal"), b = "normal", c = c("normal_logit", "beta"))
 linking_names <- c(
-  "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "unlinked", "min_anchors"
+  "method", "drift_alpha", "drift_z", "max_drifted", "min_correlation", "max_rmsd", "unlinked", "min_anchors",
+  "min_common_users"
 )
 option_names <- c(
   "run_id", "quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance",
@@ -134,7 +135,9 @@ read_linking <- function(top, has_anchors, has_bare) {
     max_rmsd = field_number(entry, "max_rmsd", 0.1, low = 0, high = 1),
     unlinked = field_choice(entry, "unlinked", unlinked_choices, "exclude"),
     min_anchors = field_integer(entry, "min_anchors", if (linked && !stated) 2 else 5, low = 1, high = max_count),
-    required = stated || !linked
+    required = stated || !linked,
+    # Not looked at here, which `/healthz` says.
+    min_common_users = field_integer(entry, "min_common_users", 30, low = 2, high = max_count)
   )
 }
 

@@ -43,6 +43,7 @@ class LinkingOptions:
     :ivar unlinked: what becomes of items that share no user with the others: `exclude`, or `same_population`.
     :ivar min_anchors: with fewer anchors left the calibration fails, or is not linked.
     :ivar required: whether it fails.
+    :ivar min_common_users: parts of the bank with fewer common users are named; None: nobody looks.
     """
 
     method: str = "none"
@@ -54,6 +55,7 @@ class LinkingOptions:
     unlinked: str = "exclude"
     min_anchors: int = 5
     required: bool = True
+    min_common_users: int | None = None
 
 
 # Where a request has anchors and states no linking: two anchors are enough to link; with fewer there is no linking.
@@ -160,6 +162,7 @@ def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
         "max_rmsd",
         "unlinked",
         "min_anchors",
+        "min_common_users",
     )
     linking = top.object("linking", names)
     default = LinkingOptions()
@@ -172,6 +175,7 @@ def _linking(top: Fields, has_anchors: bool, has_bare: bool) -> LinkingOptions:
         max_rmsd=linking.number("max_rmsd", default.max_rmsd, low=0.0, high=1.0),
         unlinked=linking.choice("unlinked", UNLINKED, default.unlinked),
         min_anchors=linking.integer("min_anchors", default.min_anchors, low=1),
+        min_common_users=linking.integer("min_common_users", 2, low=2) if linking.has("min_common_users") else None,
     )
 
 
