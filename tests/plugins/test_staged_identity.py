@@ -90,7 +90,7 @@ def test_the_staging_folder_itself_may_be_one(database, two, tmp_path):
     linked.symlink_to(real)
     run = Run.from_dict(first.to_dict() | {"staging": linked.as_uri()})
     stage(run)
-    assert load(run) == {"items": 3, "abilities": 4}
+    assert load(run) == {"items": 3, "held": 0, "abilities": 4}
 
 
 @pytest.mark.parametrize(
