@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from irt_engine import Settings, calibrate
 from irt_engine.linking.constants import AnchorParameters, link
 from tests.reference import cases
 
@@ -64,3 +65,35 @@ def test_drifted_anchors_are_reported_with_their_figures(reference):
             rf"\(chi-square {row['chi_square']:.1f}, 2 df, p {row['p']:.1e}\)",
             row["reason"],
         )
+
+
+def test_fixed_anchors_on_another_scale(reference):
+    """Mean 500 and SD 100 instead of 0 and 1: 723 iterations where 15 do, before; the same calibration, moved."""
+    anchors = reference.anchors("g_fipc")
+    elsewhere = [
+        {"item_id": row["item_id"], "params": {"a": row["params"]["a"] / 100, "b": 500 + 100 * row["params"]["b"]}}
+        for row in anchors
+    ]
+    here, there = (
+        calibrate(
+            reference.responses("g_fipc"),
+            Settings.from_contract({"anchors": given, "linking": {"method": "fixed", "drift_alpha": 0}}),
+        )
+        for given in (anchors, elsewhere)
+    )
+    assert there.iterations < 2 * here.iterations
+    assert there.loglik == pytest.approx(here.loglik, abs=1e-6)
+    assert there.items.values[:, 1] == pytest.approx(500 + 100 * here.items.values[:, 1], abs=1e-2)
+    assert there.items.values[:, 0] == pytest.approx(here.items.values[:, 0] / 100, rel=1e-4)
+    assert there.items.errors[:, 1] == pytest.approx(100 * here.items.errors[:, 1], rel=1e-3, nan_ok=True)
+    # The grid of one ends at an ability of 6, that of the other at about 7.7.
+    assert there.abilities.theta == pytest.approx(500 + 100 * here.abilities.theta, abs=0.2)
+    assert (there.latent.mean, there.latent.sd) == pytest.approx(
+        (500 + 100 * here.latent.mean, 100 * here.latent.sd), abs=1e-2
+    )
+    assert there.latent.se_mean == pytest.approx(100 * here.latent.se_mean, rel=1e-3)
+    spec = there.to_contract()["fit_meta"]["model_spec"]
+    assert (spec["linking_constants"]["slope"], spec["linking_constants"]["intercept"]) == (1.0, 0.0)
+    for row in elsewhere:
+        j = there.responses.item_ids.index(row["item_id"])
+        assert there.items.values[j, :2] == pytest.approx([row["params"]["a"], row["params"]["b"]], rel=1e-12)

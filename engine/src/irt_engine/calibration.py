@@ -59,7 +59,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
             bank.responses, fit.objective.populations, bank.model, fit.evaluation, fit.objective.quadrature,
             abilities.theta,
         )  # fmt: skip
-    line = anchoring.line if anchoring else None
+    line = anchoring.to_reference if anchoring else None
     with _timed(timings, "standard_errors"):
         items = estimates(bank.model, fit.evaluation.x, matrix, line, anchoring.rows if anchoring else None)
         distributions = latent_distributions(bank.model, fit.evaluation.x, matrix)
@@ -69,6 +69,8 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
             tests = normality(fit.objective, fit.evaluation, matrix)
         if line is not None and anchoring is not None:
             linked = linked_distributions(bank.model, fit.evaluation.x, matrix, line, anchoring.rows)
+        # With anchors held, the scale of the estimation is theirs, whatever it was inside.
+        own = linked if anchoring is not None and anchoring.unit is not None else distributions
     return Calibration(
         settings=settings,
         responses=bank.responses,
@@ -76,8 +78,8 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         items=items,
         item_fit=fit_statistics,
         abilities=abilities if line is None else abilities.moved(line.slope, line.intercept),
-        latent=distributions[0],
-        shapes=shapes_of(bank, distributions, tests),
+        latent=own[0],
+        shapes=shapes_of(bank, own, tests),
         populations=population_rows(bank, linked, shapes_of(bank, linked, tests)),
         anchoring=anchoring,
         weak_links=weak_links(bank.responses, settings),
@@ -126,15 +128,16 @@ def _estimate_once(
         if verdicts.hold_by_fit(bank, matrix, exclusion, is_final=False):
             return None
         anchoring = fixed_anchors(settings, bank, matrix)
-        held = anchoring.held
+        held = anchoring.held_in_fit()
     bank, matrix = _fit(responses, settings, exclusion, held, settings.tolerance, progress, timings)
-    if verdicts.hold_by_fit(bank, matrix, exclusion, is_final=fixed):
+    is_final = fixed and anchoring is not None and anchoring.unit is None
+    if verdicts.hold_by_fit(bank, matrix, exclusion, is_final=is_final):
         return None
     if method not in ("none", "fixed"):
         with _timed(timings, "linking"):
             anchoring = _linked(settings, bank, matrix)
-    line = anchoring.line if anchoring else None
-    if verdicts.hold_on_scale(bank, matrix, exclusion, line, is_final=fixed):
+    line = anchoring.to_reference if anchoring else None
+    if verdicts.hold_on_scale(bank, matrix, exclusion, line, is_final=is_final):
         return None
     return bank, matrix, anchoring
 

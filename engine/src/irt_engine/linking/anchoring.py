@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,9 @@ from irt_engine.standard_errors.estimates import abc, slope_and_intercept
 
 # With more anchors none has much influence, and each needs a linking without it.
 _MOST_LEFT_OUT = 200
+# Slope or intercept from a free calibration to the anchors beyond which their scale is far from N(0, 1).
+_FAR = 4.0
+_NO_ANCHORS = np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Anchoring:
         that is not used. None with the method `fixed`.
     :ivar free_line: with the method `fixed`, from the scale of the free calibration to that of the anchors.
     :ivar agreement: of the anchors as a whole with the reference.
+    :ivar unit: with the method `fixed`, from the scale that the bank is estimated on to that of the anchors, where
+        these are on one far from N(0, 1), such as one with mean 500 and SD 100: EM hardly moves there.
     """
 
     method: str
@@ -45,6 +51,22 @@ class Anchoring:
     held: dict[str, Anchor] = field(default_factory=dict)
     influence: np.ndarray | None = None
     free_line: Line | None = None
+    unit: Line | None = None
+
+    @property
+    def to_reference(self) -> Line | None:
+        """From the scale of the estimation to that of the result; None where they are the same."""
+        return self.line or self.unit
+
+    def held_in_fit(self) -> dict[str, Anchor]:
+        """The anchors held, with their parameters on the scale of the estimation."""
+        if self.unit is None:
+            return self.held
+        a, b = self.unit.slope, self.unit.intercept
+        return {
+            item: dataclasses.replace(anchor, a=anchor.a * a, b=(anchor.b - b) / a)
+            for item, anchor in self.held.items()
+        }
 
     def role(self, item_id: str) -> str | None:
         """`used`, `drifted` or `fixed`; None for an item that is no anchor."""
@@ -133,7 +155,10 @@ def fixed_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) 
         line = Line(*screening.line, np.empty((0, 2)), np.empty((0, 2)))
     found = _agreed(settings, bank, compared, screening, line)
     held = {anchor.item_id: anchor for anchor, kept in zip(compared.anchors, screening.kept, strict=True) if kept}
-    return Anchoring("fixed", compared.anchors, screening, found, held=held, free_line=line)
+    far = not (1.0 / _FAR <= line.slope <= _FAR and abs(line.intercept) <= _FAR)
+    # A prior on a or b is on the scale of the anchors.
+    unit = Line(line.slope, line.intercept, _NO_ANCHORS, _NO_ANCHORS) if far and not settings.priors.on_scale else None
+    return Anchoring("fixed", compared.anchors, screening, found, held=held, free_line=line, unit=unit)
 
 
 @dataclass(frozen=True)
