@@ -11,8 +11,12 @@ from irt.strict import StrictSettings
 Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 LinkingMethod = Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"]
 Runtime = Literal["service", "pod"]
+AttemptPolicy = Literal["first", "last"]
 Severity = Literal["fail", "warn"]
 MODELS, LINKING_METHODS, RUNTIMES = get_args(Model), get_args(LinkingMethod), get_args(Runtime)
+ATTEMPT_POLICIES = get_args(AttemptPolicy)
+# Also the limits of the trigger form.
+MAX_LOOKBACK_DAYS, MAX_RESPONSES = 3650, 1_000_000_000
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -328,9 +332,7 @@ class Bank(StrictSettings):
     groups: Annotated[
         Groups | None, Field(description="populations with abilities of their own; without it, all users are one")
     ] = None
-    attempt_policy: Annotated[
-        Literal["first", "last"], Field(description="which of a user's answers to an item counts")
-    ] = "first"
+    attempt_policy: Annotated[AttemptPolicy, Field(description="which of a user's answers to an item counts")] = "first"
     min_response_ms: Annotated[
         Milliseconds, Field(ge=0, description="leave out answers that took less time: rapid guesses; 0: keep them")
     ] = 0
@@ -342,9 +344,9 @@ class Bank(StrictSettings):
     max_answers_per_user: Annotated[
         int, Field(ge=0, le=1_000_000, description="keep at most this many of each user, the latest; 0: no limit")
     ] = 0
-    lookback_days: Annotated[int, Field(ge=1, le=3650, description="length of the nightly window")] = 60
+    lookback_days: Annotated[int, Field(ge=1, le=MAX_LOOKBACK_DAYS, description="length of the nightly window")] = 60
     max_responses: Annotated[
-        int, Field(ge=0, le=1_000_000_000, description="keep at most this many, the most recent ones; 0: no limit")
+        int, Field(ge=0, le=MAX_RESPONSES, description="keep at most this many, the most recent ones; 0: no limit")
     ] = 0
     update_question_meta: Annotated[
         bool, Field(description="also write a, b and c to question.meta.irt; anchors keep theirs")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from airflow.sdk import Param
 
-from irt.bank import LINKING_METHODS, MODELS, RUNTIMES
+from irt.bank import ATTEMPT_POLICIES, LINKING_METHODS, MAX_LOOKBACK_DAYS, MAX_RESPONSES, MODELS, RUNTIMES
 
 AS_CONFIGURED = "as configured"
 
@@ -30,13 +30,13 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             None,
             type=["null", "integer"],
             minimum=1,
-            maximum=3650,
+            maximum=MAX_LOOKBACK_DAYS,
             title="Days to look back",
-            description="Empty: as configured. The window is [end - days, end); end is the data interval's end or, "
+            description=f"Empty: {AS_CONFIGURED}. The window is [end - days, end); end is the data interval's end or, "
             "without one, run_after.",
         ),
         "attempt_policy": _override(
-            ["first", "last"],
+            ATTEMPT_POLICIES,
             "Answer that counts",
             "If a user answered an item several times in the window: the first or the last answer. Overrides the "
             "setting of every chosen bank.",
@@ -45,10 +45,10 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
             None,
             type=["null", "integer"],
             minimum=0,
-            maximum=1_000_000_000,
+            maximum=MAX_RESPONSES,
             title="Maximum responses",
-            description="Empty: as configured. 0: no limit. Otherwise at most this many responses per bank, the most "
-            "recent ones.",
+            description=f"Empty: {AS_CONFIGURED}. 0: no limit. Otherwise at most this many responses per bank, the "
+            "most recent ones.",
         ),
         "linking_method": _override(
             LINKING_METHODS, "Linking method", "Overrides how every chosen bank is linked to its anchors."

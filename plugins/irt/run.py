@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from irt.bank import NAME, Bank, Checks, not_online
 from irt.banks import Banks
 from irt.errors import BadDataError
+from irt.form import AS_CONFIGURED
 from irt.publication import Place
 from irt.staging import in_folder, remove_folder, run_folder, write_whole
 from irt.strict import mistakes_of
@@ -144,7 +145,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
     start, end = window(end, int(params["lookback_days"] or bank.lookback_days))
     most = params["max_responses"]
     linking = bank.linking.model_dump(exclude_none=True)
-    if params["linking_method"] != "as configured":
+    if params["linking_method"] != AS_CONFIGURED:
         linking["method"] = params["linking_method"]
     run = Run(
         run_key=f"{dag_run_id}/{bank.name}",
@@ -182,5 +183,5 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         latent=bank.latent,
     )
     overridable = ("model", "runtime", "attempt_policy")
-    chosen = {name: params[name] for name in overridable if params[name] != "as configured"}
+    chosen = {name: params[name] for name in overridable if params[name] != AS_CONFIGURED}
     return replace(run, **chosen)

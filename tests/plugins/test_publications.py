@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.check import CheckRunOperator
 from irt.publication import Published, Stamps, lineage
+from irt.sql import statement
 from tests.chain import CHECKS, check, load, publish, published, ready, stage, stamp, state, whole_chain
 from tests.plugins.test_rollback import roll_back
 from tests.runs import END, a_run
@@ -191,3 +192,38 @@ def _published(n, load_id, kind="calibration", returns_to=None):
 )
 def test_what_the_items_of_a_publication_were(history, of, loads):
     assert lineage(history, of) == loads
+
+
+def test_a_renamed_bank_that_keeps_its_version_has_each_ability_once(database, tmp_path):
+    whole_chain(database, a_run(tmp_path))
+    bank = {"name": "mathematics", "publish_as": "math"}
+    whole_chain(database, a_run(tmp_path, run_id="run-2", end=TOMORROW, bank=bank, lookback_days=3))
+    shown = database.execute("select bank, count(*), bool_and(calibrated) from irt.ability group by bank").fetchall()
+    assert shown == [("mathematics", 4, True)]
+
+
+def test_one_publication_of_each_bank_is_current(database, tmp_path):
+    physics = {"name": "physics"}
+    whole_chain(database, a_run(tmp_path))
+    whole_chain(database, a_run(tmp_path, run_id="run-2", end=TOMORROW), harder(0.1))
+    whole_chain(
+        database,
+        a_run(tmp_path, bank=physics),
+        lambda result: [i.update(item_id="9" + i["item_id"]) for i in result["item_params"]],
+    )
+    roll_back("run-1/math")
+    current = database.execute("select bank, run_id, kind from irt.fit_meta where is_current order by bank").fetchall()
+    assert [(bank, kind) for bank, _, kind in current] == [("math", "rollback"), ("physics", "calibration")]
+    assert (
+        current == database.execute("select bank, run_id, kind from irt.current_publication order by bank").fetchall()
+    )
+
+
+def test_the_last_run_of_a_bank_is_that_of_the_latest_window_then_the_latest_registered(database, tmp_path):
+    last = "select run_key from irt.last_run"
+    for run_id, end in (("run-1", TOMORROW), ("run-2", END), ("run-3", TOMORROW)):
+        ready(database, a_run(tmp_path, run_id=run_id, end=end))
+        expected = "run-1/math" if run_id == "run-2" else f"{run_id}/math"
+        assert database.execute(last).fetchall() == [(expected,)]
+    overview = database.execute(statement("status/overview")).fetchall()
+    assert [(row[0], row[-2], row[-1]) for row in overview] == [("math", "loaded", TOMORROW)]

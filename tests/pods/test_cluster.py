@@ -16,7 +16,7 @@ from watching import versions
 from local.waiting import wait_until
 
 _IMAGE_USER = 10001
-# verb, resource, subresource, namespace
+# verb, resource, subresource, namespace as in deploy/
 MAY = [
     ("create", "pods", "", "irt-calibrations"),
     ("get", "pods", "", "irt-calibrations"),
@@ -47,26 +47,27 @@ def worker(cluster) -> client.ApiClient:
 @pytest.mark.parametrize(
     ("asked", "allowed"), [(asked, True) for asked in MAY] + [(asked, False) for asked in MAY_NOT], ids=str
 )
-def test_rights_of_the_worker(worker, asked, allowed):
-    verb, resource, subresource, namespace = asked
+def test_rights_of_the_worker(cluster, worker, asked, allowed):
+    verb, resource, subresource, deployed = asked
+    namespace = {"irt-calibrations": cluster.namespace, "airflow": cluster.airflow}.get(deployed, deployed)
     attributes = {"verb": verb, "resource": resource, "subresource": subresource, "namespace": namespace}
     review = {"spec": {"resourceAttributes": attributes}}
     answer = client.AuthorizationV1Api(worker).create_self_subject_access_review(review)
     assert answer.status.allowed is allowed
 
 
-def test_what_is_refused_is_refused_to_the_worker(worker):
+def test_what_is_refused_is_refused_to_the_worker(cluster, worker):
     """A real request; the refusal names the account."""
     core = client.CoreV1Api(worker)
     for refused in (
-        lambda: core.list_namespaced_secret("irt-calibrations"),
-        lambda: core.create_namespaced_pod("airflow", pod("any", "any:1", "any")),
+        lambda: core.list_namespaced_secret(cluster.namespace),
+        lambda: core.create_namespaced_pod(cluster.airflow, pod("any", "any:1", "any")),
         lambda: core.list_namespaced_pod("default"),
     ):
         with pytest.raises(client.ApiException) as error:
             refused()
         assert error.value.status == 403
-        assert "system:serviceaccount:airflow:airflow-worker" in json.loads(error.value.body)["message"]
+        assert f"system:serviceaccount:{cluster.airflow}:airflow-worker" in json.loads(error.value.body)["message"]
 
 
 def test_the_kubeconfig_is_its_owners_alone(cluster):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-import requests
 from pod_tasks import Context, operator, send, staged_run, wait
 from watching import versions
 
 from irt.staging import ABILITIES, FIT, ITEMS
-from local.waiting import STILL, wait_until
+from local.waiting import wait_until
 
 TOKEN = "token-of-the-service-in-a-pod"
 POD = {
@@ -21,6 +24,7 @@ POD = {
                 "name": "service",
                 "args": ["serve", "--host", "0.0.0.0", "--port", "8000", "--state-dir", "/tmp/state"],
                 "env": [{"name": "IRT_ENGINE_TOKEN", "value": TOKEN}],
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8000}, "periodSeconds": 1},
             }
         ],
         "restartPolicy": "Never",
@@ -35,13 +39,13 @@ def service(cluster, monkeypatch):
     cluster.admin.create_namespaced_pod(cluster.namespace, POD)
     try:
         wait_until(
-            lambda: answers(address_of(cluster)), what="the service", check=lambda: not_dead(cluster),
+            lambda: ready(pod_of(cluster)), what="the service", check=lambda: not_dead(cluster),
             work=lambda: versions([pod_of(cluster)]),
         )  # fmt: skip
-        address = address_of(cluster)
-        connection = {"conn_type": "http", "host": address, "port": 8000, "password": TOKEN}
-        monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
-        yield
+        with forwarded(cluster) as port:
+            connection = {"conn_type": "http", "host": "127.0.0.1", "port": port, "password": TOKEN}
+            monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps(connection))
+            yield
     finally:
         cluster.admin.delete_namespaced_pod("irt-service", cluster.namespace, grace_period_seconds=0)
 
@@ -50,21 +54,31 @@ def pod_of(cluster):
     return cluster.admin.read_namespaced_pod("irt-service", cluster.namespace)
 
 
-def address_of(cluster) -> str | None:
-    return pod_of(cluster).status.pod_ip
+@contextmanager
+def forwarded(cluster) -> Iterator[int]:
+    """A port of this machine that leads to the service, because pods of kind have no address here.
+
+    kubectl ends at the first connection that the pod refuses, so the service must be ready.
+    """
+    forward = [*cluster.kubectl, "-n", cluster.namespace, "port-forward", "--address=127.0.0.1"]
+    with subprocess.Popen([*forward, "pod/irt-service", ":8000"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            forwarding = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", line)
+            assert forwarding, line
+            yield int(forwarding[1])
+        finally:
+            process.terminate()
+
+
+def ready(pod) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
 
 
 def not_dead(cluster) -> None:
     if pod_of(cluster).status.phase in {"Succeeded", "Failed"}:
         log = cluster.admin.read_namespaced_pod_log("irt-service", cluster.namespace)
         raise AssertionError(f"the service has ended:\n{log[-3000:]}")
-
-
-def answers(address: str | None) -> bool:
-    try:
-        return bool(address) and requests.get(f"http://{address}:8000/healthz", timeout=(10, STILL)).ok
-    except requests.RequestException:
-        return False
 
 
 def test_the_service_and_a_pod(cluster, settings, service):

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from irt_engine.contract.names import SHAPES
+from irt_engine.contract.names import LINKING_METHODS, MODELS, SHAPES
 from irt_engine.errors import CalibrationError, InputError
 from irt_engine.version import __version__
 
-_MODELS = ("Rasch", "1PL", "2PL", "3PL")
 _ITEMS = "the contract's JSON array, or CSV with the columns item_id, a, b and, where wanted, c"
-_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,13 +65,13 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     _add_responses(parser)
     request = "the contract's JSON request without its observations, in place of all other settings"
     add("--request", metavar="FILE", help=request)
-    add("--model", choices=_MODELS, help="model of all items (default: 2PL)")
+    add("--model", choices=MODELS, help="model of all items (default: 2PL)")
     add("--item-models", type=Path, metavar="FILE", help='JSON object of the models of single items: {"q7": "3PL"}')
     anchors = parser.add_argument_group("anchors and linking")
     add = anchors.add_argument
     add("--anchors", type=Path, metavar="FILE", help=f"items with known parameters: {_ITEMS}, fixed too")
-    methods = f"one of {', '.join(_METHODS)} (default: stocking_lord with anchors, else none)"
-    add("--linking", choices=_METHODS, metavar="METHOD", help=methods)
+    methods = f"one of {', '.join(LINKING_METHODS)} (default: stocking_lord with anchors, else none)"
+    add("--linking", choices=LINKING_METHODS, metavar="METHOD", help=methods)
     add("--drift-alpha", type=float, metavar="P", help="false discovery rate of drifted anchors (default: 0.05)")
     add("--drift-z", type=float, metavar="Z", help="robust z that a drifted anchor must be beyond as well")
     add("--min-anchors", type=int, metavar="N", help="fail with fewer anchors left (default: 5)")
@@ -119,7 +117,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--users", type=int, required=True, metavar="N", help="number of persons")
     add("--items", type=int, required=True, metavar="N", help="number of items")
     add("--answers", type=int, metavar="N", help="answers of each person, to items drawn for them (default: all items)")
-    add("--model", choices=_MODELS, default="2PL", help="model of all items (default: %(default)s)")
+    add("--model", choices=MODELS, default="2PL", help="model of all items (default: %(default)s)")
     add("--mean", type=float, default=0.0, metavar="X", help="mean ability (default: %(default)s)")
     add("--sd", type=float, default=1.0, metavar="X", help="standard deviation of the abilities (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: %(default)s)")

@@ -1,4 +1,5 @@
--- Purpose: the default bank's last publication.
+-- Purpose: the last publication under the default bank's version. Not irt.current_publication: a bank that publishes
+--          under another version since then leaves its rows, which stay the newest until the default bank's next night.
 -- Grain:   no row, or one.
 -- Parameters: default_version.
 select p.run_id, load.window_end

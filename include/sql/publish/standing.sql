@@ -14,8 +14,6 @@ select
             where mine.run_key = %(run_key)s
         )
     ) as may_follow
-from irt.publication as p
+from irt.current_publication as p
 inner join irt.load as load on load.load_id = p.load_id
 where p.bank = %(bank)s
-order by p.publication_id desc
-limit 1

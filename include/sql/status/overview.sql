@@ -18,6 +18,6 @@ select
     fit.intercept,
     run.state as last_run_state,
     run.window_end as last_run
-from (select distinct on (bank) * from irt.run order by bank, window_end desc, registered_at desc) as run
+from irt.last_run as run
 left join irt.fit_meta as fit on fit.bank = run.bank and fit.is_current
 order by run.bank

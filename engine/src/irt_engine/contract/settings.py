@@ -114,7 +114,7 @@ class Settings:
              "min_item_responses", "min_user_responses", "priors", "scores", "repeats", "reference_group",
              "min_group_users", "latent", "latent_check"),
         )  # fmt: skip
-        model, item_models = top.choice("model", MODELS, "2PL", any_case=True), _item_models(top)
+        model, item_models = top.choice("model", MODELS, cls.model, any_case=True), _item_models(top)
         anchors, bare = _anchors(top, lambda item: item_models.get(item, model))
         settings = cls(
             model=model,
@@ -123,20 +123,22 @@ class Settings:
             bare_anchors=bare,
             linking=_linking(top, any(anchor.fixed for anchor in anchors), bool(bare)),
             run_id=options.text("run_id"),
-            quadrature_points=options.integer("quadrature_points", 61, low=_MIN_POINTS, high=_MAX_POINTS),
-            theta_min=options.number("theta_min", -6.0, low=-100.0, high=100.0),
-            theta_max=options.number("theta_max", 6.0, low=-100.0, high=100.0),
-            max_iterations=options.integer("max_iterations", 2000, low=1),
-            tolerance=options.number("tolerance", 1e-6, above=0.0, high=1.0),
-            min_item_responses=options.integer("min_item_responses", 1, low=1),
-            min_user_responses=options.integer("min_user_responses", 1, low=1),
+            quadrature_points=options.integer(
+                "quadrature_points", cls.quadrature_points, low=_MIN_POINTS, high=_MAX_POINTS
+            ),
+            theta_min=options.number("theta_min", cls.theta_min, low=-100.0, high=100.0),
+            theta_max=options.number("theta_max", cls.theta_max, low=-100.0, high=100.0),
+            max_iterations=options.integer("max_iterations", cls.max_iterations, low=1),
+            tolerance=options.number("tolerance", cls.tolerance, above=0.0, high=1.0),
+            min_item_responses=options.integer("min_item_responses", cls.min_item_responses, low=1),
+            min_user_responses=options.integer("min_user_responses", cls.min_user_responses, low=1),
             priors=_priors(options),
-            scores=options.choices("scores", SCORES, ("EAP",)),
-            repeats=options.choice("repeats", REPEATS, REFUSE),
+            scores=options.choices("scores", SCORES, cls.scores),
+            repeats=options.choice("repeats", REPEATS, cls.repeats),
             reference_group=options.identity("reference_group") if options.has("reference_group") else None,
-            min_group_users=options.integer("min_group_users", 30, low=2),
-            latent=options.choice("latent", SHAPES, NORMAL),
-            latent_check=options.boolean("latent_check", False),
+            min_group_users=options.integer("min_group_users", cls.min_group_users, low=2),
+            latent=options.choice("latent", SHAPES, cls.latent),
+            latent_check=options.boolean("latent_check", cls.latent_check),
             verdicts=read_verdicts(top),
         )
         if settings.latent != NORMAL and "MAP" in settings.scores:
