@@ -38,6 +38,7 @@ NAMES = {
     "scores": (OPTIONS["scores"]["items"]["enum"], names.SCORES, "score_kinds"),
     "repeats": (OPTIONS["repeats"]["enum"], names.REPEATS, "repeat_policies"),
     "unlinked": (LINKING["unlinked"]["enum"], names.UNLINKED, "unlinked_choices"),
+    "shapes": (OPTIONS["latent"]["enum"], names.SHAPES, "latent_shapes"),
 }
 
 
@@ -80,9 +81,9 @@ def r_default(name: str) -> Any:
 
     Of an `if`, that of `else`: the other is for a request with anchors and no linking.
     """
-    read = rf'field_(?:(?:number|integer)\(entry, "{name}"|choices?\(entry, "{name}", \w+)'
+    read = rf'field_(?:(?:number|integer|flag)\(entry, "{name}"|choices?\(entry, "{name}", \w+)'
     (found,) = re.findall(rf"^    {name} = {read}, (?:if .* else )?([^,)]+)", R, re.MULTILINE)
-    value = json.loads(found)
+    value = json.loads(found.lower() if found in ("TRUE", "FALSE") else found)
     return [value] if name == "scores" else value
 
 

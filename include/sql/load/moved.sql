@@ -1,7 +1,7 @@
 -- Purpose: find the items whose difficulty moved since the bank last published them, by more than a limit and more than
 --          its noise. With the action `hold` they leave the load's items, with `warn` they get the reason.
 -- Grain:   one item of the load.
--- Parameters: load_id, run_key, bank, window_end, action (hold, warn), limit (of |change of b|), least_z (the change
+-- Parameters: load_id, run_key, bank, window_end, action (hold, warn), most (of |change of b|), least_z (the change
 --          over its SE).
 with published as (
     select distinct on (i.item_id) i.item_id, i.b, i.se_b
@@ -26,7 +26,7 @@ moved as (
         now.item_id,
         jsonb_build_array(
             jsonb_build_object(
-                'reason', 'moved', 'action', %(action)s::text, 'figure', now.b - before.b, 'limit', %(limit)s::float8,
+                'reason', 'moved', 'action', %(action)s::text, 'figure', now.b - before.b, 'limit', %(most)s::float8,
                 'parameter', 'b'
             )
         ) as reason
@@ -35,7 +35,7 @@ moved as (
     where now.load_id = %(load_id)s
         -- An anchor at its given parameters moves with them alone.
         and now.anchor is distinct from 'fixed'
-        and abs(now.b - before.b) > %(limit)s::float8
+        and abs(now.b - before.b) > %(most)s::float8
         and abs(now.b - before.b)
         > %(least_z)s::float8 * sqrt(coalesce(now.se_b, 0) ^ 2 + coalesce(before.se_b, 0) ^ 2)
 ),
