@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import pyarrow as pa
+from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import NotRequired, TypedDict
 
 from irt.errors import BadDataError
 
@@ -40,12 +43,142 @@ ABILITY_SCHEMA = pa.schema(
 )
 
 
+# An id may be a number; it is kept as text.
+Identity = Annotated[str, Strict(), BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Count = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
+Text = Annotated[str, Strict()]
+
+# What is read of the contract's response; the rest is kept as it is.
+
+
+@dataclass(slots=True)
+class Parameters:
+    a: Number
+    b: Number
+    c: Number | None = None
+
+
+@dataclass(slots=True)
+class StandardErrors:
+    a: Number | None = None
+    b: Number | None = None
+    c: Number | None = None
+
+
+@dataclass(slots=True)
+class Reason:
+    reason: Text
+
+
+@dataclass(slots=True)
+class Verdict:
+    reasons: list[Reason]
+
+
+@dataclass(slots=True)
+class Item:
+    item_id: Identity
+    model: Text
+    params: Parameters
+    se: StandardErrors | None = None
+    n_responses: Count | None = None
+    p_correct: Number | None = None
+    anchor: Text | None = None
+    fit: Any = None
+    verdict: Verdict | None = None
+
+    def row(self, raw: dict[str, Any], *, held: bool) -> dict[str, Any]:
+        """A row of `ITEM_SCHEMA`.
+
+        :param raw: the item as it came, with all that is said of each reason.
+        """
+        se = self.se or StandardErrors()
+        return {
+            "item_id": self.item_id,
+            "model": self.model,
+            "a": self.params.a,
+            "b": self.params.b,
+            "c": self.params.c,
+            "se_a": se.a,
+            "se_b": se.b,
+            "se_c": se.c,
+            "n_responses": self.n_responses,
+            "p_correct": self.p_correct,
+            "anchor": self.anchor,
+            "fit": json.dumps(self.fit) if self.fit else None,
+            "reasons": json.dumps(raw["verdict"]["reasons"]) if self.verdict and self.verdict.reasons else None,
+            "held": held,
+        }
+
+
+class Ability(TypedDict):
+    """A dictionary: of a million abilities, objects would take five times as long."""
+
+    user_id: Identity
+    theta: Number
+    se: Number
+    n_responses: NotRequired[Count | None]
+
+
+@dataclass(slots=True)
+class LinkingConstants:
+    slope: Number
+    intercept: Number
+    n_anchors_used: Count | None = None
+
+
+@dataclass(slots=True)
+class ModelSpec:
+    n_items: Count | None = None
+    n_users: Count | None = None
+    linking_constants: LinkingConstants | None = None
+
+
+@dataclass(slots=True)
+class Metrics:
+    converged: Annotated[bool, Strict()] = False
+    loglik: Number | None = None
+
+
+@dataclass(slots=True)
+class FitMeta:
+    model_spec: ModelSpec
+    metrics: Metrics
+    run_id: Any = None
+
+
+@dataclass(slots=True)
+class ExcludedItem:
+    item_id: Identity
+
+
+@dataclass(slots=True)
+class ExcludedUser:
+    user_id: Identity
+
+
+@dataclass(slots=True)
+class Excluded:
+    items: list[ExcludedItem] | None = None
+    users: list[ExcludedUser] | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    item_params: list[Item]
+    abilities: list[Ability]
+    fit_meta: FitMeta
+    excluded: Excluded | None = None
+    # Only services that judge items have it.
+    held: list[Item] | None = None
+
+
 @dataclass(frozen=True)
 class CalibrationResult:
     """The service's answer, as two tables and the rest.
 
-    `items` also has the held ones. `fit` holds model_spec, metrics, excluded, n_items (without the held ones), n_held
-    and n_abilities.
+    `fit` holds model_spec, metrics, excluded, n_items and n_abilities.
     """
 
     items: pa.Table
@@ -63,12 +196,18 @@ class CalibrationResult:
                 raise BadDataError(f"{name}: {min(strangers)!r} is in the result but was not in the request")
 
 
+@cache
+def _reader() -> TypeAdapter[Response]:
+    return TypeAdapter(Response)
+
+
 def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], Any] | None = None) -> CalibrationResult:
     """Read the contract's response.
 
     :param complete: for a service without the contract: converts its answer. A service with the contract echoes the
         run key, so that the result of another run is detected.
-    :raise BadDataError: not JSON, a field missing or of the wrong type (named), or the result of another run.
+    :raise BadDataError: not JSON, fields missing or of the wrong type (the first five are named), or the result of
+        another run.
     """
     try:
         document = json.loads(body, parse_constant=_no_constant)
@@ -76,137 +215,76 @@ def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], A
         raise BadDataError(f"the calibration result is not JSON: {error}") from error
     if complete:
         document = complete(document)
-    meta = _field(document, "fit_meta", dict)
-    if not complete and meta.get("run_id") != run_key:
-        raise BadDataError(f"fit_meta.run_id: {meta.get('run_id')!r} is not this run ({run_key!r})")
-    items = [_item(row, f"item_params[{n}].") for n, row in enumerate(_field(document, "item_params", list))]
-    # Only services that judge items have the field.
-    held = _field(document, "held", list) if document.get("held") is not None else []
-    held = [_item(row, f"held[{n}].") | {"held": True} for n, row in enumerate(held)]
-    abilities = [_ability(row, n) for n, row in enumerate(_field(document, "abilities", list))]
-    _refuse_repeats("item_params", "item_id", items + held)
-    _refuse_repeats("abilities", "user_id", abilities)
-    fit = {
-        "model_spec": _model_spec(meta),
-        "metrics": _metrics(meta),
-        "excluded": _excluded(document),
-        "n_held": len(held),
-        "n_items": _count(meta["model_spec"], "n_items", "fit_meta.model_spec.", len(items)),
-        "n_abilities": _count(meta["model_spec"], "n_users", "fit_meta.model_spec.", len(abilities)),
-    }
-    return CalibrationResult(
-        pa.Table.from_pylist(items + held, schema=ITEM_SCHEMA),
-        pa.Table.from_pylist(abilities, schema=ABILITY_SCHEMA),
-        fit,
-    )
-
-
-def _item(row: Any, where: str) -> dict[str, Any]:
-    params = _field(row, "params", dict, where)
-    se = _field(row, "se", dict, where) if row.get("se") is not None else {}
-    return {
-        "item_id": str(_field(row, "item_id", (str, int), where)),
-        "model": _field(row, "model", str, where),
-        "a": _number(params, "a", f"{where}params."),
-        "b": _number(params, "b", f"{where}params."),
-        "c": _number(params, "c", f"{where}params.", optional=True),
-        **{f"se_{name}": _number(se, name, f"{where}se.", optional=True) for name in ("a", "b", "c")},
-        "n_responses": _count(row, "n_responses", where),
-        "p_correct": _number(row, "p_correct", where, optional=True),
-        "anchor": _field(row, "anchor", str, where) if row.get("anchor") is not None else None,
-        "fit": json.dumps(row["fit"]) if row.get("fit") else None,
-        "reasons": _reasons(row, where),
-        "held": False,
-    }
-
-
-def _reasons(row: dict[str, Any], where: str) -> str | None:
-    """What was found of an item, as JSON; None if nothing."""
-    verdict = _field(row, "verdict", dict, where) if row.get("verdict") is not None else {}
-    reasons = _field(verdict, "reasons", list, f"{where}verdict.") if verdict else []
-    for n, reason in enumerate(reasons):
-        _field(reason, "reason", str, f"{where}verdict.reasons[{n}].")
-    return json.dumps(reasons) if reasons else None
-
-
-def _ability(row: Any, position: int) -> dict[str, Any]:
-    where = f"abilities[{position}]."
-    return {
-        "user_id": str(_field(row, "user_id", (str, int), where)),
-        "theta": _number(row, "theta", where),
-        "se": _number(row, "se", where),
-        "n_responses": _count(row, "n_responses", where),
-    }
-
-
-def _model_spec(meta: dict[str, Any]) -> dict[str, Any]:
-    """The specification, with the numbers that the checks read."""
-    spec: dict[str, Any] = _field(meta, "model_spec", dict, "fit_meta.")
-    if spec.get("linking_constants") is not None:
-        where = "fit_meta.model_spec.linking_constants."
-        linking = _field(spec, "linking_constants", dict, "fit_meta.model_spec.")
-        for name in ("slope", "intercept"):
-            _number(linking, name, where)
-        _count(linking, "n_anchors_used", where)
-    return spec
-
-
-def _metrics(meta: dict[str, Any]) -> dict[str, Any]:
-    metrics: dict[str, Any] = _field(meta, "metrics", dict, "fit_meta.")
-    if not isinstance(metrics.get("converged", False), bool):
-        raise BadDataError(f"fit_meta.metrics.converged: {metrics['converged']!r} is not true or false")
-    _number(metrics, "loglik", "fit_meta.metrics.", optional=True)
-    return metrics
-
-
-def _excluded(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    given = _field(document, "excluded", dict) if document.get("excluded") is not None else {}
-    excluded: dict[str, list[dict[str, Any]]] = {}
-    for kind, name in (("items", "item_id"), ("users", "user_id")):
-        rows = _field(given, kind, list, "excluded.") if given.get(kind) is not None else []
-        for n, row in enumerate(rows):
-            _field(row, name, (str, int), f"excluded.{kind}[{n}].")
-        excluded[kind] = rows
-    return excluded
-
-
-def _count(mapping: dict[str, Any], name: str, where: str, default: int | None = None) -> int | None:
-    if mapping.get(name) is None:
-        return default
-    value: int = _field(mapping, name, int, where)
-    if not 0 <= value < 2**63:
-        raise BadDataError(f"{where}{name}: {value} is not a count")
-    return value
-
-
-def _field(mapping: Any, name: str, kind: Any, where: str = "") -> Any:
-    if not isinstance(mapping, dict) or name not in mapping:
-        raise BadDataError(f"the calibration result lacks the field {where}{name}")
-    value = mapping[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadDataError(f"{where}{name}: {str(value)[:100]!r} is of the wrong type")
-    return value
-
-
-def _number(mapping: Any, name: str, where: str, optional: bool = False) -> float | None:
-    if optional and (not isinstance(mapping, dict) or mapping.get(name) is None):
-        return None
-    value = _field(mapping, name, (int, float), where)
     try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise BadDataError(f"{where}{name}: {str(value)[:40]} is not a finite number")
-    return number
+        response = _reader().validate_python(document)
+    except ValidationError as error:
+        raise BadDataError(_mistakes(error)) from None
+    if not complete and response.fit_meta.run_id != run_key:
+        raise BadDataError(f"fit_meta.run_id: {response.fit_meta.run_id!r} is not this run ({run_key!r})")
+    items, held, abilities = response.item_params, response.held or [], response.abilities
+    _refuse_repeats("item_params", "item_id", (item.item_id for item in [*items, *held]))
+    _refuse_repeats("abilities", "user_id", (ability["user_id"] for ability in abilities))
+    meta, spec, excluded = document["fit_meta"], response.fit_meta.model_spec, document.get("excluded") or {}
+    fit = {
+        "model_spec": meta["model_spec"],
+        "metrics": meta["metrics"],
+        "excluded": {kind: excluded.get(kind) or [] for kind in ("items", "users")},
+        "n_items": len(items) if spec.n_items is None else spec.n_items,
+        "n_held": len(held),
+        "n_abilities": len(abilities) if spec.n_users is None else spec.n_users,
+    }
+    # By columns: five times as fast.
+    columns = {name: [ability.get(name) for ability in abilities] for name in ABILITY_SCHEMA.names}
+    try:
+        rows = [item.row(raw, held=False) for item, raw in zip(items, document["item_params"])]
+        rows += [item.row(raw, held=True) for item, raw in zip(held, document.get("held") or [])]
+        return CalibrationResult(pa.Table.from_pylist(rows, schema=ITEM_SCHEMA), pa.table(columns, ABILITY_SCHEMA), fit)
+    except UnicodeEncodeError as error:
+        # Half a surrogate pair, which JSON can escape.
+        raise BadDataError(f"the calibration result: {error.object[:100]!r} is not Unicode text") from None
 
 
-def _refuse_repeats(table: str, name: str, rows: list[dict[str, Any]]) -> None:
+_MOST_MISTAKES = 5
+_KINDS = {
+    "dataclass_type": "an object",
+    "dict_type": "an object",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "string_type": "text",
+}
+
+
+def _mistakes(error: ValidationError) -> str:
+    details = error.errors(include_url=False)
+    named = [_mistake(detail) for detail in details[:_MOST_MISTAKES]]
+    more = len(details) - len(named)
+    return "; ".join([*named, f"and {more} more"] if more else named)
+
+
+def _mistake(detail: ErrorDetails) -> str:
+    """The field, the value and what it should be."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).removeprefix(".")
+    kind, value = detail["type"], str(detail["input"])
+    if kind == "missing":
+        return f"the calibration result lacks the field {path}"
+    # JSON's integers may be larger than any float.
+    if kind == "finite_number" or (kind == "float_type" and type(detail["input"]) is int):
+        return f"{path}: {value[:40]} is not a finite number"
+    if kind in ("greater_than_equal", "less_than"):
+        return f"{path}: {value[:40]} is not a count"
+    if kind == "bool_type":
+        return f"{path}: {value[:100]!r} is not true or false"
+    wrong = f"is of the wrong type: not {_KINDS[kind]}" if kind in _KINDS else detail["msg"]
+    return f"{path or 'the calibration result'}: {value[:100]!r} {wrong}"
+
+
+def _refuse_repeats(table: str, name: str, identities: Iterable[str]) -> None:
     seen: set[str] = set()
-    for row in rows:
-        if row[name] in seen:
-            raise BadDataError(f"{table}: {name} {row[name]!r} appears twice")
-        seen.add(row[name])
+    for identity in identities:
+        if identity in seen:
+            raise BadDataError(f"{table}: {name} {identity!r} appears twice")
+        seen.add(identity)
 
 
 def _no_constant(name: str) -> float:
