@@ -12,6 +12,7 @@ import numpy as np
 from irt_engine.answers.exclusion import Exclusion, everyone
 from irt_engine.answers.responses import Responses
 from irt_engine.answers.weak_links import weak_links
+from irt_engine.contract.names import NORMAL
 from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.errors import TooFewAnchors
 from irt_engine.estimation.em import Progress
@@ -65,7 +66,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         distributions = latent_distributions(bank.model, fit.evaluation.x, matrix)
         linked = distributions
         tests = None
-        if settings.latent_check and not bank.model.is_shaped:
+        if settings.latent_check and settings.latent == NORMAL:
             tests = normality(fit.objective, fit.evaluation, matrix)
         if line is not None and anchoring is not None:
             linked = linked_distributions(bank.model, fit.evaluation.x, matrix, line, anchoring.rows)

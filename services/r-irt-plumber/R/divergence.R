@@ -1,5 +1,5 @@
-# An item is steep or far if its slope (per latent SD) or its intercept exceeds these limits. If its slope is closer to 0
-# than `min_slope`, its difficulty is undefined. A shared slope counts for each of its items.
+# An item is steep or far if its slope (per latent SD) or its intercept exceeds these limits. If its slope is closer to
+# 0 than `min_slope`, its difficulty is undefined. A shared slope counts for each of its items.
 max_slope <- 10
 max_intercept <- 30
 min_slope <- 1e-3

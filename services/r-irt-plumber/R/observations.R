@@ -9,7 +9,8 @@ group_column <- "group"
 #' @param value As parsed from JSON: a list of rows, or an object of columns.
 #' @param where The field that they came from.
 #' @return List of `user_id` and `item_id`, character (n), `is_correct`, integer (n), and `times`, a list (n) of strings
-#'   and `NULL`, or empty, and `groups`, character (n), or `NULL`. Raises 413 for more than `max_rows`, and 422 with the first wrong values and their number.
+#'   and `NULL`, or empty, and `groups`, character (n), or `NULL`. Raises 413 for more than `max_rows`, and 422 with
+#'   the first wrong values and their number.
 #' @noRd
 read_observations <- function(value, max_rows, where = "observations") {
   if (!is.list(value)) {

@@ -10,10 +10,27 @@ fields_of <- function(text) {
 test_that("rows and columns give the same observations", {
   rows <- '[{"user_id": "u", "item_id": 7, "is_correct": true}, {"user_id": "v", "item_id": "7", "is_correct": 0}]'
   columns <- '{"user_id": ["u", "v"], "item_id": [7, "7"], "is_correct": [1, false], "more": [1]}'
-  expected <- list(user_id = c("u", "v"), item_id = c("7", "7"), is_correct = c(1L, 0L), times = list())
+  expected <- list(user_id = c("u", "v"), item_id = c("7", "7"), is_correct = c(1L, 0L), times = list(), groups = NULL)
   expect_equal(observations(columns), expected)
   expected$times <- list(NULL, NULL)
   expect_equal(observations(rows), expected)
+})
+
+test_that("groups are read, and refused by name", {
+  body <- '{"user_id": ["u", "u"], "item_id": [1, 2], "is_correct": [1, 0], "group": %s}'
+  found <- observations(sprintf(body, '["x", 3]'))
+  expect_equal(found$groups, c("x", "3"))
+  refused <- function(columns, reference = NA_character_) {
+    tryCatch(
+      refuse_groups(columns, list(reference_group = reference)),
+      irt_problem = function(problem) problem$errors[[1]]$field
+    )
+  }
+  expect_equal(refused(found), "observations[0].group")
+  expect_equal(refused(observations(sprintf(body, '["x", "x"]'))), "observations.group")
+  expect_null(refused(observations(sprintf(body, "null"))))
+  expect_equal(refused(observations(sprintf(body, "null")), "x"), "options.reference_group")
+  expect_equal(fields_of(sprintf(body, '["x", null]')), "observations.group[1]")
 })
 
 test_that("each wrong value is named", {

@@ -14,7 +14,7 @@ test_that("defaults are the contract's", {
   expect_equal(settings$model, "2PL")
   linking <- list(
     method = "none", drift_alpha = 0.05, drift_z = NA_real_, max_drifted = 0.4, min_correlation = 0.5, max_rmsd = 0.1,
-    unlinked = "exclude", min_anchors = 5, required = TRUE
+    unlinked = "exclude", min_anchors = 5, required = TRUE, min_common_users = 30
   )
   expect_equal(settings$linking, linking)
   expect_equal(unlist(settings[c("quadrature_points", "theta_min", "theta_max", "max_iterations", "tolerance")]),
