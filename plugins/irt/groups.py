@@ -1,7 +1,7 @@
-"""Groups of users, each with a mean and an SD of its own: which group a user belongs to (`Groups` in `irt.bank`).
+"""Which group each user belongs to (`Groups` in `irt.bank`); a calibration estimates a mean and an SD per group.
 
-A user's group is the exam or the topic of the latest answer in the window, or what a table says. Users of whom neither
-says anything are a group of their own, since a calibration with groups needs one for every user.
+A user's group is the exam or the topic of the latest answer in the window, or the value in a table. Users without
+either form one more group, because a calibration with groups needs a group for every user.
 """
 
 from __future__ import annotations

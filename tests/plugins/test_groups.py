@@ -71,7 +71,7 @@ def test_a_session_of_two_exams_has_no_group(database, tmp_path, capsys):
     database.execute("update exam_results set session_id = 'shared' where exam_id in (1, 2)")
     counts = extract(run_of(tmp_path, by="exam"))
     assert counts["groups"] == {"(no group)": 2, "3": 1}
-    assert "Groups: 2 users have none, and are one of their own" in capsys.readouterr().out
+    assert "Groups: 2 users have no group; they form one more" in capsys.readouterr().out
 
 
 def students(database, *rows) -> None:

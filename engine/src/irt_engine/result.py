@@ -28,10 +28,10 @@ class Calibration:
     :ivar responses: the answers that took part; `excluded`: what did not, as the contract has it.
     :ivar items: estimates and SEs of its items; `item_fit`: their fit; `abilities` of its users.
     :ivar latent: the distribution of the (reference) population's abilities on the scale of the estimation.
-    :ivar shapes: what is known of the shape of each population's distribution, as the contract has it.
+    :ivar shapes: the contract's `shape` or `normality` of each population; empty if neither was asked for.
     :ivar populations: a row for each group, as the contract has it; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
-    :ivar weak_links: parts of the bank that few users hold together; None where nobody looked.
+    :ivar weak_links: parts of the bank that few users hold together; None if not searched for.
     :ivar verdicts: what was found of single items, and which are held.
     :ivar loglik: marginal log-likelihood, without priors.
     :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).

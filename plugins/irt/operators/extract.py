@@ -93,7 +93,7 @@ class ExtractResponsesOperator(RunOperator):
         told = ", ".join(f"{name} {size}" for name, size in groups.items())
         self.log.info("Groups: %s, users in each: %s", len(groups), told)
         if NO_GROUP in groups:
-            self.log.warning("Groups: %s users have none, and are one of their own", groups[NO_GROUP])
+            self.log.warning("Groups: %s users have no group; they form one more", groups[NO_GROUP])
         return responses, counts
 
     def _report(self, run: Run, counts: dict[str, int]) -> None:

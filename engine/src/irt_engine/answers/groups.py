@@ -1,4 +1,4 @@
-"""The group of each user, from a column that has it with each answer."""
+"""The group of each user, from a column that repeats it with each answer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Populations: users whose abilities are taken to be drawn from one normal distribution.
 
-Each group of the answers is a population, but for groups with fewer users than `min_group_users`, whose mean and SD the
-answers would hardly determine: these are one population together, or, where even together they are too few, part of
-the reference.
+Each group is a population. Groups with fewer than `min_group_users` users would have a mean and an SD that the answers
+hardly determine, so they form one population together. If even together they are too few, they join the reference.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError
 from irt_engine.kernels import rows
 
-# Standard errors of all parameters depend on each group's.
+# The standard errors of all parameters depend on the parameters of each group.
 _MOST = 200
 
 
@@ -42,7 +41,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Populations:
-    """How users are divided.
+    """How users are divided into populations.
 
     :ivar names: the groups of each population; the first is the reference. ((),) where answers have no groups.
     :ivar of_user: (N,) int64, the population of each user.
@@ -53,7 +52,7 @@ class Populations:
 
     @classmethod
     def of(cls, responses: Responses, settings: Settings) -> Populations:
-        """:raise InputError: the settings name a reference group that is none, or that no user is left of, or they take
+        """:raise InputError: the reference group of the settings does not exist or has no users left, or they take
         users of several groups for samples of one population.
         """
         if responses.group_ids is None or responses.group is None:
@@ -116,7 +115,7 @@ def _part(responses: Responses, persons: np.ndarray) -> Population:
 
 def _refuse_reference(settings: Settings, names: tuple[str, ...] | list[str]) -> None:
     if settings.reference_group is not None and settings.reference_group not in names:
-        told = f"is none of the {len(names)} groups of the answers" if names else "the answers have no groups"
+        told = f"is not one of the {len(names)} groups of the answers" if names else "the answers have no groups"
         raise InputError("options.reference_group", settings.reference_group, told)
 
 

@@ -1,9 +1,9 @@
 """Parts of a bank that few users hold together.
 
-Between two parts that only a handful of users have in common the scale is as uncertain as those users' abilities. The
-parts are what remains when every cut of the items with fewer than `min_common_users` common users is made: maximum
-adjacency orderings show which items no such cut separates, and these are merged (Nagamochi & Ibaraki 1992) until one
-part is left, or the last of the order is such a part. Items with fewer answers than that are not looked at.
+If only a handful of users answered items in two parts of a bank, the scales of the parts are joined only as well as
+these users' abilities are known. The parts are found by cutting the bank wherever fewer than `min_common_users` users
+hold it together. A maximum adjacency ordering shows which items no such cut separates; they are merged (Nagamochi &
+Ibaraki 1992), and what cannot be merged is cut off. Items with fewer answers than `min_common_users` are ignored.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from irt_engine.kernels.attachment import attachment_order
 
 log = logging.getLogger(__name__)
 
-# So many parts are cut off, one by one.
+# At most this many parts are cut off.
 _MOST_PARTS = 100
-# Items of a part that are named.
+# At most this many items of a part are named.
 _NAMED = 20
 
 
 def weak_links(responses: Responses, settings: Settings) -> list[dict[str, Any]] | None:
-    """The parts but for the largest, as the contract has them, the largest first; None if they are not asked for."""
+    """The contract's `weak_links`: all parts except the largest, sorted by size; None if the request does not ask."""
     least = settings.linking.min_common_users
     if least is None:
         return None
@@ -48,14 +48,14 @@ def parts(responses: Responses, least: int) -> np.ndarray:
     lengths = np.diff(responses.offsets)
     user, group = np.repeat(np.arange(lengths.size), lengths), label[responses.codes >> 1]
     user, group = user[group >= 0], group[group >= 0]
-    # Of the groups of items: which of them are whole, and which are merged into which.
+    # `home`: the item that each item was merged into; `final`: parts that were cut off.
     n = int(judged.sum())
     home, final = np.arange(n), np.zeros(n, bool)
     while (n_left := int(np.unique(home[~final[home]]).size)) > 1 and final.sum() < _MOST_PARTS:
         names, order, weight = _ordered(user, home[group], final, least)
         merged = np.flatnonzero(weight[1:] >= least) + 1
         if merged.size == 0 or names.size < n_left:
-            # What shares no user with another group is not in the order.
+            # Groups that share no user with any other are not in the ordering.
             lone = np.setdiff1d(np.unique(home[~final[home]]), names)
             final[lone if lone.size else names[order[-1]]] = True
             continue
@@ -67,7 +67,7 @@ def parts(responses: Responses, least: int) -> np.ndarray:
 
 
 def _ordered(user: np.ndarray, group: np.ndarray, final: np.ndarray, least: int) -> tuple[np.ndarray, ...]:
-    """Groups (n,) that share users with others, and their order with its weights."""
+    """The groups (n,) that share users with others, their ordering, and its weights."""
     left = ~final[group]
     pairs = np.unique(np.stack([user[left], group[left]], axis=1), axis=0)
     counts = np.bincount(pairs[:, 0]) if len(pairs) else np.zeros(1, np.int64)

@@ -43,7 +43,7 @@ class LinkingOptions:
     :ivar unlinked: what becomes of items that share no user with the others: `exclude`, or `same_population`.
     :ivar min_anchors: with fewer anchors left the calibration fails, or is not linked.
     :ivar required: whether it fails.
-    :ivar min_common_users: parts of the bank with fewer common users are named; None: nobody looks.
+    :ivar min_common_users: parts of the bank with fewer common users are reported; None: not searched for.
     """
 
     method: str = "none"

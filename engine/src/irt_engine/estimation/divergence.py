@@ -22,8 +22,8 @@ _LEAST_INFORMATION, _FARTHEST, _FARTHEST_SHARED = 1.0, 5.0, 2.0
 MIN_SLOPE = 1e-3
 # Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
 MAX_LOGIT_GUESSING = 9.0
-# Where so large a share of the items, and so many, have no finite estimate, they are not left out: that would take
-# answers from the others, of which then more diverge, down to a handful.
+# If more than this share of the items, and more than this number, have no finite estimate, none is left out: leaving
+# them out would take answers from the others, more of which would then diverge.
 _MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
 
 
@@ -66,7 +66,7 @@ def _distance(model: Model, x: np.ndarray) -> np.ndarray:
 
 
 def _steepness_information(model: Model, evaluation: Evaluation) -> np.ndarray:
-    """Complete-data information (J,) on log a with b given; of items without a slope of their own, of them all."""
+    """Complete-data information (J,) on log a with b given; for items that share a slope, the sum over all of them."""
     n = model.n_items
     a, d = evaluation.x[:n, 0], evaluation.x[:n, 1]
     aa, ad, dd = evaluation.information[:, :3].T

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, float, float], None]
 Runaways = Callable[[Model, Evaluation], np.ndarray]
 
-# The sample has about so many answers per item and at least so many persons.
+# The sample has about this many answers per item, and at least this many persons.
 _SAMPLE_ANSWERS, _SAMPLE_PERSONS = 250, 1500
 _SAMPLE_RIDGE = 2.0
 _SAMPLE_ITERATIONS = 40
@@ -38,7 +38,7 @@ _HALVINGS = 12
 _PATIENCE = 3
 # Iterations without progress after which a stage is given up: soon in single precision, since there is another stage.
 _IDLE: dict[type[np.floating[Any]], int] = {np.float32: 4, np.float64: 50}
-# Rounding of the objective, relative to its size: a fall by less is none.
+# Rounding error of the objective, relative to its size; a smaller decrease does not count.
 _SLACK: dict[type[np.floating[Any]], float] = {np.float32: 1e-7, np.float64: 1e-12}
 
 

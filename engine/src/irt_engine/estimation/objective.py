@@ -70,7 +70,7 @@ class Objective:
     """Evaluates the objective for one set of answers.
 
     :param populations: the answers by population, the reference first.
-    :param stride: of the persons every so-manieth takes part.
+    :param stride: use every `stride`-th person.
     :param precision: of the tables, float32 or float64; sums over persons are float64.
     :param ridge: weight of a pull towards the starting values, for samples too small to hold all items.
     :param resolves: whether persons whose posterior the grid does not resolve get finer nodes; not with a stride.

@@ -19,9 +19,9 @@ from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Levels, Quadrature
 from irt_engine.model.shape import Shaped
 
-# Number of groups of persons whose sums are kept apart. It is a constant, since it decides the order of sums.
+# Number of groups of persons whose sums are kept apart. It is constant, because it fixes the order of summation.
 _GROUPS = 16
-# ... but for banks so large that the sums of all groups would need more memory than this.
+# There are fewer groups where the sums would need more memory than this.
 _GROUP_BYTES = 256 * 2**20
 # How much steeper items may become before persons are looked through again.
 _STEEPER = 1.15

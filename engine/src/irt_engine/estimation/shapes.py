@@ -5,8 +5,8 @@ The degree of the Davidian curves, the same for all populations, is the one with
 local maxima, so each degree starts from the maximum of the degree before, and from the curves that come closest to a
 histogram of the abilities.
 
-A histogram is the nonparametric estimate on the nodes, standardised (Woods 2007): weights and items take turns until
-the log-likelihood hardly rises. Standard errors take it as known.
+A histogram is the nonparametric estimate on the nodes, standardised (Woods 2007). Weights and items are estimated in
+turns until the log-likelihood hardly rises. Standard errors treat the histogram as known.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from irt_engine.model.shape import MAX_DEGREE, Davidian, Histogram, Shaped, herm
 
 log = logging.getLogger(__name__)
 
-# Of the items and populations of a model, from starting values near the maximum, with a tolerance.
+# Estimates a model from starting values near the maximum, with a tolerance.
 Estimate = Callable[[Model, np.ndarray, float], Fit]
 
 # Tolerance at which shapes are compared; the one that is chosen is then estimated with the caller's.
 _ROUGH = 1e-3
 
-# Degrees that may be worse than the best before the search ends.
+# The search ends after this many degrees without an improvement.
 _PATIENCE = 2
 # Curves that are drawn at random, refined, and taken as starting values, and the nodes that they are compared on.
 _CANDIDATES, _REFINED, _STARTS = 400, 40, 2
 # Difference in expected log-density per person at which two curves are not the same.
 _DISTINCT = 1e-4
-# Turns of a histogram and the items, and the rise of the log-likelihood at which they end.
+# The most turns of histogram and items, and the rise of the log-likelihood that ends them.
 _TURNS, _LEAST_RISE = 100, 0.01
-# Share of the persons that a node of a histogram has at least, so that it has a logarithm.
+# Least weight of a node, so that its logarithm exists.
 _LEAST_SHARE = 1e-10
 
 

@@ -9,21 +9,21 @@ from irt_engine.kernels.jit import kernel
 
 @kernel
 def attachment_order(offsets, items, item_offsets, item_users, most):
-    """Order the items so that each next one shares most users with those before.
+    """Order the items so that each one shares the most users with the items before it.
 
-    Each item and the one before it in the order are held together by at least as many users as `weight` says: no cut
-    between them has fewer. The time grows with the answers.
+    Every cut that separates an item from the one before it cuts at least `weight` users. The time is linear in the
+    answers.
 
     :param offsets: (N + 1,), `items` (n,): the items of each user; `item_offsets` (J + 1,), `item_users` (n,): the
         users of each item.
-    :param most: where more users than this are shared does not matter.
-    :return: the order (J,) int64, and for each place in it the number of users (J,), at most `most`.
+    :param most: weights are counted up to this number.
+    :return: the order (J,) int64, and the weight at each position (J,).
     """
     n_items = item_offsets.size - 1
     order, weight = np.empty(n_items, np.int64), np.zeros(n_items, np.int64)
     shared, done = np.zeros(n_items, np.int64), np.zeros(n_items, np.bool_)
     reached = np.zeros(offsets.size - 1, np.bool_)
-    # Stacks of items by the number of users that they share; what is out of date in them is skipped.
+    # Stacks of items by the number of shared users; outdated entries are skipped.
     top = np.full(most + 1, -1)
     item_of, below = np.empty(n_items * (most + 1), np.int64), np.empty(n_items * (most + 1), np.int64)
     used = 0

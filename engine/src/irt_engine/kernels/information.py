@@ -8,7 +8,7 @@ from irt_engine.kernels.fisher_scores import POLYNOMIALS, person_scores
 from irt_engine.kernels.jit import LANES, kernel, part
 from irt_engine.kernels.products import COLUMNS, ROWS, add_products
 
-# Products of a person's scores go straight into the rows of the matrix where these are so many times longer or less;
+# Products of a person's scores go straight into the rows of the matrix if these are at most this many times longer;
 # else they are formed side by side first, and then spread over the rows.
 _DENSE = 6
 
@@ -110,7 +110,7 @@ def missing_in_subspace(
 ):  # fmt: skip
     """The same matrix, only times the columns of `subspace`, and its diagonal blocks of single items.
 
-    :param stride: of the persons every so-manieth takes part; other arguments as `missing_information`.
+    :param stride: use every `stride`-th person; other arguments as `missing_information`.
     :param subspace: (P, r); `image` (G, P, r), zeros, written.
     :param blocks: (G, J, 6), zeros, written: symmetric blocks of a, d, logit c, as in `items`.
     """

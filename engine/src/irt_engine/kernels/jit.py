@@ -59,5 +59,5 @@ def part(function: Function) -> Any:
 
 
 def padded(nodes: int) -> int:
-    """The length of a row that holds so many nodes."""
+    """Row length for this many nodes, padded to a multiple of `LANES`."""
     return -(-nodes // LANES) * LANES

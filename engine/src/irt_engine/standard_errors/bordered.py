@@ -1,9 +1,9 @@
 """Covariance where latent distributions are not normal.
 
-For normal distributions Louis' formula gives the whole information. For others it gives the part A of the items; what
-mean, SD and angles of the populations add, C (P, L) beside and D (L, L) below, are differences of the gradient, 2 L
-E-steps. The inverse is the one of a bordered matrix: with S = D - C^T A^-1 C and U = A^-1 C, it is A^-1 + U S^-1 U^T
-for the items, -U S^-1 beside, and S^-1 below.
+For normal distributions Louis' formula gives the whole information matrix. For others it gives the block A of the
+items. The blocks of mean, SD and angles, C (P, L) and D (L, L), are computed by differences of the gradient, which
+takes 2 L E-steps. The inverse follows from S = D - C^T A^-1 C and U = A^-1 C: A^-1 + U S^-1 U^T for the items, -U S^-1
+for the covariances with the items, and S^-1 for the rest.
 """
 
 from __future__ import annotations

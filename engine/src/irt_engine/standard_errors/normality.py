@@ -1,9 +1,9 @@
 """Whether abilities are normal: a score test of skewness and kurtosis.
 
-The normal density is a member of the family phi(z) (1 + g3 h3(z) + g4 h4(z)), h3 and h4 being the orthonormal Hermite
-polynomials: skewness is sqrt(6) g3, excess kurtosis sqrt(24) g4. The test looks at the derivatives by g3 and g4 at 0,
-less what the estimates of all other parameters explain of them (Rao 1948): chi-square with two degrees of freedom, and
-one step towards the maximum estimates skewness and kurtosis.
+The family phi(z) (1 + g3 h3(z) + g4 h4(z)), where h3 and h4 are the orthonormal Hermite polynomials, contains the
+normal density at g3 = g4 = 0. Its skewness is sqrt(6) g3 and its excess kurtosis sqrt(24) g4. The score test (Rao 1948)
+compares the derivatives by g3 and g4 at 0 with their variance, given that all other parameters are estimated:
+chi-square with two degrees of freedom. The reported skewness and kurtosis are one Newton step from 0.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ _SAMPLE = 4000
 # Share by which variances may be too small on average: that is an error of SEs of half as much.
 _MOST_LEFT_OVER = 0.02
 
-# Up to so many parameters the whole matrix is inverted, and beyond, up to more, where persons answer so large a share
-# of the items that many directions join them.
+# At most `_ALWAYS_DENSE` parameters: invert the whole matrix. Up to `_NEVER_DENSE`: also if persons answer at least
+# `_DENSE_SHARE` of the items, because then many directions join them.
 _ALWAYS_DENSE, _DENSE_SHARE, _NEVER_DENSE = 1500, 0.2, 8000
 
 

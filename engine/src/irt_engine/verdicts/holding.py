@@ -18,7 +18,7 @@ from irt_engine.standard_errors.covariance import Covariance
 from irt_engine.standard_errors.estimates import ItemEstimates, estimates
 from irt_engine.verdicts.judgement import Reason, Reasons, judge_fit, judge_scale
 
-# After so many estimations nothing more is held.
+# After this many estimations no further item is held.
 _MOST_ROUNDS = 10
 
 
