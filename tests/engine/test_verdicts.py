@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from irt_engine import InputError, Responses, Settings, calibrate
+from irt_engine import CalibrationError, InputError, Responses, Settings, calibrate
 
 ALL = {name: {} for name in ("reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers")}
 
@@ -164,3 +164,14 @@ def test_what_is_wrong_in_the_rules_is_named():
         ("verdicts.flat.limit_a", "is not a field of this request"),
         ("verdicts.misfit.limit", "must be a finite number at least 0 and at most 1e+09"),
     }
+
+
+def test_a_bank_of_which_every_item_is_held():
+    """With priors, and one user: an error that says so, and no crash."""
+    request = {
+        "verdicts": {"out_of_range": {"limit_a": 1e-150}},
+        "options": {"priors": {"b": {"dist": "normal", "mean": -200, "sd": 9999}}},
+    }
+    responses = Responses.from_columns(["1"] * 4, ["1", "2", "3", "4"], [0, 1, 1, 1])
+    with pytest.raises(CalibrationError, match="no item is left to calibrate"):
+        calibrate(responses, Settings.from_contract(request))

@@ -34,7 +34,14 @@ def warm_up() -> None:
     request = {
         "model": "3PL",
         "item_models": {"i0": "1PL"},
-        "linking": {"method": "mean_sigma", "min_anchors": 1, "drift_alpha": 0, "max_rmsd": 1, "min_correlation": -1},
+        "linking": {
+            "method": "mean_sigma",
+            "min_anchors": 1,
+            "drift_alpha": 0,
+            "max_rmsd": 1,
+            "min_correlation": -1,
+            "min_common_users": 2,
+        },
         "options": {"max_iterations": 3, "scores": ["EAP", "MAP", "WLE"], "min_item_responses": 40},
     }
     calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))

@@ -35,7 +35,7 @@ def specify(
     Mean and variance of each population but the reference are free, and with fixed items those of the reference too.
     """
     n_items = responses.n_items
-    models = np.array([settings.model_of(item) for item in responses.item_ids])
+    models = np.array([settings.model_of(item) for item in responses.item_ids], str)
     free = np.zeros((n_items + n_populations, 3), bool)
     free[:n_items, 0] = (models == "2PL") | (models == "3PL")
     free[:n_items, 1] = True
@@ -82,7 +82,7 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
         start[:-1, 0] = np.maximum(start[:-1, 0], 0.05)
     elif settings.priors.b is not None:
         # Such a prior has no way from a slope above 0 to one below: at 0 the difficulty is infinite.
-        unseeded = np.array([item not in seeds for item in responses.item_ids])
+        unseeded = np.array([item not in seeds for item in responses.item_ids], bool)
         turned = unseeded & (models != "Rasch") & (models != "1PL") & _is_reversed(responses)
         start[:-1, :1][turned] *= -1.0
         _start_at_difficulty(start, settings.priors.b, unseeded & (models != "Rasch") & (models != "1PL"))
