@@ -376,3 +376,15 @@ def test_a_million_wrong_entries_are_not_all_looked_at():
     with pytest.raises(InputError, match=r"anchors\[0\]: must be an object"):
         request.raise_if_any()
     assert len(seen) == len(request.errors) == 100
+
+
+@pytest.mark.parametrize("index", [2, -1])
+def test_indices_beyond_the_dictionary(index):
+    """As in a file with damaged pages, which Arrow reads all the same."""
+    buffer = pa.py_buffer(np.array([0, 1, index], np.int32))
+    indices = pa.Array.from_buffers(pa.int32(), 3, [None, buffer])
+    column = pa.DictionaryArray.from_arrays(indices, pa.array(["u", "v"]), safe=False)
+    with pytest.raises(InputError) as error:
+        Responses.from_columns(column, ["a", "b", "c"], [1, 0, 1])
+    assert error.value.field == "observations.user_id"
+    assert "refers to values that its dictionary does not have" in str(error.value)

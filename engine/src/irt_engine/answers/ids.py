@@ -38,8 +38,17 @@ def encode(field: str, column: Any) -> Encoded:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     values, indices = _text(field, array.dictionary), numbers(array.indices.cast(pa.int32()), np.int32)
-    used = np.bincount(indices, minlength=len(values)) > 0 if len(indices) else np.zeros(len(values), bool)
-    return _sorted(field, values, used, indices)
+    return _sorted(field, values, _used(field, indices, len(values)), indices)
+
+
+def _used(field: str, indices: np.ndarray, n_values: int) -> np.ndarray:
+    """Which values of a dictionary occur, (n_values,) bool; Arrow does not check the indices of a damaged file."""
+    if not len(indices):
+        return np.zeros(n_values, bool)
+    if int(indices.min()) < 0 or int(indices.max()) >= n_values:
+        raise InputError(f"observations.{field}", None, "refers to values that its dictionary does not have")
+    used: np.ndarray = np.bincount(indices, minlength=n_values) > 0
+    return used
 
 
 def _arrow(field: str, column: Any) -> pa.Array:
