@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from irt.strict import StrictSettings
+from irt.verdicts import Verdicts
 
 Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 LinkingMethod = Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"]
@@ -176,79 +177,6 @@ class Checks(StrictSettings):
             if getattr(self, low) >= getattr(self, high):
                 raise ValueError(f"{low} {getattr(self, low)} is not below {high} {getattr(self, high)}")
         return self
-
-
-Action = Annotated[
-    Literal["hold", "warn", "ignore"],
-    Field(description="`hold` keeps the item's last published row, `warn` only records the reason"),
-]
-NotNegative = Annotated[float, Field(ge=0, le=1e9)]
-
-
-class Reversed(StrictSettings):
-    """Those who know more are wrong more often: the key is probably wrong."""
-
-    action: Action = "hold"
-    limit: Annotated[NotNegative, Field(description="SEs that the slope is below 0")] = 2.0
-
-
-class Flat(StrictSettings):
-    """The item tells hardly anything of ability; of items with a slope of their own."""
-
-    action: Action = "hold"
-    limit: Annotated[NotNegative, Field(description="largest slope")] = 0.05
-
-
-class OutOfRange(StrictSettings):
-    """A parameter that no item has."""
-
-    action: Action = "hold"
-    limit: Annotated[NotNegative, Field(description="largest absolute b")] = 10.0
-    limit_a: Annotated[NotNegative, Field(description="largest absolute a")] = 10.0
-
-
-class Imprecise(StrictSettings):
-    """The answers do not determine the item."""
-
-    action: Action = "warn"
-    limit: Annotated[NotNegative, Field(description="largest SE of b")] = 2.0
-    limit_a: Annotated[NotNegative, Field(description="largest SE of a")] = 2.0
-
-
-class Misfit(StrictSettings):
-    """The shares of right answers do not follow the model's curve."""
-
-    action: Action = "warn"
-    limit: Annotated[NotNegative, Field(description="largest RMSD of the observed and the expected curve")] = 0.15
-
-
-class TooFewAnswers(StrictSettings):
-    """Fewer answers than are worth publishing; unlike minimum.item_responses, the item is estimated first."""
-
-    action: Action = "hold"
-    limit: Annotated[NotNegative, Field(description="fewest answers")] = 20.0
-
-
-class Moved(StrictSettings):
-    """The difficulty is another one than the bank last published, beyond its noise: an edited question, or a leak."""
-
-    action: Action = "warn"
-    limit: Annotated[NotNegative, Field(description="change of b; and")] = 0.5
-    least_z: Annotated[NotNegative, Field(description="the change in units of its SE")] = 3.0
-
-
-class Verdicts(StrictSettings):
-    """What is judged of each item. A held item is taken out and the others are estimated without it; consumers keep its
-    last published row, and irt.item_watch lists it.
-    """
-
-    reversed: Reversed = Reversed()
-    flat: Flat = Flat()
-    out_of_range: OutOfRange = OutOfRange()
-    imprecise: Imprecise = Imprecise()
-    misfit: Misfit = Misfit()
-    too_few_answers: TooFewAnswers = TooFewAnswers()
-    moved: Moved = Moved()
 
 
 class Extract(StrictSettings):

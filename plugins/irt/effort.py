@@ -52,7 +52,7 @@ def leave_out(attempts: pa.Table, run: Run) -> tuple[pa.Table, dict[str, int]]:
 
 
 def knows_order(run: Run) -> bool:
-    """Whether the order of answers of the same moment is known: an exam has it, the ids of a view may be hashes."""
+    """Whether the order of answers of the same moment is known: exams store it, the ids of a view may be hashes."""
     return run.source == "exam_results"
 
 

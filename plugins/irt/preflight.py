@@ -133,8 +133,7 @@ def require_capabilities(runs: Sequence[Run]) -> None:
     ]
     if lacking:
         raise BadDataError(
-            f"{'; '.join(lacking)}, which {hook.described()} does not have; the engine's own service has it, and "
-            "runtime: pod"
+            f"{'; '.join(lacking)}, which {hook.described()} lacks; use the engine's service or runtime: pod"
         )
 
 

@@ -91,7 +91,7 @@ class Item:
     def row(self, raw: dict[str, Any], *, held: bool) -> dict[str, Any]:
         """A row of `ITEM_SCHEMA`.
 
-        :param raw: the item as it came, with all that is said of each reason.
+        :param raw: the item as received; the fields of each reason are kept as they are.
         """
         se = self.se or StandardErrors()
         return {

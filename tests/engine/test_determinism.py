@@ -32,6 +32,10 @@ def digest(*, shuffled: bool = False) -> str:
         columns = tuple([column[i] for i in order] for column in columns)
     responses = Responses.from_columns(*columns)
     results = [calibrate(responses, Settings.from_contract(request)).to_contract() for request in REQUESTS]
+    # Two populations with shapes of their own.
+    grouped = Responses.from_columns(*columns, group=[f"g{int(user[1:]) % 2}" for user in columns[0]])
+    shaped = Settings.from_contract({"options": {"latent": "davidian", "tolerance": 1e-4}})
+    results.append(calibrate(grouped, shaped).to_contract())
     # 40 answers are too many for nodes that are 0.6 apart.
     narrow = Settings.from_contract({"options": {"quadrature_points": 21}})
     results.append(calibrate(responses, narrow).to_contract())

@@ -14,9 +14,11 @@ from irt.request import Accepts, settings_of, write_body
 from irt.staging import RESPONSES
 from local.postgres import LOGIN
 from tests.chain import check, ready, whole_chain
+from tests.plugins.test_attempt_columns import make_attempt
 from tests.plugins.test_checks_on_change import TOMORROW, bank_of, verdict
 from tests.plugins.test_extract import THREE, extract
 from tests.runs import a_run, answer, exam
+from tests.scripted import Answer
 
 SOURCES = pytest.mark.parametrize("source", ["view", "exam_results"])
 TABLE = {"table": "students", "user": "id", "column": "grade"}
@@ -97,6 +99,15 @@ def test_a_table(database, tmp_path, source):
     assert ("00000000-0000-0000-0000-00000000000a", "3") in groups_of(run)
 
 
+def test_a_table_whose_ids_are_those_of_the_view(database, tmp_path):
+    """A view need not make UUIDs of its ids: then they are compared as they are."""
+    make_attempt(database, student_id="bigint")
+    students(database, ("7", "3"), ("8", "4"))
+    counts = extract(run := run_of(tmp_path, **TABLE))
+    assert counts["groups"] == {"3": 1}
+    assert groups_of(run) == {("7", "3")}
+
+
 def test_a_user_with_two_groups_is_named(database, tmp_path):
     exam(database, THREE)
     students(database, ("user-1", "3"), ("user-1", "4"))
@@ -159,21 +170,9 @@ def test_the_request_names_them(database, tmp_path):
         assert sorted(groups) == ["1"] * 3 + ["2"] * 3
 
 
-def health(monkeypatch, answer_of):
-    from irt.hooks.calibration import CalibrationHook
-
-    monkeypatch.setenv("AIRFLOW_CONN_R_IRT", json.dumps({"conn_type": "http", "host": "h"}))
-    monkeypatch.setattr(CalibrationHook, "call", lambda self, endpoint: answer_of(endpoint))
-
-
-class Answer:
-    def __init__(self, body):
-        self.json = lambda: body
-
-
 @pytest.mark.parametrize("body", [{}, {"capabilities": []}, [], {"capabilities": None}])
-def test_a_service_that_cannot_is_named_before_anything_is_read(tmp_path, monkeypatch, body):
-    health(monkeypatch, lambda endpoint: Answer(body))
+def test_a_service_that_cannot_is_named_before_anything_is_read(tmp_path, service, body):
+    service.script["GET", "/healthz"] = Answer(200, body)
     run = run_of(tmp_path, by="exam")
     with pytest.raises(BadDataError, match="^bank math: groups needs the capability 'groups', which"):
         require_capabilities([a_run(tmp_path), run])
@@ -181,9 +180,15 @@ def test_a_service_that_cannot_is_named_before_anything_is_read(tmp_path, monkey
     require_capabilities([a_run(tmp_path, bank={"groups": {"by": "exam"}}, runtime="pod")])
 
 
-def test_a_service_that_can(tmp_path, monkeypatch):
-    health(monkeypatch, lambda endpoint: Answer({"capabilities": ["groups"]}))
+def test_a_service_that_can(tmp_path, service):
+    service.script["GET", "/healthz"] = Answer(200, {"capabilities": ["groups"]})
     require_capabilities([run_of(tmp_path, by="exam")])
+
+
+def test_a_service_that_is_down_is_asked_again_by_calibrate(tmp_path, service, caplog):
+    service.script["GET", "/healthz"] = Answer(503, {})
+    require_capabilities([run_of(tmp_path, by="exam")])
+    assert "does not say what it can do" in caplog.text
 
 
 def grouped(**means):
@@ -256,8 +261,8 @@ def test_what_the_request_says_of_the_shape(tmp_path):
     assert Accepts.from_health({"capabilities": ["latent_shapes", "weak_links"]}).known(asked) == asked
 
 
-def test_a_service_without_shapes(tmp_path, monkeypatch):
-    health(monkeypatch, lambda endpoint: Answer({"capabilities": ["groups"]}))
+def test_a_service_without_shapes(tmp_path, service):
+    service.script["GET", "/healthz"] = Answer(200, {"capabilities": ["groups"]})
     with pytest.raises(BadDataError, match="^bank math: latent: histogram needs the capability 'latent_shapes', which"):
         require_capabilities([a_run(tmp_path, bank={"latent": "histogram"})])
 

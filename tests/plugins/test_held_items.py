@@ -65,7 +65,7 @@ class Instance:
 
 
 def published(run) -> str:
-    """Publish a run; returns what is told of its items."""
+    """Publish a run; returns the alerts about its items."""
     task = Instance()
     PublishOperator(task_id="publish", run=run.to_dict()).execute({"ti": task})
     return task.pushed.get(HELD_CHANGES, "")

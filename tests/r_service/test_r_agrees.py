@@ -58,7 +58,7 @@ def test_results_agree(service, columns):
 
 
 HELD = [{"item_id": f"q{j:03d}", "params": {"a": 1.0, "b": (j - 10) / 5}} for j in range(20)]
-# No 3PL items: with a prior OpenMx takes seconds per iteration for so many items.
+# No 3PL items: with a prior OpenMx takes seconds per iteration at this number of items.
 HEAVY_REQUESTS = {
     "2PL": {"model": "2PL"},
     "Rasch": {"model": "Rasch"},

@@ -29,7 +29,7 @@ class Calibration:
     :ivar items: estimates and SEs of its items; `item_fit`: their fit; `abilities` of its users.
     :ivar latent: the distribution of the (reference) population's abilities on the scale of the estimation.
     :ivar shapes: the contract's `shape` or `normality` of each population; empty if neither was asked for.
-    :ivar populations: a row for each group, as the contract has it; None without groups.
+    :ivar populations: the contract's `latent.groups`, one row per group; None without groups.
     :ivar anchoring: how the scale was fixed; None if by the sample.
     :ivar weak_links: parts of the bank that few users hold together; None if not searched for.
     :ivar verdicts: what was found of single items, and which are held.

@@ -1,23 +1,12 @@
 -- Purpose: find the items whose difficulty moved since the bank last published them, by more than a limit and more than
 --          its noise. With the action `hold` they leave the load's items, with `warn` they get the reason.
 -- Grain:   one item of the load.
--- Parameters: load_id, run_key, bank, window_end, action (hold, warn), most (of |change of b|), least_z (the change
---          over its SE).
+-- Parameters: load_id, run_key, action (hold, warn), most (of |change of b|), least_z (the change over its SE).
 with published as (
     select distinct on (i.item_id) i.item_id, i.b, i.se_b
-    from irt.publication as p
-    inner join irt.load as load on load.load_id = p.load_id
+    from irt.published_before as p
     inner join irt.load_item as i on i.load_id = p.load_id
-    where p.bank = %(bank)s
-        and load.run_key <> %(run_key)s
-        -- A late run is compared with what was published before its window ended.
-        and p.covers_until <= %(window_end)s::timestamptz
-        and not exists (
-            select
-            from irt.publication as own
-            inner join irt.load as mine on mine.load_id = own.load_id
-            where mine.run_key = %(run_key)s and own.publication_id < p.publication_id
-        )
+    where p.run_key = %(run_key)s
     order by i.item_id, p.publication_id desc
 ),
 

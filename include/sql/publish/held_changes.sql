@@ -1,4 +1,4 @@
--- Purpose: which items are newly held or newly well, against the bank's publication before: each change is told once.
+-- Purpose: which items are newly held or no longer held, compared with the bank's previous publication.
 -- Grain:   one item: its id, whether it is held now, and why.
 -- Parameters: bank, load_id.
 with before as (

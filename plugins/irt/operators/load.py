@@ -63,8 +63,7 @@ def _moved(run: Run) -> dict[str, Any] | None:
     rule = run.verdicts.get("moved", {"action": "ignore"})
     if rule["action"] == "ignore":
         return None
-    known = {"action": rule["action"], "most": rule["limit"], "least_z": rule["least_z"]}
-    return known | {"bank": run.bank, "window_end": run.window_end}
+    return {"action": rule["action"], "most": rule["limit"], "least_z": rule["least_z"]}
 
 
 def _of_load(rows: Any, load_id: int) -> Any:

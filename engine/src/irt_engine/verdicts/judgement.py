@@ -87,9 +87,9 @@ def judge_scale(rules: Mapping[str, Rule], bank: FittedBank, own: ItemEstimates,
 
 
 def slope_z(bank: FittedBank, own: ItemEstimates) -> np.ndarray:
-    """Slope over its SE, (J,); of items that share a slope, of the one that each would have; NaN where there is none.
+    """Slope over its SE, (J,). For items that share a slope: the slope that each would have alone.
 
-    An item that is held at its parameters has none.
+    NaN for items held at given parameters.
     """
     a, se = own.values[:, 0].copy(), own.errors[:, 0].copy()
     shared = bank.model.free[: bank.model.n_items, 1] & ~bank.model.free[: bank.model.n_items, 0]

@@ -1,4 +1,4 @@
-# Users with so many answers that their posterior is narrower than the distance of the grid's nodes.
+# Users whose posterior is narrower than the distance of the grid's nodes, because they gave many answers.
 
 #' 8 users with 300 answers each, and 150 with 40
 #' @noRd

@@ -1,6 +1,6 @@
 -- Purpose: one home for a bank's last publication (irt.current_publication, of 0006) and its last run (irt.last_run). Where
 --          a bank was renamed and publishes under the same version, its abilities are shown once, for the new name.
--- Grain:   irt.last_run: one bank that has ever been run.
+-- Grain:   irt.last_run: one bank that has ever been run; irt.published_before: one run and one publication before it.
 create view irt.last_run as
 select distinct on (bank) bank, run_key, load_id, state, window_start, window_end
 from irt.run
@@ -38,3 +38,19 @@ from irt.publication as p
 inner join irt.load as load on load.load_id = p.load_id;
 
 grant select on irt.last_run to irt_pipeline;
+
+-- What a run is compared with: the publications of its bank before its own first one. A late run is compared with what
+-- was published before its window ended.
+create view irt.published_before as
+select run.run_key, p.publication_id, p.load_id
+from irt.run as run
+inner join irt.publication as p on p.bank = run.bank and p.covers_until <= run.window_end
+inner join irt.load as load on load.load_id = p.load_id and load.run_key <> run.run_key
+where not exists (
+    select
+    from irt.publication as own
+    inner join irt.load as mine on mine.load_id = own.load_id
+    where mine.run_key = run.run_key and own.publication_id < p.publication_id
+);
+
+grant select on irt.published_before to irt_pipeline;
