@@ -119,10 +119,12 @@ class Objective:
             self.look_through(x)
         loglik, expected, by_angles = 0.0, [], []
         for g, (population, posteriors) in enumerate(zip(self.populations, self._posteriors, strict=True)):
-            own = np.empty((0 if persons is None else population.persons.size, 3))
+            # One population has all persons, in their order.
+            apart = persons is not None and len(self.populations) > 1
+            own = np.empty((population.persons.size, 3)) if apart else persons
             curves = self._curves(x, g)
-            found = posteriors.expect(curves, own)
-            if persons is not None:
+            found = posteriors.expect(curves, np.empty((0, 3)) if own is None else own)
+            if persons is not None and apart:
                 persons[population.persons] = own
             loglik += found.loglik
             n = posteriors.n_persons

@@ -72,17 +72,25 @@ def _curve_gaps(
     populations: Sequence[Population], model: Model, evaluation: Evaluation, quadrature: Quadrature
 ) -> tuple[np.ndarray, np.ndarray]:
     slope, intercept, guessing = model.items(evaluation.x)
-    answers = np.zeros(model.n_items, np.int64)
-    for population in populations:
-        answers[population.items] += population.answers_by_item()
+    shares = _shares(populations, model.n_items)
     md, mean_square = np.zeros(model.n_items), np.zeros(model.n_items)
     for g, part in enumerate(evaluation.expected):
         curves = tuple(values[part.items] for values in (slope, intercept, guessing))
         gap, square = _gaps(part, quadrature, model.latent(evaluation.x, g), curves)
-        share = populations[g].answers_by_item() / answers[part.items]
-        md[part.items] += share * gap
-        mean_square[part.items] += share * square
+        md[part.items] += shares[g] * gap
+        mean_square[part.items] += shares[g] * square
     return np.sqrt(mean_square), md
+
+
+def _shares(populations: Sequence[Population], n_items: int) -> list[np.ndarray]:
+    """The share of each item's answers that comes from each population, (J_g,) each."""
+    if len(populations) == 1:
+        return [np.ones(n_items)]
+    counts = [population.answers_by_item() for population in populations]
+    total = np.zeros(n_items)
+    for population, count in zip(populations, counts, strict=True):
+        total[population.items] += count
+    return [count / total[population.items] for population, count in zip(populations, counts, strict=True)]
 
 
 def _gaps(
