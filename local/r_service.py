@@ -15,17 +15,17 @@ from local.processes import Command
 PACKAGE = ROOT / "services" / "r-irt-plumber"
 # The distribution's packages that it needs: these to serve, those of `_TEST` to be tested.
 _SERVE = (
-    "haproxy", "r-base-core", "r-cran-callr", "r-cran-filelock", "r-cran-httpuv", "r-cran-jsonlite", "r-cran-later",
-    "r-cran-matrix", "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx", "r-cran-promises",
-    "r-cran-ps", "r-cran-rpf",
+    "dpkg-dev", "haproxy", "r-base-core", "r-cran-callr", "r-cran-filelock", "r-cran-httpuv", "r-cran-jsonlite",
+    "r-cran-later", "r-cran-matrix", "r-cran-openmx", "r-cran-openssl", "r-cran-plumber", "r-cran-processx",
+    "r-cran-promises", "r-cran-ps", "r-cran-rpf",
     # With R's built-in BLAS, standard errors take ten times as long.
     "libopenblas0-pthread",
 )  # fmt: skip
 # OpenMx loads a package that calls dpkg-architecture without depending on it.
-_PROGRAMS = {"dpkg-dev": "dpkg-architecture", "haproxy": "haproxy"}
+_PROGRAMS = {"dpkg-dev": "dpkg-architecture", "faketime": "faketime", "haproxy": "haproxy"}
 # Debian installs haproxy outside an ordinary user's PATH.
 _PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
-_TEST = ("r-cran-lintr", "r-cran-roxygen2", "r-cran-testthat")
+_TEST = ("faketime", "r-cran-lintr", "r-cran-roxygen2", "r-cran-testthat")
 _R_NAMES = {"base-core": "stats", "matrix": "Matrix", "openmx": "OpenMx"}
 
 
@@ -48,7 +48,7 @@ def install(home: Home, *, tests: bool = False, say: Callable[[str], None] = pri
 
     :raise RMissing: something is missing and cannot be installed, for example without root or apt-get.
     """
-    wanted = tuple(dict.fromkeys((*_SERVE, *_PROGRAMS, *(_TEST if tests else ()))))
+    wanted = tuple(dict.fromkeys((*_SERVE, *(_TEST if tests else ()))))
     with alone("r"):
         if missing := _missing(wanted):
             _apt_install(wanted, missing, say)
@@ -89,7 +89,11 @@ def _missing(packages: tuple[str, ...]) -> list[str]:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     present = set(installed.split())
-    programs = [package for package, program in _PROGRAMS.items() if shutil.which(program, path=_PROGRAM_PATH) is None]
+    programs = [
+        package
+        for package, program in _PROGRAMS.items()
+        if package in packages and shutil.which(program, path=_PROGRAM_PATH) is None
+    ]
     return [*programs, *(package for package, name in names.items() if name not in present)]
 
 

@@ -23,7 +23,7 @@ start_front <- function(host, port, socket, limits) {
     if (!front$is_alive()) {
       stop(sprintf("cannot listen on %s port %d: haproxy's message is above", host, port), call. = FALSE)
     }
-    Sys.sleep(loop_seconds)
+    pause(loop_milliseconds)
   }
   front
 }

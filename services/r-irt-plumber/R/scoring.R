@@ -5,7 +5,7 @@
 #' @return The contract's `Scores`, for `to_json`. Attribute `timings`: seconds by phase.
 #' @noRd
 score_bank <- function(responses, score_request) {
-  started <- proc.time()[["elapsed"]]
+  started <- seconds_now()
   items <- score_request$items
   settings <- score_request$settings
   exclusion <- everyone(responses)
@@ -21,7 +21,7 @@ score_bank <- function(responses, score_request) {
   )
   # For clients that score one user.
   if (nrow(rows) == 1) scores <- c(list(theta = rows$theta, se = rows$se), scores)
-  structure(scores, timings = list(scores = proc.time()[["elapsed"]] - started))
+  structure(scores, timings = list(scores = seconds_since(started)))
 }
 
 #' EAP, and MAP and WLE if the settings ask for them

@@ -1,7 +1,10 @@
 # The running service: its listening socket and its main loop.
 
-# How long the loop waits for a request before it checks on the workers again.
-loop_seconds <- 0.02
+# How long the loop rests while no request comes; it checks on the workers after each rest.
+loop_milliseconds <- 20L
+# A request takes several turns of the loop. While there is one, the loop rests this long, for so many turns.
+busy_milliseconds <- 1L
+busy_turns <- 20L
 sweep_seconds <- 30
 small_body_bytes <- 2^20
 
@@ -34,9 +37,14 @@ serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL)
   log_line("INFO", sprintf("listening on http://%s:%d, engine %s", host, port, service$engine$label))
   if (!is.null(port_file)) write_whole(port_file, as.character(port))
   repeat {
-    later::run_now(loop_seconds)
+    answer_requests()
     tend(service)
   }
+}
+
+answer_requests <- function() {
+  if (!later::run_now(0)) return(pause(loop_milliseconds))
+  for (turn in seq_len(busy_turns)) if (!later::run_now(0)) pause(busy_milliseconds)
 }
 
 #' @param token,limits,engine By default from the environment; tests pass others.
@@ -49,7 +57,7 @@ new_service <- function(state_dir, token = take_token(), limits = read_limits(),
   service$store <- open_store(state_dir)
   service$preparing <- service$queue <- service$running <- service$workers <- list()
   service$is_preparing <- FALSE
-  service$swept <- service$start_after <- Sys.time()
+  service$swept <- service$start_after <- seconds_now()
   take_up(service)
   start_workers(service)
   service
@@ -85,8 +93,8 @@ tend <- function(service) {
   tend_front(service)
   unharmed(tend_workers(service))
   unharmed(hand_out(service))
-  if (Sys.time() - service$swept > min(sweep_seconds, max(service$limits$keep_results_seconds / 4, 0.1))) {
-    service$swept <- Sys.time()
+  if (seconds_now() - service$swept > min(sweep_seconds, max(service$limits$keep_results_seconds / 4, 0.1))) {
+    service$swept <- seconds_now()
     unharmed(remove_expired(service$store, service$limits$keep_results_seconds))
   }
 }

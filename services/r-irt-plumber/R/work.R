@@ -25,7 +25,7 @@ prepare_work <- function(folder, kind, encoding, limits) {
     # By job id, since the folder moves when the job is accepted.
     last_prepared$job <- basename(folder)
     last_prepared$responses <- responses
-    list(fingerprint = body$fingerprint, timings = list(check = seconds_now() - started))
+    list(fingerprint = body$fingerprint, timings = list(check = seconds_since(started)))
   })
 }
 
@@ -40,7 +40,7 @@ run_work <- function(folder, kind) {
     responses <- if (identical(last_prepared$job, basename(folder))) last_prepared$responses
     if (is.null(responses)) responses <- readRDS(file.path(folder, responses_file))
     rm(list = ls(last_prepared), envir = last_prepared)
-    timings <- list(load = seconds_now() - started)
+    timings <- list(load = seconds_since(started))
     outcome <- if (kind == "score") {
       score_bank(responses, read_score_request(request))
     } else {
@@ -48,7 +48,7 @@ run_work <- function(folder, kind) {
     }
     written <- seconds_now()
     write_whole(file.path(folder, result_file), to_json(outcome))
-    c_timings <- c(timings, as.list(attr(outcome, "timings")), list(write = seconds_now() - written))
+    c_timings <- c(timings, as.list(attr(outcome, "timings")), list(write = seconds_since(written)))
     list(timings = c_timings)
   })
 }
@@ -63,5 +63,3 @@ as_outcome <- function(work) {
     list(problem = problem_body(found), memory_ran_out = ran_out)
   })
 }
-
-seconds_now <- function() proc.time()[["elapsed"]]

@@ -9,11 +9,11 @@ start_pause_seconds <- 2
 #' Start the sessions that a service needs: one per running job, and one that checks submissions
 #' @noRd
 start_workers <- function(service) {
-  while (length(service$workers) < service$limits$max_running + 1 && Sys.time() >= service$start_after) {
+  while (length(service$workers) < service$limits$max_running + 1 && seconds_now() >= service$start_after) {
     # If a session cannot be started, as on a full disk, try again later.
-    service$start_after <- Sys.time() + start_pause_seconds
+    service$start_after <- seconds_now() + start_pause_seconds
     service$workers <- c(service$workers, list(start_worker(service$limits)))
-    service$start_after <- Sys.time()
+    service$start_after <- seconds_now()
   }
 }
 
@@ -45,7 +45,7 @@ give_work <- function(worker, name, arguments, seconds, on_end, processor_second
   worker$work <- name
   worker$seconds <- min(seconds, processor_seconds)
   worker$processor_limit <- processor_used(worker) + processor_seconds
-  worker$deadline <- Sys.time() + seconds
+  worker$deadline <- seconds_now() + seconds
   worker$on_end <- on_end
   tryCatch(worker$session$call(call, list(name, arguments)), error = function(error) {
     # The session has ended since it was last checked.
@@ -84,7 +84,8 @@ stop_worker <- function(worker, problem) {
 }
 
 is_too_late <- function(worker) {
-  Sys.time() > worker$deadline || (is.finite(worker$processor_limit) && processor_used(worker) > worker$processor_limit)
+  if (seconds_now() > worker$deadline) return(TRUE)
+  is.finite(worker$processor_limit) && processor_used(worker) > worker$processor_limit
 }
 
 #' Processor time in seconds of a session and the programs that it called
