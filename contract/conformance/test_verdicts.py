@@ -111,6 +111,10 @@ WRONG = [
     ({"misfit": {"limit_a": 1}}, "verdicts.misfit.limit_a"),
     ({"imprecise": {"limit_a": "1"}}, "verdicts.imprecise.limit_a"),
     ({"flat": 1}, "verdicts.flat"),
+    ({"flat": {"action": "use_newer"}}, "verdicts.flat.action"),
+    ({"changed": {"action": "older"}}, "verdicts.changed.action"),
+    ({"changed": {"action": "ignore", "limit": -1}}, "verdicts.changed.limit"),
+    ({"changed": {"action": "ignore", "since": "2026-11-20"}}, "verdicts.changed.since"),
     (7, "verdicts"),
 ]
 

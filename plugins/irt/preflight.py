@@ -23,6 +23,7 @@ from irt.operators.base import DATABASE, SERVICE
 from irt.run import Run
 from irt.sql import statement
 from irt.staging import in_folder
+from irt.verdicts import CHANGED
 
 STAGING = "irt_staging"
 
@@ -140,6 +141,8 @@ def require_capabilities(runs: Sequence[Run]) -> None:
 def _capabilities(run: Run) -> dict[str, str]:
     """The capabilities that a run needs of its service, and the settings that ask for them."""
     needed = {"groups": "groups"} if run.groups else {}
+    if run.verdicts.get(CHANGED, {}).get("action") == "use_newer":
+        needed["changes"] = "verdicts: {changed: {action: use_newer}}"
     return needed | ({} if run.latent == "normal" else {"latent_shapes": f"latent: {run.latent}"})
 
 

@@ -15,9 +15,10 @@ from airflow.sdk import ObjectStoragePath
 from requests_toolbelt import MultipartEncoder
 
 from irt.errors import BadDataError
-from irt.responses import distinct_ids
+from irt.responses import TIME, distinct_ids
 from irt.run import Run
 from irt.staging import ANCHORS, RESPONSES, read_json
+from irt.verdicts import CHANGED
 
 PARQUET = "application/vnd.apache.parquet"
 _LONGEST_KEY = 255
@@ -49,11 +50,15 @@ class Accepts:
     def known(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The request without the questions that an older service does not know."""
         options, linking = dict(settings["options"]), dict(settings["linking"])
+        verdicts = dict(settings.get("verdicts", {}))
+        if "changes" not in self.capabilities:
+            verdicts.pop(CHANGED, None)
         if "latent_shapes" not in self.capabilities:
             options.pop("latent_check", None)
         if "weak_links" not in self.capabilities:
             linking.pop("min_common_users", None)
-        return settings | {"options": options, "linking": linking}
+        judged = {"verdicts": verdicts} if "verdicts" in settings else {}
+        return settings | {"options": options, "linking": linking} | judged
 
 
 def staged_settings(run: Run) -> dict[str, Any]:
@@ -61,7 +66,12 @@ def staged_settings(run: Run) -> dict[str, Any]:
 
     :raise BadDataError: as `settings_of`.
     """
-    return settings_of(run, read_json(run.staged(ANCHORS)), distinct_ids(run.staged(RESPONSES), "item_id"))
+    responses = run.staged(RESPONSES)
+    settings = settings_of(run, read_json(run.staged(ANCHORS)), distinct_ids(responses, "item_id"))
+    # Responses that were staged before there was this rule have no times.
+    if TIME not in _columns_of(responses):
+        settings.get("verdicts", {}).pop(CHANGED, None)
+    return settings
 
 
 def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:
@@ -136,7 +146,10 @@ def write_body(
         }
         encoder = MultipartEncoder(parts)
         return encoder, {"Content-Type": encoder.content_type}
-    text = _columns(responses, settings) if accepts.columns else _rows(responses, settings)
+    names = _columns_of(responses)
+    if CHANGED not in settings.get("verdicts", {}):
+        names = [name for name in names if name != TIME]
+    text = (_columns if accepts.columns else _rows)(responses, settings, names)
     headers = {"Content-Type": "application/json"}
     if accepts.gzip:
         headers["Content-Encoding"] = "gzip"
@@ -150,26 +163,30 @@ def write_body(
     return scratch, headers
 
 
-def _rows(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[str]:
+def _columns_of(responses: ObjectStoragePath) -> list[str]:
+    with responses.open("rb") as file:
+        names: list[str] = pq.ParquetFile(file).schema_arrow.names
+    return names
+
+
+def _rows(responses: ObjectStoragePath, settings: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield json.dumps(settings)[:-1] + ', "observations": ['
     with responses.open("rb") as file:
         comma = ""
-        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            yield comma + ",".join(json.dumps(row) for row in batch.to_pylist())
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=names):
+            yield comma + ",".join(json.dumps(row, default=str) for row in batch.to_pylist())
             comma = ","
     yield "]}"
 
 
-def _columns(responses: ObjectStoragePath, settings: dict[str, Any]) -> Iterator[str]:
+def _columns(responses: ObjectStoragePath, settings: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield json.dumps(settings)[:-1] + ', "observations": {'
-    with responses.open("rb") as file:
-        names = pq.ParquetFile(file).schema_arrow.names
     for position, name in enumerate(names):
         yield f'{", " if position else ""}"{name}": ['
         with responses.open("rb") as file:
             comma = ""
             for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=[name]):
-                yield comma + json.dumps(batch.column(0).to_pylist())[1:-1]
+                yield comma + json.dumps(batch.column(0).to_pylist(), default=str)[1:-1]
                 comma = ", "
         yield "]"
     yield "}}"

@@ -19,6 +19,8 @@ from irt.run import Run
 # Why an attempt cannot be used, in the order of its columns.
 _REQUIRED = ("no_user", "no_item", "no_correctness")
 _ROWS_AT_ONCE = 1_000_000
+# The column of the responses that only the rule `changed` needs.
+TIME = "responded_at"
 _NEWEST_FIRST = [("completed_at", "descending"), ("id", "descending")]
 
 
@@ -46,11 +48,14 @@ def read_usable(reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[str, Any]]
     return attempts, counts
 
 
-def deduplicate(attempts: pa.Table, policy: str, most: int, most_of_user: int = 0) -> tuple[pa.Table, dict[str, int]]:
+def deduplicate(
+    attempts: pa.Table, policy: str, most: int, most_of_user: int = 0, *, timed: bool = False
+) -> tuple[pa.Table, dict[str, int]]:
     """Keep one answer per user and item, the first or the last (by time, then by attempt_no, then by id).
 
     :param most: keep at most this many, the most recent ones (by time, then by id); 0 is no limit.
     :param most_of_user: first keep at most this many of each user, likewise.
+    :param timed: the responses have the time of the answer as well, `responded_at`.
     :return: the responses (user_id, item_id, is_correct) in the order of their ids; how many are left out; and how many
         users answered an item repeatedly, and both right and wrong (counted per user and item).
     """
@@ -71,7 +76,8 @@ def deduplicate(attempts: pa.Table, policy: str, most: int, most_of_user: int = 
         kept = kept[np.sort(pc.select_k_unstable(recent, most, _NEWEST_FIRST))]
     coded = {"user_id": (users[kept], user_ids), "item_id": (items[kept], item_ids)}
     columns = {name: pa.DictionaryArray.from_arrays(*column) for name, column in coded.items()}
-    return pa.table(columns | {"is_correct": attempts["correct"].take(kept)}), left_out
+    named = {"is_correct": "correct"} | ({TIME: "completed_at"} if timed else {})
+    return pa.table(columns | {name: attempts[source].take(kept) for name, source in named.items()}), left_out
 
 
 def write_parquet(responses: pa.Table, file: Any) -> dict[str, int]:

@@ -19,6 +19,7 @@ from irt.form import AS_CONFIGURED
 from irt.publication import Place
 from irt.staging import in_folder, remove_folder, run_folder, write_whole
 from irt.strict import mistakes_of
+from irt.verdicts import CHANGED
 
 
 @cache
@@ -74,6 +75,12 @@ class Run:
     def thresholds(self) -> dict[str, Any]:
         """The limits of the checks; the defaults for those that are newer than the run."""
         return Checks().model_dump(exclude={"severity"}) | {k: v for k, v in self.checks.items() if k != "severity"}
+
+    @property
+    def looks_for_changes(self) -> bool:
+        """Whether the times of the answers are needed, to see which items changed."""
+        action: str = self.verdicts.get(CHANGED, {}).get("action", "ignore")
+        return action != "ignore"
 
     @property
     def place(self) -> Place:

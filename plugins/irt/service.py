@@ -142,6 +142,8 @@ class ServiceCalibration:
         if "verdicts" in settings and "verdicts" not in accepts.capabilities:
             del settings["verdicts"]
             self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")
+        elif run.looks_for_changes and "changes" not in accepts.capabilities:
+            self._task.log.info("The service cannot look for changes (capability changes): `changed` is not judged")
         asked = accepts.known(settings) if accepts.contract else legacy.request_of(settings)
         self._task.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",

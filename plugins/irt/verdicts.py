@@ -8,6 +8,9 @@ from pydantic import Field
 
 from irt.strict import StrictSettings
 
+# The one reason that needs the times of the answers.
+CHANGED = "changed"
+
 Action = Annotated[
     Literal["hold", "warn", "ignore"],
     Field(description="`hold` keeps the item's last published row, `warn` only records the reason"),
@@ -59,6 +62,22 @@ class TooFewAnswers(StrictSettings):
     limit: Annotated[NotNegative, Field(description="fewest answers")] = 20.0
 
 
+class Changed(StrictSettings):
+    """The difficulty changed at a moment within the window: the question was edited under its id, or leaked.
+
+    Needs a service with the capability `changes`; of others, only `use_newer` asks for it.
+    """
+
+    action: Annotated[
+        Literal["hold", "warn", "ignore", "use_newer"],
+        Field(
+            description="`use_newer` estimates the item from its answers after the change alone; with `ignore`"
+            " the times of the answers are not sent"
+        ),
+    ] = "hold"
+    limit: Annotated[NotNegative, Field(description="change of b, beyond what chance explains")] = 0.3
+
+
 class Moved(StrictSettings):
     """The difficulty is another one than the bank last published, beyond its noise: an edited question, or a leak."""
 
@@ -78,4 +97,5 @@ class Verdicts(StrictSettings):
     imprecise: Imprecise = Imprecise()
     misfit: Misfit = Misfit()
     too_few_answers: TooFewAnswers = TooFewAnswers()
+    changed: Changed = Changed()
     moved: Moved = Moved()

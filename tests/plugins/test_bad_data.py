@@ -246,7 +246,7 @@ def expected(rows: list[dict[str, Any]], policy: str, most: int) -> tuple[dict[s
     recent = sorted(kept.values(), key=lambda attempt: attempt["order"], reverse=True)[: most or None]
     counts |= {"repeated": len(attempts) - len(kept), "over_limit": len(kept) - len(recent)}
     counts |= {"responses": len(recent), **{f"{name}s": len({r[name] for r in recent}) for name in ("user", "item")}}
-    return counts, sorted((row["user"], row["item"], row["correct"]) for row in recent)
+    return counts, sorted((row["user"], row["item"], row["correct"], row["order"][0]) for row in recent)
 
 
 # The same through PostgreSQL.

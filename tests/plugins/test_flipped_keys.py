@@ -17,7 +17,7 @@ from irt_engine import Responses, Settings, calibrate
 from tests.chain import check, load, publish, register
 from tests.runs import END, a_run
 
-BANK = {"linking": {"method": "none"}}
+BANK = {"linking": {"method": "none"}, "verdicts": {"changed": {"action": "ignore"}}}
 
 
 @pytest.fixture(scope="module")

@@ -266,10 +266,10 @@ def test_another_bank_may_not_publish_a_held_item(database, tmp_path):
 def test_the_request_says_by_what_items_are_judged(run):
     bank = Bank.model_validate({"name": "x", "topics": ["x"], "verdicts": {"flat": {"action": "ignore"}}})
     assert set(bank.verdicts.model_dump()) == {
-        "reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers", "moved",
+        "reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers", "changed", "moved",
     }  # fmt: skip
     sent = settings_of(replace(run, linking={"method": "none"}), [], set())["verdicts"]
-    assert set(sent) == {"reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers"}
+    assert set(sent) == {"reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers", "changed"}
     assert sent["out_of_range"] == {"action": "hold", "limit": 10.0, "limit_a": 10.0}
 
 

@@ -14,7 +14,7 @@ from irt_engine.answers.responses import Responses
 from irt_engine.answers.weak_links import weak_links
 from irt_engine.contract.names import NORMAL
 from irt_engine.contract.settings import Anchor, Settings
-from irt_engine.errors import TooFewAnchors
+from irt_engine.errors import InputError, TooFewAnchors
 from irt_engine.estimation.em import Progress
 from irt_engine.estimation.fitting import FittedBank, fit_bank
 from irt_engine.linking.anchoring import Anchoring, fixed_anchors, linked_anchors, require_anchors
@@ -48,6 +48,8 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
     :param progress: called after each iteration with its number, the log-likelihood and the longest further step.
     :raise CalibrationError: too few items, answers or anchors are left; the message has the numbers.
     """
+    if settings.timed and responses.times is None:
+        raise InputError("verdicts.changed", None, "needs responses with times (timed=True)")
     timings: dict[str, float] = {}
     exclusion = everyone(responses)
     verdicts = Verdicts(settings)
@@ -103,13 +105,14 @@ def _estimate(
     responses: Responses, settings: Settings, exclusion: Exclusion, verdicts: Verdicts, progress: Progress | None,
     timings: dict[str, float],
 ) -> _Estimated:  # fmt: skip
-    """Estimate the bank and link it; again without the items that are held, until no more are."""
+    """Estimate the bank and link it; again without held items and outdated answers, until there are no more."""
     if settings.linking.method != "none" and settings.linking.required:
         require_anchors(settings, responses.item_ids)
     while True:
-        found = _estimate_once(responses, settings, exclusion, verdicts, progress, timings)
+        found = _estimate_once(verdicts.used(responses), settings, exclusion, verdicts, progress, timings)
         if found is not None:
             return found
+        verdicts.rounds += 1
 
 
 def _estimate_once(

@@ -28,7 +28,7 @@ _OPTIONS = (
 def calibrate_file(arguments: argparse.Namespace) -> int:
     settings = Settings.from_contract(_request(arguments))
     started = time.perf_counter()
-    responses = Responses.from_parquet(arguments.responses, repeats=settings.repeats)
+    responses = Responses.from_parquet(arguments.responses, repeats=settings.repeats, timed=settings.timed)
     seconds = {"read": time.perf_counter() - started}
     with _ProgressLine(sys.stderr) as progress:
         calibration = calibrate(responses, settings, progress)

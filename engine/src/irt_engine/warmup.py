@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from irt_engine.answers.exclusion import everyone
 from irt_engine.answers.responses import Responses
@@ -27,13 +28,15 @@ def warm_up() -> None:
     # A row that is not in order and one item less for some: else some kernels would not be needed.
     chosen = rng.permutation(np.flatnonzero((item > 0) | (user % 2 == 0)))
     columns = [f"u{u}" for u in user[chosen]], [f"i{i}" for i in item[chosen]], right[chosen]
-    responses = Responses.from_columns(*columns)
+    times = pa.array(user[chosen]).cast(pa.timestamp("us"))
+    responses = Responses.from_columns(*columns, responded_at=times, timed=True)
     anchors = [{"item_id": f"i{i}", "params": {"a": 1.0, "b": 0.1 * i}} for i in range(1, n_items)]
     # Starting values that are far off: from there the first steps are too long to be taken without an M-step.
     seeds = [{"item_id": f"i{i}", "params": {"a": 6.0, "b": -3.0}, "fixed": False} for i in range(1, n_items)]
     request = {
         "model": "3PL",
         "item_models": {"i0": "1PL"},
+        "verdicts": {"changed": {"action": "warn"}},
         "linking": {
             "method": "mean_sigma",
             "min_anchors": 1,

@@ -15,7 +15,9 @@ with before as (
 select
     h.item_id, true as is_held,
     (
-        select string_agg(concat_ws(' ', r ->> 'reason', round((r ->> 'figure')::numeric, 2)), ', ')
+        select string_agg(
+            concat_ws(' ', r ->> 'reason', round((r ->> 'figure')::numeric, 2), 'on ' || left(r ->> 'at', 10)), ', '
+        )
         from json_array_elements(h.reasons) as r
         where r ->> 'action' = 'hold'
     ) as reasons

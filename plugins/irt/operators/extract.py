@@ -81,7 +81,9 @@ class ExtractResponsesOperator(RunOperator):
         from irt.effort import wrong_throughout
         from irt.responses import deduplicate
 
-        responses, left_out = deduplicate(answers, run.attempt_policy, run.max_responses, run.max_answers_per_user)
+        responses, left_out = deduplicate(
+            answers, run.attempt_policy, run.max_responses, run.max_answers_per_user, timed=run.looks_for_changes
+        )
         return responses, left_out | wrong_throughout(responses, run.thresholds["min_judged_answers"])
 
     def _grouped(self, run: Run, responses: pa.Table) -> tuple[pa.Table, dict[str, Any]]:

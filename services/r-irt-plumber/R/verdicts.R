@@ -207,19 +207,34 @@ read_verdicts <- function(top) {
   value <- field_value(top, "verdicts")
   # An empty list has no names, even if it was an object.
   if (is.list(value) && !length(value)) return(list())
-  entry <- field_object(top, "verdicts", names(default_verdicts))
+  entry <- field_object(top, "verdicts", c(names(default_verdicts), "changed"))
+  refuse_changes(entry)
   rules <- lapply(stats::setNames(nm = names(default_verdicts)), function(reason) {
     if (has_field(entry, reason)) read_rule(entry, reason, default_verdicts[[reason]])
   })
   Filter(function(rule) !is.null(rule) && rule$action != "ignore", rules)
 }
 
-read_rule <- function(verdicts, reason, default) {
+#' Refuse the rule `changed`, unless it is to be ignored: this service does not look at the times of answers
+#' @noRd
+refuse_changes <- function(verdicts) {
+  if (!has_field(verdicts, "changed")) return()
+  # After a wrong action the first one stands in for it: no second error.
+  action <- read_rule(verdicts, "changed", list(limit = 0.3), c("ignore", "hold", "warn", "use_newer"))$action
+  if (action != "ignore") {
+    refuse(
+      verdicts, "changed", field_value(verdicts, "changed"),
+      "this service does not look for changes; that needs a service with the capability `changes`"
+    )
+  }
+}
+
+read_rule <- function(verdicts, reason, default, actions = verdict_actions) {
   value <- field_value(verdicts, reason)
   if (is.list(value) && !length(value)) return(c(list(action = "hold"), default))
   entry <- field_object(verdicts, reason, c("action", names(default)))
   limits <- lapply(stats::setNames(nm = names(default)), function(name) {
     field_number(entry, name, default[[name]], low = 0, high = 1e9)
   })
-  c(list(action = field_choice(entry, "action", verdict_actions, "hold")), limits)
+  c(list(action = field_choice(entry, "action", actions, "hold")), limits)
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 from irt_engine.answers.groups import GROUP, groups_of_users
 from irt_engine.answers.ids import encode, numbers, take
 from irt_engine.answers.locations import open_for_reading
-from irt_engine.answers.repeats import TIME, kept_rows
+from irt_engine.answers.repeats import kept_rows
+from irt_engine.answers.times import NO_TIME, TIME, read_times, require_length
 from irt_engine.contract.names import REFUSE
 from irt_engine.errors import InputError
 from irt_engine.kernels import rows
@@ -33,6 +35,8 @@ class Responses:
     :ivar codes: (n,) int32, `2 * item + is_correct`.
     :ivar n_repeats_dropped: how many answers were left out as repeated.
     :ivar group_ids: names of the groups, sorted, and `group` (N,) int32, that of each user; None without groups.
+    :ivar times: (n,) int64, when each answer was given, in microseconds since 1970, UTC; `NO_TIME` where that is not
+        known. None unless they were asked for.
     """
 
     user_ids: pa.Array
@@ -42,11 +46,12 @@ class Responses:
     n_repeats_dropped: int = 0
     group_ids: list[str] | None = None
     group: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     @classmethod
     def from_columns(
         cls, user_id: Any, item_id: Any, is_correct: Any, *, responded_at: Any = None, repeats: str = REFUSE,
-        group: Any = None,
+        group: Any = None, timed: bool = False,
     ) -> Responses:  # fmt: skip
         """Build from three columns of equal length: lists, NumPy, pandas or Arrow arrays, chunked or not.
 
@@ -55,6 +60,7 @@ class Responses:
         :param responded_at: a column of times, which tell the first of repeated answers from the last.
         :param repeats: what becomes of several answers of a user to an item, one of `REPEATS`.
         :param group: a column of ids, the group that the user belongs to.
+        :param timed: keep the times of all answers, as the rule `changed` needs them.
         :raise InputError: a user is in two groups; a column is of another type or length, holds a null or another value
             than these (field and row are named), or repeated answers are refused (their number is given).
         """
@@ -77,24 +83,30 @@ class Responses:
         dropped = users.codes.size - user.size
         responses = cls(users.ids, items.ids.to_pylist(), offsets, codes, dropped, group_ids, of_user)
         _refuse_duplicates(responses, surplus)
-        return responses
+        if not timed:
+            return responses
+        given, times = _times_of(responded_at, users.codes.size, kept), np.empty(codes.size, np.int64)
+        run(rows.fill_times, user, item, given, offsets, codes, times, work=50.0 * codes.size)
+        return replace(responses, times=times)
 
     @classmethod
-    def from_table(cls, table: Any, *, repeats: str = REFUSE) -> Responses:
+    def from_table(cls, table: Any, *, repeats: str = REFUSE, timed: bool = False) -> Responses:
         """Build from an Arrow table or a pandas frame with the columns user_id, item_id and is_correct.
 
-        A column responded_at is used where repeated answers are not refused, and a column group where there is one.
+        A column responded_at is used if repeated answers are not refused or times are kept (`timed`), and a column
+        group if there is one.
 
         :raise InputError: a column is missing or there twice, or as `from_columns`.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         _require_columns(names)
-        times = table[TIME] if repeats != REFUSE and TIME in names else None
+        times = table[TIME] if (repeats != REFUSE or timed) and TIME in names else None
         group = table[GROUP] if GROUP in names else None
-        return cls.from_columns(*(table[name] for name in COLUMNS), responded_at=times, repeats=repeats, group=group)
+        columns = (table[name] for name in COLUMNS)
+        return cls.from_columns(*columns, responded_at=times, repeats=repeats, group=group, timed=timed)
 
     @classmethod
-    def from_parquet(cls, path: str | Path, *, repeats: str = REFUSE) -> Responses:
+    def from_parquet(cls, path: str | Path, *, repeats: str = REFUSE, timed: bool = False) -> Responses:
         """Build from a Parquet file with the columns of `from_table`; others are not read.
 
         :param path: of this machine, or the address of an object in a bucket (see `locations`).
@@ -109,13 +121,13 @@ class Responses:
             text = [name for name in ids if _is_text(schema.field(name).type)]
             # `read_table` would do the same, but import pandas first.
             with pq.ParquetFile(source, read_dictionary=text) as file:
-                table = file.read(columns=columns_read(schema.names, repeats))
+                table = file.read(columns=columns_read(schema.names, repeats, timed))
         except (pa.ArrowException, OSError) as error:
             # Arrow's lack of memory is both, and no fault that another file would not have.
             if isinstance(error, (FileNotFoundError, MemoryError)):
                 raise
             raise InputError("observations", str(path), f"is not a Parquet file that can be read: {error}") from None
-        return cls.from_table(table, repeats=repeats)
+        return cls.from_table(table, repeats=repeats, timed=timed)
 
     def __len__(self) -> int:
         """The number of answers."""
@@ -141,17 +153,40 @@ class Responses:
         chosen = np.flatnonzero(users)
         new_item = np.where(items, np.cumsum(items) - 1, -1)
         offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
+        times = self.times
+        if times is not None:
+            times = rows.select_times(self.offsets, self.codes, chosen, new_item, times, codes.size)
         kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
         group = None if self.group is None else self.group[chosen]
         return Responses(
-            take(self.user_ids, chosen), kept, offsets, codes, self.n_repeats_dropped, self.group_ids, group
+            take(self.user_ids, chosen), kept, offsets, codes, self.n_repeats_dropped, self.group_ids, group, times
         )
 
+    def since(self, first: Mapping[str, int]) -> Responses:
+        """Without the answers to some items that were given before a time, or without one.
 
-def columns_read(names: list[str], repeats: str) -> list[str]:
+        :param first: by item id, in microseconds since 1970, UTC.
+        """
+        assert self.times is not None  # noqa: S101
+        earliest = np.array([first.get(item, NO_TIME) for item in self.item_ids], np.int64)
+        kept = self.times >= earliest[self.codes >> 1]
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return replace(self, offsets=offsets, codes=self.codes[kept], times=self.times[kept])
+
+
+def columns_read(names: list[str], repeats: str, timed: bool) -> list[str]:
     """The columns that are read of a file with the columns `names`."""
-    wanted = [*COLUMNS, *([TIME] if repeats != REFUSE else []), GROUP]
+    wanted = [*COLUMNS, *([TIME] if repeats != REFUSE or timed else []), GROUP]
     return [name for name in wanted if name in names]
+
+
+def _times_of(column: Any, n_answers: int, kept: np.ndarray | None) -> np.ndarray:
+    """:raise InputError: there is no column, or as `read_times`."""
+    if column is None:
+        raise InputError(f"observations.{TIME}", None, "is missing: verdicts.changed needs the times of the answers")
+    require_length(column, n_answers)
+    rows = np.arange(n_answers) if kept is None else np.flatnonzero(kept)
+    return read_times(column, rows, needed_for="since verdicts.changed goes by it")
 
 
 def _is_text(kind: pa.DataType) -> bool:

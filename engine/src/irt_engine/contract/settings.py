@@ -8,7 +8,7 @@ from typing import Any
 
 from irt_engine.contract.fields import Fields
 from irt_engine.contract.names import LINKING_METHODS, MODELS, NORMAL, REFUSE, REPEATS, SCORES, SHAPES, UNLINKED
-from irt_engine.contract.verdicts import Rule, read_verdicts
+from irt_engine.contract.verdicts import CHANGED, Rule, read_verdicts
 from irt_engine.model.priors import DEFAULT_GUESSING, Prior, Priors
 
 _PRIOR_KINDS = {"a": ("normal", "lognormal"), "b": ("normal",), "c": ("normal_logit", "beta")}
@@ -100,6 +100,11 @@ class Settings:
     latent: str = NORMAL
     latent_check: bool = False
     verdicts: Mapping[str, Rule] | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether the times of the answers are needed."""
+        return CHANGED in (self.verdicts or {})
 
     @classmethod
     def from_contract(cls, request: Mapping[str, Any]) -> Settings:

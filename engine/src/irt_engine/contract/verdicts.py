@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from irt_engine.contract.fields import Fields
 
 HOLD, WARN, IGNORE = ACTIONS = ("hold", "warn", "ignore")
-REVERSED, FLAT, OUT_OF_RANGE, IMPRECISE, MISFIT, TOO_FEW = (
-    "reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers",
+# Estimate the item from its answers after the change.
+USE_NEWER = "use_newer"
+REVERSED, FLAT, OUT_OF_RANGE, IMPRECISE, MISFIT, TOO_FEW, CHANGED = (
+    "reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers", "changed",
 )  # fmt: skip
 _MOST = 1e9
 
@@ -30,6 +32,7 @@ DEFAULTS: Mapping[str, Rule] = {
     IMPRECISE: Rule(HOLD, 2.0, 2.0),
     MISFIT: Rule(HOLD, 0.15),
     TOO_FEW: Rule(HOLD, 20.0),
+    CHANGED: Rule(HOLD, 0.3),
 }
 
 
@@ -44,9 +47,10 @@ def read_verdicts(top: Fields) -> dict[str, Rule] | None:
 
 def _rule(verdicts: Fields, reason: str, default: Rule) -> Rule:
     has_both = default.limit_a is not None
+    actions = (*ACTIONS, USE_NEWER) if reason == CHANGED else ACTIONS
     entry = verdicts.object(reason, ("action", "limit", *["limit_a"] * has_both))
     return Rule(
-        entry.choice("action", ACTIONS, default.action),
+        entry.choice("action", actions, default.action),
         entry.number("limit", default.limit, low=0.0, high=_MOST),
         entry.number("limit_a", default.limit_a, low=0.0, high=_MOST) if has_both else None,
     )

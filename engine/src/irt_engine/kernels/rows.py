@@ -50,6 +50,24 @@ def sort_rows(part, parts, offsets, codes, surplus):
 
 
 @kernel
+def fill_times(part, parts, person, item, time, offsets, codes, times):
+    """Write the times (n,) int64 in the order of the codes.
+
+    :param person: (n,) int32, as `item`; `time` (n,) int64.
+    :param codes: (n,) int32, sorted within each person, without surplus answers.
+    """
+    for i in range(part * time.size // parts, (part + 1) * time.size // parts):
+        low, high = offsets[person[i]], offsets[person[i] + 1] - 1
+        while low < high:
+            middle = (low + high) // 2
+            if codes[middle] >> 1 < item[i]:
+                low = middle + 1
+            else:
+                high = middle
+        times[low] = time[i]
+
+
+@kernel
 def item_counts(codes, n_items):
     """Answers and right answers per item: `codes` (n,) int32 -> (J,) int64 twice."""
     answers = np.zeros(n_items, np.int64)
@@ -89,3 +107,16 @@ def select_rows(offsets, codes, persons, new_item):
                 out[at] = 2 * j + (codes[k] & 1)
                 at += 1
     return kept, out
+
+
+@kernel
+def select_times(offsets, codes, persons, new_item, times, size):
+    """The times (`size`,) int64 of the answers that `select_rows` selects."""
+    out = np.empty(size, np.int64)
+    at = 0
+    for i in range(persons.size):
+        for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
+            if new_item[codes[k] >> 1] >= 0:
+                out[at] = times[k]
+                at += 1
+    return out

@@ -1,4 +1,6 @@
-"""Held items: taken out, with their estimates and the reasons, while the others are estimated again."""
+"""Held items: taken out, with their estimates and the reasons, while the others are estimated again. Items that changed
+may be estimated again too, from their newer answers.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from irt_engine.answers.exclusion import HELD, Exclusion
+from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
-from irt_engine.contract.verdicts import HOLD
+from irt_engine.contract.verdicts import HOLD, USE_NEWER
 from irt_engine.estimation.fitting import FittedBank
 from irt_engine.model.line import Line
 from irt_engine.scores.itemfit import curve_gaps
@@ -62,9 +65,11 @@ class Verdicts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._rules = settings, settings.verdicts
-        self._rounds = 0
+        self.rounds = 0
         self._of_fit, self._of_scale = Reasons(), Reasons()
         self.held: list[Held] = []
+        self._changed: dict[str, Reason] = {}
+        self._item_ids: list[str] = []
 
     @property
     def are_asked_for(self) -> bool:
@@ -73,6 +78,11 @@ class Verdicts:
     @property
     def held_ids(self) -> set[str]:
         return {held.item_id for held in self.held}
+
+    def used(self, responses: Responses) -> Responses:
+        """Without the older answers to items that are estimated from their newer answers alone."""
+        first = {item_id: reason.change.since for item_id, reason in self._changed.items() if reason.change}
+        return responses.since(first) if first else responses
 
     def hold_by_fit(self, bank: FittedBank, matrix: Covariance, exclusion: Exclusion, *, is_final: bool) -> bool:
         """Take out the items that fail whatever the scale; return whether there are any."""
@@ -85,25 +95,43 @@ class Verdicts:
     def hold_on_scale(
         self, bank: FittedBank, matrix: Covariance, exclusion: Exclusion, line: Line | None, *, is_final: bool
     ) -> bool:
-        """Take out the items that fail on the scale of the result; return whether there are any."""
+        """Take out the items that fail on the scale of the result, and the older answers to items that changed; return
+        whether there are any.
+        """
         if not self._rules:
             return False
         own = estimates(bank.model, bank.fit.evaluation.x, matrix)
         final = own if line is None else _moved(own, line)
         self._of_scale = judge_scale(self._rules, bank, own, final)
-        return self._hold(self._of_scale, bank, own, exclusion, is_final)
+        self._item_ids = bank.responses.item_ids
+        has_older = self._leave_out_older()
+        return self._hold(self._of_scale, bank, own, exclusion, is_final) or has_older
 
     def published(self, row: int) -> dict[str, Any]:
         """The contract's verdict on the item in this row of the result."""
-        return _verdict("published", [*self._of_fit.get(row, ()), *self._of_scale.get(row, ())])
+        changed = self._changed.get(self._item_ids[row]) if self._rules else None
+        found = [*self._of_fit.get(row, ()), *self._of_scale.get(row, ())]
+        return _verdict("published", [*found, changed] if changed else found)
+
+    def _leave_out_older(self) -> bool:
+        """Note the items whose older answers are left out; return whether there are new ones."""
+        newer = [
+            (self._item_ids[row], reason)
+            for row, reasons in self._of_scale.items()
+            for reason in reasons
+            if reason.action == USE_NEWER
+        ]
+        if not newer or self.rounds >= _MOST_ROUNDS:
+            return False
+        self._changed |= newer
+        return True
 
     def _hold(
         self, reasons: Reasons, bank: FittedBank, own: ItemEstimates, exclusion: Exclusion, is_final: bool
     ) -> bool:
         rows = [row for row, found in reasons.items() if any(reason.action == HOLD for reason in found)]
-        if not rows or self._rounds >= _MOST_ROUNDS:
+        if not rows or self.rounds >= _MOST_ROUNDS:
             return False
-        self._rounds += 1
         numbers = np.flatnonzero(exclusion.items)
         answers, right = bank.responses.item_counts()
         rmsd, md = curve_gaps(bank.fit, bank.model)

@@ -1,7 +1,7 @@
 """What is wrong with an item, by the rules of a request.
 
 `reversed`, `misfit` and `too_few_answers` do not depend on the scale and are judged after each estimation, before
-anchors are used; `flat`, `out_of_range` and `imprecise` are judged on the scale of the result.
+anchors are used; `flat`, `out_of_range`, `imprecise` and `changed` are judged on the scale of the result.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from irt_engine.contract.verdicts import FLAT, IMPRECISE, MISFIT, OUT_OF_RANGE, REVERSED, TOO_FEW, Rule
+from irt_engine.answers.times import written
+from irt_engine.contract.verdicts import CHANGED, FLAT, IMPRECISE, MISFIT, OUT_OF_RANGE, REVERSED, TOO_FEW, Rule
 from irt_engine.estimation.fitting import FittedBank
 from irt_engine.scores.itemfit import curve_gaps
 from irt_engine.standard_errors.estimates import ItemEstimates
+from irt_engine.verdicts.changes import Change, Changes, changes_of
 from irt_engine.verdicts.slopes import own_slopes
 
 # Where no rule says how far below 0 a slope is reversed.
@@ -29,6 +31,7 @@ class Reason:
 
     :ivar figure: what was found; None where there is no figure, such as an SE that the answers do not determine.
     :ivar parameter: the parameter that is meant, `a` or `b`, where a rule has a limit for each.
+    :ivar change: when the item changed, and the probability of that without a change.
     """
 
     reason: str
@@ -36,11 +39,13 @@ class Reason:
     figure: float | None
     limit: float
     parameter: str | None = None
+    change: Change | None = None
 
     def to_contract(self) -> dict[str, Any]:
         named = {"parameter": self.parameter} if self.parameter else {}
+        dated = {"at": written(self.change.since), "probability": self.change.probability} if self.change else {}
         return {
-            "reason": self.reason, "action": self.action, "figure": self.figure, "limit": self.limit, **named,
+            "reason": self.reason, "action": self.action, "figure": self.figure, "limit": self.limit, **named, **dated,
         }  # fmt: skip
 
 
@@ -83,6 +88,10 @@ def judge_scale(rules: Mapping[str, Rule], bank: FittedBank, own: ItemEstimates,
         # An SE that is not a number is beyond any limit.
         found.add(IMPRECISE, ~(se_b <= rule.limit) & free, se_b, rule.limit, "b")
         found.add(IMPRECISE, ~(se_a <= rule.limit_a) & slope_free, se_a, rule.limit_a, "a")
+    if rule := rules.get(CHANGED):
+        changes = changes_of(bank)
+        by = changes.of_b(a)
+        found.add(CHANGED, changes.significant & (np.abs(by) > rule.limit), by, rule.limit, "b", changes)
     return found.reasons
 
 
@@ -106,12 +115,14 @@ class _Found:
         self._rules, self.reasons = rules, Reasons()
 
     def add(
-        self, reason: str, wrong: np.ndarray, figures: np.ndarray, limit: float | None, parameter: str | None = None
-    ) -> None:
+        self, reason: str, wrong: np.ndarray, figures: np.ndarray, limit: float | None, parameter: str | None = None,
+        changes: Changes | None = None,
+    ) -> None:  # fmt: skip
         assert limit is not None  # noqa: S101
         for row in np.flatnonzero(wrong).tolist():
             figure = float(figures[row])
             told = Reason(
-                reason, self._rules[reason].action, figure if math.isfinite(figure) else None, limit, parameter
-            )
+                reason, self._rules[reason].action, figure if math.isfinite(figure) else None, limit, parameter,
+                changes.of_item(row) if changes else None,
+            )  # fmt: skip
             self.reasons.setdefault(row, []).append(told)

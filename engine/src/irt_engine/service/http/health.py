@@ -13,7 +13,7 @@ from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
 SERVICE = "irt-engine"
 CONTRACT = "1.0"
 # What a request may ask for that not every service can do.
-CAPABILITIES = ("groups", "latent_shapes", "verdicts", "weak_links")
+CAPABILITIES = ("changes", "groups", "latent_shapes", "verdicts", "weak_links")
 
 
 def health(runner: Runner, limits: Limits) -> dict[str, Any]:

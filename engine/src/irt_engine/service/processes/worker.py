@@ -74,7 +74,7 @@ class Work:
         self._prepared = None
         payload = rewritten(kind, read_payload(folder / BODY_FILE, media, limits), limits.max_rows)
         settings = _READERS[kind](payload.request)
-        responses = _responses(payload, folder, limits, settings.repeats)
+        responses = _responses(payload, folder, limits, settings)
         if isinstance(settings, Settings):
             Populations.of(responses, settings)
         (folder / REQUEST_FILE).write_text(json.dumps(payload.request))
@@ -94,7 +94,7 @@ class Work:
         settings = _READERS[kind](request)
         responses = self._in_memory(folder)
         if responses is None:
-            responses = Responses.from_parquet(folder / RESPONSES_FILE, repeats=settings.repeats)
+            responses = Responses.from_parquet(folder / RESPONSES_FILE, repeats=settings.repeats, timed=settings.timed)
         timings = {"load": time.perf_counter() - started}
         outcome: Calibration | Scores
         if isinstance(settings, ScoreRequest):
@@ -173,16 +173,16 @@ def _yield_to_others() -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
-def _responses(payload: Payload, folder: Path, limits: Limits, repeats: str) -> Responses:
+def _responses(payload: Payload, folder: Path, limits: Limits, settings: Settings | ScoreRequest) -> Responses:
     """:raise Problem, InputError: when the observations are not usable."""
     target = folder / RESPONSES_FILE
     if isinstance(payload.observations, Path):
         payload.observations.rename(target)
-        return read_parquet(target, limits, repeats)
+        return read_parquet(target, limits, settings.repeats, settings.timed)
     observations = Observations.from_json(payload.observations, limits.max_rows, payload.where)
-    table = observations.to_arrow(times=repeats != REFUSE)
+    table = observations.to_arrow(times=settings.repeats != REFUSE or settings.timed)
     pq.write_table(table, target)
-    return Responses.from_table(table, repeats=repeats)
+    return Responses.from_table(table, repeats=settings.repeats, timed=settings.timed)
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from irt_engine.answers.groups import GROUP as _GROUP
-from irt_engine.answers.repeats import TIME as _TIME
+from irt_engine.answers.times import TIME as _TIME
 from irt_engine.service.problems import MAX_ERRORS, invalid, invalid_field, too_large
 
 COLUMNS = ("user_id", "item_id", "is_correct")

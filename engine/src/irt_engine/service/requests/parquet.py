@@ -20,7 +20,7 @@ from irt_engine.service.requests.observations import check_row_count
 _BYTES_PER_ROW = 64
 
 
-def read_parquet(path: Path, limits: Limits, repeats: str) -> Responses:
+def read_parquet(path: Path, limits: Limits, repeats: str, timed: bool) -> Responses:
     """Read an uploaded file, after a look at its own description of what is in it.
 
     :raise Problem: 413 for too many rows, or columns that unpack to too much; 422 for a file that is not Parquet, or
@@ -32,9 +32,9 @@ def read_parquet(path: Path, limits: Limits, repeats: str) -> Responses:
         check_row_count(metadata.num_rows, limits.max_rows)
         schema = metadata.schema.to_arrow_schema()
         _check_columns(schema)
-        _check_sizes(metadata, limits, columns_read(schema.names, repeats))
+        _check_sizes(metadata, limits, columns_read(schema.names, repeats, timed))
         with memory_for(_memory_bytes(limits)):
-            return Responses.from_parquet(path, repeats=repeats)
+            return Responses.from_parquet(path, repeats=repeats, timed=timed)
     except MemoryError:
         # What it says of its sizes was not true.
         raise unpacks_to_too_much(limits.max_body_bytes) from None

@@ -44,6 +44,10 @@ class ScoreRequest:
     def repeats(self) -> str:
         return self.settings.repeats
 
+    @property
+    def timed(self) -> bool:
+        return self.settings.timed
+
     def score(self, responses: Responses) -> Scores:
         """:raise InputError: naming the items that are wrong."""
         return score(responses, self.items, self.settings, latent=self.latent)
