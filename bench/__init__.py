@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat: `./irt bench NAME`. Figures come from here, never from a test."""
+"""Measurements that anyone can repeat: `./irt bench NAME`. Published figures come from here, never from a test."""

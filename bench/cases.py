@@ -14,7 +14,7 @@ from irt_engine import simulate
 
 @dataclass(frozen=True)
 class Case:
-    """Each of `users` gives `answers` to some of the `items`; the seeds are such that every item can be estimated.
+    """Each of `users` gives `answers` to some of the `items`; with these seeds, every item can be estimated.
 
     `prior`: whether 3PL has a prior on guessing.
     """

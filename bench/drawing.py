@@ -16,7 +16,7 @@ def answers(
     rng: np.random.Generator, theta: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray | float = 0.0,
     share: float = 1.0,
 ) -> Responses:  # fmt: skip
-    """Each person answers this share of the items, drawn by chance."""
+    """Each person answers this share of the items, drawn at random."""
     shape = (theta.size, a.size)
     right = rng.random(shape) < c + (1 - c) / (1 + np.exp(-a * (theta[:, None] - b)))
     user, item = np.nonzero(rng.random(shape) < share)

@@ -1,4 +1,4 @@
-"""Anchors that drifted: how many are found, and how often one is said to have drifted that did not."""
+"""Anchors that drifted: how many are found, and how many others are wrongly reported."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ANCHORS, ITEMS, EACH, SHIFT = 50, 60, 27, 0.5
 # Users, and the share of the drifted anchors that should be found.
 POWERS = {500: 0.30, 3_000: 0.90, 20_000: 1.00}
 MOVED = (0, 3, 10)
-# A rate of 5 % is measured with this much chance, in SDs of the binomial.
+# The measured rate may differ from 5 % by this many SDs of the binomial.
 _CHANCE = 2.5
-# The larger a bank, the less chance decides what is found.
+# Larger banks need fewer replications, because results vary less.
 _REPLICATIONS_AT = {500: 1.0, 3_000: 0.25, 20_000: 0.05}
 
 
 @dataclass
 class Found:
-    """Of `banks`: anchors that drifted and were found, `false` discoveries, and banks in which there are some."""
+    """Over all `banks`: drifted anchors that were found, `false` discoveries, and the banks with any."""
 
     moved: int
     banks: int = 0
@@ -33,13 +33,13 @@ class Found:
     banks_with_false: int = 0
     false_shares: float = 0.0
 
-    def add(self, drifted: set[str], said: set[str]) -> None:
-        false = len(said - drifted)
+    def add(self, drifted: set[str], reported: set[str]) -> None:
+        false = len(reported - drifted)
         self.banks += 1
-        self.hits += len(said & drifted)
+        self.hits += len(reported & drifted)
         self.false += false
         self.banks_with_false += false > 0
-        self.false_shares += false / max(len(said), 1)
+        self.false_shares += false / max(len(reported), 1)
 
     @property
     def power(self) -> float:
@@ -47,7 +47,7 @@ class Found:
 
     @property
     def false_rate(self) -> float:
-        """Mean share of false discoveries: for banks without drift the share of banks with any."""
+        """Mean share of false discoveries; without drift, the share of banks with any."""
         return self.false_shares / self.banks
 
 
@@ -87,6 +87,6 @@ def _replicate(users: int, moved: int, banks: int, seed: int, console: Console) 
         except CalibrationError as error:
             console.print(f"{users} users, {moved} drifted, bank {number}: {error}")
             continue
-        said = {row["item_id"] for row in spec["linking_anchors"] if not row["used"]}
-        found.add({item_id(j) for j in which}, said)
+        reported = {row["item_id"] for row in spec["linking_anchors"] if not row["used"]}
+        found.add({item_id(j) for j in which}, reported)
     return found

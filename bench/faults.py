@@ -1,4 +1,4 @@
-"""Faults of a bank that a calibration names: halves that nothing links, a flipped key, anchors of the wrong items."""
+"""Faults of a bank that a calibration reports: unlinked halves, a flipped key, anchors of the wrong items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ITEMS, ANCHORS = 150, 50
 
 
 def run(seed: int, console: Console) -> bool:
-    """:return: whether each fault is found, and costs the other items less than 0.02 in b."""
+    """:return: whether each fault is found, and changes b of the other items by less than 0.02."""
     table = Table(title="faults of a bank", title_justify="left", box=None, pad_edge=False)
     for name in ("fault", "found", ""):
         table.add_column(name)

@@ -11,7 +11,7 @@ from irt_engine import score
 
 ITEMS, USERS = 5_000, 10
 ANSWERS = (50, 200, 400, 800, 1_400, 3_000, 5_000)
-# Most that EAP may be off, in SEs, and the SE, relatively.
+# Largest error of EAP, in SEs, and largest relative error of the SE.
 _MOST = 0.01
 _NODES = np.linspace(-6.0, 6.0, 24_001)
 
@@ -34,7 +34,7 @@ def run(seed: int, console: Console) -> bool:
 
 
 def _compare(rng: np.random.Generator, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Largest error of EAP in SEs, of the SE relatively, and the mean exact SE."""
+    """Largest error of EAP in SEs, largest relative error of the SE, and the mean exact SE."""
     theta = rng.normal(0.31, 0.3, USERS)
     responses = answers(rng, theta, a, b)
     items = [{"item_id": item_id(j), "params": {"a": float(x), "b": float(y)}} for j, (x, y) in enumerate(zip(a, b))]

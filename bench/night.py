@@ -22,7 +22,8 @@ from local.stack import Stack
 
 @dataclass(frozen=True)
 class Step:
-    """:ivar cpu_seconds: processor time of the step's process and of PostgreSQL; on a busy machine better than seconds.
+    """:ivar cpu_seconds: processor time of the step's process and of PostgreSQL; on a busy machine more reliable than
+    seconds.
     :ivar overhead: seconds of the process outside the step: its start, imports and end.
     """
 

@@ -21,7 +21,7 @@ _DEBIAN = ("r-base-core", "r-cran-openmx", "r-cran-rpf", "r-cran-jsonlite")
 @dataclass(frozen=True)
 class Engine:
     """:ivar command: the command that runs it (without the runner's arguments), or None if it is not installed.
-    :ivar bytes_per_cell: memory per cell of the dense users × items matrix that it makes; 0 if it makes none.
+    :ivar bytes_per_cell: memory per cell of its dense users × items matrix; 0 if it has none.
     """
 
     name: str

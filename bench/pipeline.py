@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _home() -> Home:
-    """A state folder for the benchmark alone, except for the compiled kernels."""
+    """A separate state folder for the benchmark, except for the compiled kernels."""
     usual = default_home()
     home = Home(usual.path / "bench" / "pipeline")
     for left in (home.staging, home.service):

@@ -1,4 +1,4 @@
-"""Several populations, and abilities that are not normal: what the right latent distribution does to difficulties."""
+"""Several populations, and abilities that are not normal: the effect of the latent distribution on difficulties."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from bench.drawing import answers, item_id
 from irt_engine import Responses, Settings, calibrate
 
 _Z = 1.959964
-# Largest bias of b, and of the mean ability, with populations; bounds of the share of intervals that hold the truth.
+# Largest bias of b, and of the mean ability, with populations; bounds of the share of intervals that cover the true
+# value.
 _BIAS, _LOW, _HIGH = 0.02, 0.93, 0.97
 OWN, COMMON, USERS = 40, 10, 3000
 GRADES = ((0.0, 1.0), (1.5, 0.7))
@@ -23,13 +24,13 @@ NEW, ANCHORS, SKEWED_USERS = 30, 15, 2000
 
 
 def run(replications: int, seed: int, console: Console) -> bool:
-    """:return: whether the biases of two grades are below 0.02, and the intervals of skewed abilities hold."""
+    """:return: whether the biases for two grades are below 0.02, and the intervals for skewed abilities cover well."""
     banks = max(4, replications // 10)
     return _two_grades(banks, seed, console) & _skewed(banks, seed, console)
 
 
 def _two_grades(banks: int, seed: int, console: Console) -> bool:
-    title = f"two grades, N(0, 1) and N(1.5, 0.7²), {OWN} items each of their own, {COMMON} in common (all anchors)"
+    title = f"two grades, N(0, 1) and N(1.5, 0.7²), {OWN} own items each, {COMMON} in common (all anchors)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("method", "populations", "bias of b", "slopes, ×", "bias of mean θ", "banks", ""):
         table.add_column(name, justify="left" if name in ("method", "populations", "") else "right")
@@ -67,7 +68,8 @@ def _grades(rng: np.random.Generator, method: str, groups: bool) -> np.ndarray:
         user, _named(item, n), right, group=pa.array(np.where(user < USERS, "A", "B")) if groups else None
     )
     anchors = [_anchor(j, a, b) for j in range(2 * OWN, n)]
-    # None drifts here, so none may be dropped by chance; the limits refuse what one population does to the anchors.
+    # None drifts here, so none may be dropped by chance; a single population distorts the anchors beyond the default
+    # limits.
     linking = {"method": method, "drift_alpha": 0, "max_rmsd": 1}
     result = calibrate(responses, Settings.from_contract({"anchors": anchors, "linking": linking}))
     rows = np.array([int(item[1:]) for item in result.responses.item_ids])
@@ -86,7 +88,7 @@ def _grades(rng: np.random.Generator, method: str, groups: bool) -> np.ndarray:
 
 @dataclass
 class Intervals:
-    """Errors of b of the new items, (banks,) of arrays (NEW,), and whether their intervals hold the truth."""
+    """Errors of b of the new items, (banks,) of arrays (NEW,), and whether their intervals cover the true values."""
 
     errors: list[np.ndarray] = field(default_factory=list)
     held: list[np.ndarray] = field(default_factory=list)

@@ -36,8 +36,8 @@ on conflict (item_id) do update set
 def measure(stack: Stack, console: Console, abilities: int, upserts: int) -> dict[str, Any]:
     """Publish twice each way: the first publication inserts, the second overwrites.
 
-    :param upserts: abilities that are written row by row; the time is scaled to all of them, which is too low: of a
-        million, the first rows took half as long per row as all of them.
+    :param upserts: abilities that are written row by row; the time is scaled to all of them. The estimate is low: of a
+        million, the first rows took half as long per row as the average.
     """
     figures: dict[str, Any] = {"abilities": abilities, "items": ITEMS, "upserts": upserts}
     with _database(stack) as connection:

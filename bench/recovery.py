@@ -1,7 +1,8 @@
 """Recovery of known parameters: how often a 95 % confidence interval covers the true value over many data sets.
 
 It should be 95 times in 100. Each setting draws its items once. Each replication draws new persons and answers, and
-the parameters that have a prior in the model. Before that: users with many answers (`heavy`), anchors that drifted
+the parameters that have a prior in the model. The other benchmarks run first: users with many answers (`heavy`),
+anchors that drifted
 (`drifted`), two grades and skewed abilities (`populations`), and banks with a fault (`faults`).
 """
 

@@ -1,4 +1,4 @@
-"""A double of S3 on loopback, of which there is none to install here: as much as pyarrow asks of it for one object."""
+"""A double of S3 on loopback, because none can be installed here; it does what pyarrow needs for one object."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.answer(206, body[int(first) : end + 1], range_of=(int(first), end, len(body)))
 
     def do_PUT(self) -> None:
-        """A part of an upload; an object as one would be unsigned text of another form."""
+        """A part of an upload; whole objects are not supported."""
         self.server.parts.setdefault(self.key, {})[int(self.query["partNumber"][0])] = self.body()
         self.answer(200)
 
@@ -37,12 +37,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.body()
         if "uploads" in self.query:
             self.server.parts[self.key] = {}
-            told = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            document = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
         else:
             parts = self.server.parts.pop(self.key)
             self.server.objects[self.key] = b"".join(parts[number] for number in sorted(parts))
-            told = '<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>'
-        self.answer(200, f"{_XML}{told}".encode())
+            document = '<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>'
+        self.answer(200, f"{_XML}{document}".encode())
 
     @property
     def key(self) -> str:
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = b"".join(_chunks(self.rfile))
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        # S3's own chunks, with a signature in each one's first line, are within those of HTTP.
+        # S3's own chunks, each with a signature in its first line, are inside HTTP's.
         signed = "aws-chunked" in self.headers.get("Content-Encoding", "")
         return b"".join(_chunks(io.BytesIO(body))) if signed else body
 
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """The chunks up to the empty one; and past the trailers, which end with an empty line."""
+    """The chunks up to the empty one; also skips the trailers, which end with an empty line."""
     while size := int(stream.readline().partition(b";")[0], 16):
         yield stream.read(size)
         stream.readline()

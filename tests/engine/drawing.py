@@ -8,7 +8,7 @@ from irt_engine import Responses
 
 
 def draw(n_users: int, n_items: int, *, seed: int, share: float = 1.0, guessing: float = 0.0) -> Responses:
-    """Answers of `n_users` to about that `share` of the items."""
+    """Answers of `n_users` to about this `share` of the items."""
     columns = draw_columns(n_users, n_items, seed=seed, share=share, guessing=guessing)
     return Responses.from_columns(*columns)
 

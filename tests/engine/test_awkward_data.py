@@ -1,4 +1,4 @@
-"""Data that cannot be calibrated as they are: excluded or bounded with a reason, and the rest calibrated."""
+"""Data that cannot be calibrated as they are: excluded or bounded with a reason, while the rest is calibrated."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_item_with_few_answers(model):
 
 @pytest.mark.parametrize("model", ["2PL", "3PL"])
 def test_item_whose_slope_runs_away(model):
-    """One of two right: any slope that is steeper fits better."""
+    """One of two right: the steeper the slope, the better the fit."""
     result = result_of(extended(("u00001", "x", 1), ("u00002", "x", 0)), model=model)
     assert excluded_items(result) == [("x", "diverged", 2)]
     assert_rest_untouched(result, model)
@@ -85,7 +85,7 @@ def test_identical_items():
 
 
 def test_item_without_relation_to_the_others():
-    """As many right among those with each pattern of the others: the slope is 0, and then there is no difficulty."""
+    """The same share is right for every pattern of the other items: the slope is 0, so there is no difficulty."""
     columns = plain()
     users = [f"{copy}{user}" for copy in "ab" for user in columns[0]]
     items, right = 2 * columns[1], 2 * columns[2]
@@ -132,7 +132,7 @@ def test_persons_with_one_answer_and_without_usable_ones():
 
 
 def test_exclusions_follow_from_each_other():
-    """Without its users an item has too few answers, and without that item other users have none."""
+    """Without excluded users, an item has too few answers; without that item, other users have none."""
     rows = [("a", "odd", 1), ("b", "odd", 1), ("b", "tail", 1), ("c", "tail", 0), ("c", "q001", 1)]
     result = result_of(extended(*rows), options={"min_user_responses": 2, "min_item_responses": 3})
     assert excluded_items(result) == [("odd", "too few responses", 2), ("tail", "too few responses", 2)]
@@ -149,15 +149,15 @@ def test_two_blocks_without_a_common_person():
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         (([], [], []), "no item is left to calibrate; 0 of 0 items"),
         ((["a", "a", "b"], ["1", "2", "1"], [1, 1, 1]), "2 of 2 items are excluded: 2 all correct"),
         ((["a", "b", "c"], ["1", "1", "1"], [1, 0, 1]), "2 response patterns of 1 items"),
     ],
 )
-def test_nothing_to_calibrate(columns, told):
-    with pytest.raises(CalibrationError, match=told):
+def test_nothing_to_calibrate(columns, message):
+    with pytest.raises(CalibrationError, match=message):
         result_of(columns)
 
 
@@ -169,7 +169,7 @@ def test_an_end_before_convergence_is_said():
 
 
 def test_separated_persons_do_not_stop_the_calibration():
-    """Persons and items in perfect order (Guttman): no finite estimates exist, and that is said."""
+    """Persons and items in perfect order (Guttman): no finite estimates exist, and the error says so."""
     right = (np.arange(9)[:, None] > np.arange(8)).repeat(40, axis=0)
     user, item = np.divmod(np.arange(right.size), 8)
     columns = [f"u{u:03d}" for u in user], [f"q{i}" for i in item], right.ravel().astype(int).tolist()

@@ -11,13 +11,13 @@ from bucket_double import bucket_server
 from irt_engine import simulate
 from irt_engine.cli import main
 
-# A key with what a run's name has; part of an address, its percent sign would be decoded.
+# A key with all characters of a run's name; in a URL, its percent sign would be decoded.
 FOLDER = "s3://bucket/irt/run=manual__2026-05-01T03:00:00+00:00%2Fx/bank=수학"
 
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """Its objects by their keys; the credentials are found where a pod has them."""
+    """Its objects by key; the credentials are where a pod has them."""
     with bucket_server() as (address, objects):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "given-by-the-environment")
@@ -45,13 +45,13 @@ def test_everything_in_a_bucket_gives_the_same_as_in_files(bucket, tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         (f"{FOLDER}/nothing.parquet", "does not exist"),
         ("ftp://host/in.parquet", "observations: must be a path, or an object of a bucket (s3, gs)"),
         ("s3://bucket", "observations: must be a path, or an object of a bucket (s3, gs)"),
     ],
 )
-def test_addresses_that_cannot_be_read(bucket, capsys, address, told):
+def test_addresses_that_cannot_be_read(bucket, capsys, address, message):
     assert main(["calibrate", address]) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -53,9 +53,9 @@ def test_calibrate_gives_the_result_of_the_function(drawn, capsys):
     }  # fmt: skip
     expected = calibrate(Responses.from_parquet(drawn / "in.parquet"), Settings.from_contract(request)).to_contract()
     assert json.loads((drawn / "out.json").read_text()) == json.loads(json.dumps(expected))
-    told = capsys.readouterr().err
-    assert "15 items, 800 users, 8000 answers" in told
-    assert "converged after" in told and "haebara: slope" in told and "fit 0." in told
+    message = capsys.readouterr().err
+    assert "15 items, 800 users, 8000 answers" in message
+    assert "converged after" in message and "haebara: slope" in message and "fit 0." in message
 
 
 def test_score_with_a_result_with_json_and_with_csv(drawn):
@@ -86,7 +86,7 @@ def test_anchors_from_csv(drawn):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["calibrate", "absent.parquet"], "absent.parquet"),
         (["calibrate", "in.parquet", "--anchors", "text"], "anchors: is not JSON"),
@@ -101,14 +101,14 @@ def test_anchors_from_csv(drawn):
         (["simulate", "--users", "0", "--items", "5", "--out", "x"], "n_users: must be at least 1"),
     ],
 )
-def test_what_is_wrong_is_said(drawn, capsys, monkeypatch, arguments, told):
+def test_what_is_wrong_is_said(drawn, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(drawn)
     (drawn / "text").write_text("no")
     (drawn / "object").write_text("{}")
     (drawn / "bad.csv").write_text("item_id,a,b\nq01,x,0\n")
     assert main(arguments) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert all(line.startswith("irt-engine: ") for line in lines) and any(told in line for line in lines)
+    assert all(line.startswith("irt-engine: ") for line in lines) and any(message in line for line in lines)
 
 
 def test_help_reads_well(capsys):
@@ -116,8 +116,8 @@ def test_help_reads_well(capsys):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 0
-        told = capsys.readouterr().out
-        assert told.startswith("usage: irt-engine") and max(map(len, told.splitlines())) <= 120
+        message = capsys.readouterr().out
+        assert message.startswith("usage: irt-engine") and max(map(len, message.splitlines())) <= 120
 
 
 def test_unknown_choices_are_usage_errors(capsys):
@@ -141,7 +141,7 @@ def test_a_request_in_place_of_settings(drawn, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "request: is not JSON"),
         ("[]", "request: must hold a JSON object"),
@@ -149,11 +149,11 @@ def test_a_request_in_place_of_settings(drawn, capsys):
         ('{"model": "4PL"}', "model: "),
     ],
 )
-def test_requests_that_are_refused(drawn, capsys, text, told):
+def test_requests_that_are_refused(drawn, capsys, text, message):
     (drawn / "request.json").write_text(text)
     command = ["calibrate", f"{drawn}/in.parquet", "--request", f"{drawn}/request.json", "--out", f"{drawn}/out.json"]
     assert main(command) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (drawn / "out.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""Items that share no user with the others: nothing in the answers compares them."""
+"""Items that share no user with the others: nothing in the answers links them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_components_by_hand():
 
 
 def test_components_of_any_graph():
-    """Against a search from each item."""
+    """Compared with a search from each item."""
     rng = np.random.default_rng(3)
     for _ in range(200):
         n = int(rng.integers(1, 30))
@@ -72,7 +72,7 @@ def calibrated(responses: Responses, **request: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", ["stocking_lord", "fixed"])
 def test_form_without_anchors_is_excluded_and_said(two_forms, method):
-    """Its difficulties came out 1.6 off, on "the reference scale", with an SE of 0.1."""
+    """Its difficulties were once off by 1.6, on "the reference scale", with an SE of 0.1."""
     found = calibrated(two_forms, anchors=ANCHORS, linking={"method": method})
     assert {row["item_id"][0] for row in found["item_params"]} == {"A"}
     assert {row["item_id"] for row in found["excluded"]["items"]} == {f"B{j}" for j in range(10)}

@@ -1,4 +1,4 @@
-"""Results keep the schemas of contract/openapi.yaml."""
+"""Results conform to the schemas of contract/openapi.yaml."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_anchor_held_with_guessing_is_a_3pl_item(schemas):
 
 @pytest.mark.parametrize(("model", "others"), [("Rasch", "Rasch"), ("3PL", "3PL")])
 def test_an_anchor_that_is_held_has_the_model_it_was_used_with(model, others):
-    """They came back as Rasch with a slope of 1.84, and as 3PL without c."""
+    """They once came back as Rasch with a slope of 1.84, and as 3PL without c."""
     request = {"model": model, "anchors": ANCHORS, "linking": {"method": "fixed", **ANY}}
     result = calibrate(draw(600, 12, seed=1), Settings.from_contract(request)).to_contract()
     models = {row["item_id"]: (row["anchor"], row["model"]) for row in result["item_params"]}
@@ -103,7 +103,7 @@ def test_an_anchor_that_is_held_has_the_model_it_was_used_with(model, others):
 
 
 def test_guessing_of_an_anchor_needs_an_item_with_guessing():
-    """Two kinds of curves were matched: slope 1.82 for 1.24, and all anchors used."""
+    """Two kinds of curves were once matched: slope 1.82 instead of 1.24, with all anchors used."""
     guessed = {"item_id": "q000", "params": {"a": 1.0, "b": -1.0, "c": 0.2}}
     for model in ("Rasch", "1PL", "2PL"):
         with pytest.raises(InputError, match=rf"anchors\[1\].params.c: the item is calibrated as {model},"):

@@ -32,7 +32,7 @@ def digest(*, shuffled: bool = False) -> str:
         columns = tuple([column[i] for i in order] for column in columns)
     responses = Responses.from_columns(*columns)
     results = [calibrate(responses, Settings.from_contract(request)).to_contract() for request in REQUESTS]
-    # Two populations with shapes of their own.
+    # Two populations, each with its own shape.
     grouped = Responses.from_columns(*columns, group=[f"g{int(user[1:]) % 2}" for user in columns[0]])
     shaped = Settings.from_contract({"options": {"latent": "davidian", "tolerance": 1e-4}})
     results.append(calibrate(grouped, shaped).to_contract())
@@ -68,7 +68,7 @@ def test_whatever_the_number_of_threads(here, threads):
 
 
 def test_whether_or_not_the_kernels_come_from_the_cache(here, tmp_path, capfd):
-    """Compiled by the process that runs them, then found by the next; and compiled anew where power was lost."""
+    """Compiled by the process that runs them, loaded by the next, and compiled again after a power failure."""
     assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here
     index, code = sorted(tmp_path.rglob("*.nbi")), sorted(tmp_path.rglob("*.nbc"))
     assert digest_in_a_process(NUMBA_CACHE_DIR=str(tmp_path)) == here

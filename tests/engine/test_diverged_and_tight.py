@@ -1,4 +1,4 @@
-"""Steep items that the answers determine are estimated; what has no estimate is named; tight priors are no obstacle."""
+"""Steep items that the answers determine are estimated, items without an estimate are named, and tight priors work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_slopes_beyond_ten_that_the_answers_determine_are_estimated():
     a, b = np.r_[rng.lognormal(0, 0.2, 18), 11.0, 12.0], np.r_[rng.normal(0, 1, 18), 0.2, -0.3]
     found = calibrate(answers(rng, rng.normal(0, 1, 5000), a, b), Settings())
     assert found.excluded["items"] == [] and found.converged
-    # As on ten times as many nodes, within a twentieth of the SE.
+    # The same as on ten times as many nodes, within a twentieth of the SE.
     assert found.items.values[18, 0] == pytest.approx(9.603, abs=0.06)
     assert found.items.values[19, 0] == pytest.approx(14.84, abs=0.2)
     assert found.items.errors[18:, 0] == pytest.approx([1.18, 4.0], rel=0.1)
@@ -45,7 +45,7 @@ def ten_items() -> Responses:
 
 
 def steps_to_optimum(responses: Responses, slope: np.ndarray, b: float, groups: list[list[int]]) -> list[float]:
-    """How far each slope is from the highest likelihood where every b is known, by differences.
+    """Distance of each slope from the highest likelihood with every b known, by differences.
 
     :param groups: items that share a slope.
     """
@@ -91,8 +91,8 @@ HOPELESS = [
 @pytest.mark.parametrize("model", ["2PL", "1PL"])
 @pytest.mark.parametrize(("prior", "named"), HOPELESS)
 def test_a_hopeless_prior_is_not_too_few_answers(model, prior, named):
-    told = f"^the prior on {named} leaves items without a finite estimate .* or none; .* items are excluded: .*q00"
-    with pytest.raises(CalibrationError, match=told) as error:
+    message = f"^the prior on {named} leaves items without a finite estimate .* or none; .* items are excluded: .*q00"
+    with pytest.raises(CalibrationError, match=message) as error:
         calibrate(plain(20), settings(prior, model=model))
     assert "per item in the median" not in str(error.value)
 
@@ -123,7 +123,7 @@ def test_items_without_both_kinds_of_answers_are_named():
 
 @pytest.mark.parametrize("sd", [1, 2, 5, 50])
 def test_scores_under_a_wide_prior(sd):
-    """By integration on 800,000 nodes."""
+    """Compared with integration on 800,000 nodes."""
     b, right = 2 + 0.3 * np.arange(30), np.arange(30) < 14
     theta = np.linspace(-400, 400, 800_001)
     log_posterior = -0.5 * (theta / sd) ** 2

@@ -28,7 +28,7 @@ def anchors_of(seed: int, *, error: float = 0.05, reference_error: float = 0.0, 
 
 
 def moved(anchors: AnchorParameters, which: slice, by: float) -> AnchorParameters:
-    """With other reference difficulties."""
+    """The same anchors with other reference difficulties."""
     b_ref = anchors.b_ref.copy()
     b_ref[which] += by
     return AnchorParameters(anchors.a_ref, b_ref, anchors.c_ref, anchors.a, anchors.b, anchors.c)
@@ -39,15 +39,15 @@ def drifted(found: Screening) -> list[int]:
 
 
 def test_statistic_is_chi_square_where_nothing_drifted():
-    """Against the 5 %, 50 % and 95 % points of chi-square with 2 df, over 100 banks of 50 anchors."""
+    """Compared with the 5 %, 50 % and 95 % points of chi-square with 2 df, over 100 banks of 50 anchors."""
     values = np.concatenate([screen(*anchors_of(seed), alpha=0.0).statistic for seed in range(100)])
     for share in (0.05, 0.5, 0.95):
-        # Half the banks have a median above that of chi-square, and are given a small tau.
+        # Half the banks have a median above that of chi-square, and get a small tau.
         assert np.mean(values < -2 * np.log(1 - share)) == pytest.approx(share, abs=0.04)
 
 
 def test_rate_of_false_discoveries_is_the_one_asked_for():
-    """Of 200 banks without drift: 5 % would be 10, and 18 are as many as chance allows once in a hundred times."""
+    """Of 200 banks without drift, 5 % are 10; by chance, 18 or more occur once in a hundred times."""
     assert sum(len(drifted(screen(*anchors_of(seed), alpha=0.05))) > 0 for seed in range(200)) <= 18
 
 
@@ -64,7 +64,7 @@ def test_those_that_drifted_are_found(n_moved):
 
 
 def test_references_with_errors_are_judged_by_their_own_spread():
-    """Where all references are off by 0.1 and the new errors are 0.03, every bank would have anchors that drifted."""
+    """If all references are off by 0.1 and the new errors are 0.03, drifted anchors would be found in every bank."""
     spreads, found = [], 0
     for seed in range(60):
         screening = screen(*anchors_of(seed, error=0.03, reference_error=0.1), alpha=0.05)
@@ -91,7 +91,7 @@ def test_slope_that_drifted_is_found_too():
 
 
 def test_flat_item_that_drifted_is_found_though_its_difficulty_is_uncertain():
-    """a = 0.3 with an SE of 0.05: b moves by 1.3, its SE is 0.55; the intercept tells."""
+    """a = 0.3 with an SE of 0.05: b moves by 1.3 with an SE of 0.55; the intercept shows it."""
     anchors, errors = anchors_of(2)
     a_ref, b_ref, b = anchors.a_ref.copy(), anchors.b_ref.copy(), anchors.b.copy()
     a = anchors.a.copy()
@@ -181,7 +181,7 @@ def linked(bank, a: np.ndarray, b: np.ndarray, n: int = 50, **linking: Any) -> d
 
 @pytest.mark.parametrize("method", ["stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed"])
 def test_anchors_joined_to_the_wrong_items_are_refused(bank, method):
-    """All fifty were used, with converged: true and a correlation of 0.13."""
+    """All fifty were once used, with `converged: true` and a correlation of 0.13."""
     _, a, b = bank
     wrong = np.random.default_rng(1).permutation(50)
     with pytest.raises(CalibrationError, match="the 50 anchors contradict their reference parameters: .*correlate"):
@@ -198,7 +198,7 @@ def test_anchors_with_reversed_difficulties_are_refused(bank):
 
 
 def test_a_shift_of_nearly_half_the_anchors_is_refused_and_of_a_third_is_found(bank):
-    """7 of 15 moved by 1: all were used, and the other items were off by 0.5."""
+    """With 7 of 15 moved by 1, all were once used, and the other items were off by 0.5."""
     _, a, b = bank
     for n_moved in (5, 7):
         shifted = b.copy()
@@ -216,7 +216,7 @@ def test_a_shift_of_nearly_half_the_anchors_is_refused_and_of_a_third_is_found(b
 
 
 def test_few_anchors_are_not_judged_as_a_whole(bank):
-    """A client of today sends three that are made up, and is answered."""
+    """Today's client sends three invented anchors, and must get an answer."""
     _, a, b = bank
     assert linked(bank, a, -b, n=4, min_anchors=2, drift_alpha=0)["anchor_agreement"]["rmsd"] > 0.1
     with pytest.raises(CalibrationError, match="contradict"):

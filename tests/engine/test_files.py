@@ -1,4 +1,4 @@
-"""Files that people have: what is read, and what is refused by its name instead of a traceback."""
+"""Files from practice: what is read, and what is refused with a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def answers(path: Path, user_id: Any = ("a", "b")) -> str:
 
 def refused(capsys, *arguments: str) -> str:
     assert main(list(arguments)) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("irt-engine: ") and "Traceback" not in told
-    return told
+    output = capsys.readouterr().err
+    assert output.startswith("irt-engine: ") and "Traceback" not in output
+    return output
 
 
 def test_an_empty_pandas_frame(tmp_path, capsys):
@@ -56,8 +56,8 @@ def test_uuids_are_ids(chunks):
 
 @pytest.mark.parametrize("column", [[["a"], ["b"]], [{"x": 1}, {"x": 2}], [1.5, 2.5], [b"a", b"b"]])
 def test_columns_that_are_no_ids_are_named(tmp_path, capsys, column):
-    told = refused(capsys, "calibrate", answers(tmp_path, column))
-    assert "observations.user_id: must be a column of strings, integers or UUIDs (got " in told
+    output = refused(capsys, "calibrate", answers(tmp_path, column))
+    assert "observations.user_id: must be a column of strings, integers or UUIDs (got " in output
 
 
 def test_correctness_that_no_integer_holds():
@@ -67,7 +67,7 @@ def test_correctness_that_no_integer_holds():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"item_params": [], "fit_meta": {}}, "items: has a fit_meta without the model_spec of a calibration"),
         ({"item_params": [], "fit_meta": {"model_spec": {"linking_constants": 3}}}, "items: has a fit_meta without"),
@@ -78,9 +78,9 @@ def test_correctness_that_no_integer_holds():
         ("text", "items: must hold an array of items"),
     ],
 )
-def test_items_that_are_not_what_they_should_be(tmp_path, capsys, content, told):
+def test_items_that_are_not_what_they_should_be(tmp_path, capsys, content, message):
     (tmp_path / "items.json").write_text(json.dumps(content))
-    assert told in refused(capsys, "score", answers(tmp_path), "--items", str(tmp_path / "items.json"))
+    assert message in refused(capsys, "score", answers(tmp_path), "--items", str(tmp_path / "items.json"))
 
 
 @pytest.mark.parametrize("content", [PARAMETERS, {"item_params": PARAMETERS}])
@@ -96,8 +96,8 @@ def test_a_csv_of_excel_and_one_in_another_encoding(tmp_path, capsys):
     assert main(["score", answers(tmp_path), "--items", str(path)]) == 0
     capsys.readouterr()
     path.write_bytes("item_id,a,b\né,1,0\n".encode("latin-1"))
-    told = refused(capsys, "score", answers(tmp_path), "--items", str(path))
-    assert "items: is not UTF-8" in told and "save it as CSV UTF-8" in told
+    output = refused(capsys, "score", answers(tmp_path), "--items", str(path))
+    assert "items: is not UTF-8" in output and "save it as CSV UTF-8" in output
     path.write_text("item;a;b\n1;1;0\n")
-    told = refused(capsys, "score", answers(tmp_path), "--items", str(path))
-    assert "items: must have a column item_id; it has ['item;a;b']" in told
+    output = refused(capsys, "score", answers(tmp_path), "--items", str(path))
+    assert "items: must have a column item_id; it has ['item;a;b']" in output

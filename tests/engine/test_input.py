@@ -1,4 +1,4 @@
-"""What is accepted as responses and settings, and what is refused, naming field and value."""
+"""Which responses and settings are accepted, and which are refused, naming field and value."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_errors_travel_between_processes():
     assert pickle.loads(pickle.dumps(error)).errors == error.errors
 
 
-# No float is as large, and no 64 bits hold it.
+# Larger than any float and any 64-bit integer.
 HUGE = 10**400
 
 FULL = {
@@ -280,7 +280,7 @@ def test_models_in_any_case_of_letters():
     settings = Settings.from_contract({"model": "rAsCh", "item_models": {"q": "3pl"}})
     assert (settings.model, settings.item_models) == ("Rasch", {"q": "3PL"})
     with pytest.raises(InputError):
-        # In capitals this is RASCH, and yet another word.
+        # In capitals this is RASCH, but it is another word.
         Settings.from_contract({"model": "ra\u017fch"})
 
 
@@ -343,7 +343,7 @@ def test_wrong_simulations_are_named(arguments, field):
 
 
 def test_seeds_are_starting_values():
-    """They lead to the same estimates, and where iterations end early, to estimates near them."""
+    """They lead to the same estimates, and if iterations end early, to estimates near the seeds."""
     drawn = simulate(1000, 10, seed=2)
     responses = Responses.from_table(drawn.observations)
     seeds = [
@@ -380,7 +380,7 @@ def test_a_million_wrong_entries_are_not_all_looked_at():
 
 @pytest.mark.parametrize("index", [2, -1])
 def test_indices_beyond_the_dictionary(index):
-    """As in a file with damaged pages, which Arrow reads all the same."""
+    """As in a file with damaged pages, which Arrow reads without complaint."""
     buffer = pa.py_buffer(np.array([0, 1, index], np.int32))
     indices = pa.Array.from_buffers(pa.int32(), 3, [None, buffer])
     column = pa.DictionaryArray.from_arrays(indices, pa.array(["u", "v"]), safe=False)

@@ -1,4 +1,4 @@
-"""Users whose many answers make the posterior narrower than the distance of the grid's nodes."""
+"""Users with so many answers that their posterior is narrower than the spacing of the grid's nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def exact(rows: list[dict[str, str]], name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("case", ["r_heavy_scoring_2pl", "r_heavy_scoring_3pl"])
 def test_scores_equal_exact_integration(case):
-    """Of 20 to 3,000 answers, against adaptive quadrature: a grid of 61 nodes is off by 1.4 SE, its SE by 99 %."""
+    """20 to 3,000 answers, compared with adaptive quadrature: a plain grid of 61 nodes is off by 1.4 SE, its SE by 99
+    %."""
     found = score(Responses.from_columns(*cases.columns(case).values()), cases.scored_items(case)).abilities
     rows = cases.table(case, "expected_scores.csv")
     se = exact(rows, "se_eap")
@@ -47,7 +48,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "2PL": {},
     "Rasch, free variance": {"model": "Rasch"},
     "1PL": {"model": "1PL"},
-    # With so few answers some items would diverge, and which ones is as much as chance.
+    # With so few answers, some items would diverge, more or less by chance.
     "3PL": {"model": "3PL", "options": {"priors": {"a": {"dist": "lognormal", "mean": 0.3, "sd": 0.3}}}},
     "held anchors": {
         "anchors": [{"item_id": f"q{j:03d}", "params": {"a": 1.0, "b": (j - 10) / 5}} for j in range(20)],
@@ -88,7 +89,7 @@ def with_points(request: dict[str, Any], points: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_same_as_a_fine_grid_for_everyone(two_kinds, request_):
-    """Estimates, SEs, abilities and residuals of each model: 61 nodes give what 321 do, which need no windows."""
+    """Estimates, SEs, abilities and residuals of each model: 61 nodes give the same as 321, which need no windows."""
     few, many = (calibrate(two_kinds, Settings.from_contract(with_points(request_, points))) for points in (61, 321))
     assert few.converged and many.converged
     assert few.loglik == pytest.approx(many.loglik, abs=1e-3)

@@ -1,4 +1,4 @@
-"""The parts of the estimation against oracles: differences, dense loops, the definition."""
+"""Tests the parts of the estimation against oracles: differences, dense loops, the definition."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MIXED = {"q003": "Rasch", "q004": "1PL", "q005": "1PL", "q006": "3PL", "q007": "
 
 
 def objective_of(model: str, *, fixed=None, priors=None, mixed=False) -> tuple[Objective, np.ndarray, Responses]:
-    """An objective on small data, and a point that is no maximum."""
+    """An objective on small data, and a point that is not its maximum."""
     responses = draw(300, 9, seed=4, share=0.8, guessing=0.1)
     settings = Settings(model=model, item_models=MIXED if mixed else {}, priors=priors or Priors())
     problem = specify(responses, settings, fixed or {})
@@ -74,7 +74,7 @@ def test_gradient_is_that_of_differences(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_observed_information_is_minus_the_differences_of_the_gradient(case):
-    """At the maximum, by Louis' formula, against the Hessian by central differences of the gradient."""
+    """At the maximum: Louis' formula against central differences of the gradient."""
     settings_case = CASES[case]
     fixed = settings_case.get("fixed") or {}
     responses = draw(300, 9, seed=4, share=0.8, guessing=0.1)
@@ -98,7 +98,7 @@ def test_observed_information_is_minus_the_differences_of_the_gradient(case):
         hessian = (gradients[0] - gradients[1]) / (2 * h)
         place = information.column[row, column]
         difference = found[place, information.column[model.free]] - hessian[model.free]
-        # What a few polynomials leave out is most for an item as steep as one here is, with a slope of 4.4.
+        # A few polynomials lose most for steep items, such as the one here with a slope of 4.4.
         assert np.abs(difference / scale[place, information.column[model.free]]).max() < 0.02
 
 
@@ -139,15 +139,15 @@ def test_the_sparse_estimation_equals_a_dense_one():
 
 @pytest.mark.parametrize("model", ["Rasch", "2PL", "3PL"])
 def test_the_log_likelihood_never_falls(model):
-    """Told after each iteration; single precision can blur the first stages by parts in ten million."""
-    told: list[tuple[int, float, float]] = []
+    """Reported after each iteration; single precision can blur the first stages by parts in ten million."""
+    reports: list[tuple[int, float, float]] = []
     responses = draw(3000, 25, seed=3, share=0.6, guessing=0.2)
     settings = Settings(model=model, priors=Priors(c=Prior("normal_logit", -1.4, 50.0)))
-    calibration = calibrate(responses, settings, progress=lambda *state: told.append(state))
-    logliks = np.array([loglik for _, loglik, _ in told])
+    calibration = calibrate(responses, settings, progress=lambda *state: reports.append(state))
+    logliks = np.array([loglik for _, loglik, _ in reports])
     assert (np.diff(logliks) > -2e-7 * abs(logliks[-1])).all()
-    assert told[-1][1] == calibration.loglik
-    assert [iteration for iteration, *_ in told] == sorted(iteration for iteration, *_ in told)
+    assert reports[-1][1] == calibration.loglik
+    assert [iteration for iteration, *_ in reports] == sorted(iteration for iteration, *_ in reports)
 
 
 def assert_stops_where_both_are_small(responses: Responses, held: dict[str, Anchor], tolerances: np.ndarray) -> None:
@@ -159,17 +159,18 @@ def assert_stops_where_both_are_small(responses: Responses, held: dict[str, Anch
 
 
 def test_converged_says_of_few_persons_that_the_next_step_is_short():
-    """Their likelihood is so flat that a small slope leaves a long step."""
+    """Their likelihood is so flat that a step is long even where the gradient is small."""
     assert_stops_where_both_are_small(draw(300, 8, seed=4), {}, np.geomspace(1e-2, 1e-5, 7))
 
 
 def test_converged_says_of_many_persons_that_the_gradient_is_small():
-    """A short step leaves a slope of many standard errors. Only mean and SD are free here, of which most is known."""
+    """A step is short even where the gradient is many standard errors. Only mean and SD are free, and well known."""
     rng, b = np.random.default_rng(5), np.linspace(-1.5, 1.5, 6)
     right = rng.random((50_000, 6)) < 1 / (1 + np.exp(-3.0 * (rng.normal(size=(50_000, 1)) - b)))
     user, item = np.divmod(np.arange(right.size), 6)
     held = {str(j): Anchor(str(j), 3.0, b[j] + 0.5) for j in range(6)}
-    # An iteration gains 1.5 decades: some of these stop it where the step is short enough and the gradient is not.
+    # An iteration gains 1.5 decades: some of these limits stop it where the step is short enough but the gradient is
+    # not.
     responses = Responses.from_columns(user, item, right.ravel())
     assert_stops_where_both_are_small(responses, held, np.geomspace(2e-3, 4e-5, 9))
 
@@ -231,7 +232,7 @@ def test_errors_through_the_linking_are_those_of_the_delta_method():
 
 
 def without(information: Information, lost: list[int]) -> SimpleNamespace:
-    """The same information, of which the answers tell nothing about some parameters."""
+    """The same information, except that the answers have none about some parameters."""
     matrix = information.dense()
     matrix[lost], matrix[:, lost] = 0.0, 0.0
     known = {"column": information.column, "complete_diagonal": information.complete_diagonal}
@@ -257,7 +258,7 @@ def test_b_has_an_error_where_d_is_determined_and_a_is_determined_or_given():
     covariance[np.ix_(kept, kept)] = np.linalg.inv(whole[np.ix_(kept, kept)])
     expected = np.full((8, 2), np.nan)
     for j, (a, b, _) in enumerate(abc(model, x)):
-        # By the delta method, b = -d / a; what is given has place -1, where there is no variance.
+        # By the delta method, b = -d / a; given parameters have place -1, without variance.
         by_b = np.zeros(n + 1)
         by_b[column[j, 0]] -= b / a
         by_b[column[j, 1]] -= 1.0 / a

@@ -1,4 +1,4 @@
-"""Populations: each group of users has a mean and an SD of its own."""
+"""Populations: each group of users has its own mean and SD."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_equals_the_exact_optimum(fit):
 
 @pytest.mark.parametrize("fit", FITS)
 def test_standard_errors_are_those_of_the_observed_information(fit):
-    """Within 1 %, as the reference asks; of the groups those of mean and variance."""
+    """Within 1 %, as the reference requires; for groups, those of mean and variance."""
     case, _ = FITS[fit]
     expected, found = cases.expected(case)["fits"][fit], fitted(fit)
     rows = {row["group"]: row for row in found.populations}
@@ -90,7 +90,7 @@ def test_abilities_use_the_own_group(fit):
 
 
 def two_grades(seed: int = 2) -> tuple[tuple[list[str], list[str], list[bool], list[str]], np.ndarray, np.ndarray]:
-    """Two grades, N(0, 1) and N(1.5, 0.7^2), of 3,000 each; 40 items each of their own and 10 in common."""
+    """Two grades, N(0, 1) and N(1.5, 0.7^2), with 3,000 users each; 40 items for each grade alone and 10 in common."""
     rng = np.random.default_rng(seed)
     a = rng.lognormal(0.1, 0.3, 90)
     b = np.r_[rng.normal(0, 0.9, 40), rng.normal(1.5, 0.9, 40), rng.normal(0.75, 0.8, 10)]
@@ -107,7 +107,7 @@ def two_grades(seed: int = 2) -> tuple[tuple[list[str], list[str], list[bool], l
 
 @pytest.mark.parametrize("method", ["stocking_lord", "fixed"])
 def test_two_grades_are_on_one_scale(method):
-    """As one population: b of the own items off by +0.22 and -0.17, slopes times 0.94 and 0.75."""
+    """As one population, b of the own items is off by +0.22 and -0.17, and slopes by factors of 0.94 and 0.75."""
     (users, items, right, groups), a, b = two_grades()
     anchors = [
         {"item_id": f"q{j:03d}", "params": {"a": float(a[j]), "b": float(b[j])}, "fixed": True} for j in range(80, 90)
@@ -156,7 +156,7 @@ def test_gradient_and_information_are_those_of_differences(model):
     for row, column in np.argwhere(fitted_model.free):
         values, gradients = [], []
         for sign in (-1, 1):
-            # Away from the maximum for the gradient, so that it is not 0.
+            # For the gradient, move away from the maximum, where it is 0.
             moved = x.copy()
             moved[row, column] += sign * h
             gradients.append(objective(fitted_model.tied(moved)).gradient)
@@ -193,7 +193,7 @@ def test_one_group_is_no_group():
 
 
 def test_the_names_of_groups_leave_no_trace():
-    """Another reference moves the scale, and nothing else."""
+    """Another reference changes only the scale."""
     responses = small_bank()
     first = calibrate(responses, Settings(tolerance=1e-8))
     last = calibrate(responses, Settings(tolerance=1e-8, reference_group="g2"))
@@ -266,7 +266,7 @@ def test_an_unknown_reference_group(grouped):
 
 
 def test_groups_that_share_no_item_are_not_linked():
-    """Nothing compares them, so only one is calibrated."""
+    """Nothing links them, so only one is calibrated."""
     rng = np.random.default_rng(3)
     users = [f"{g}{i}" for g in "ab" for i in range(200) for _ in range(8)]
     items = [f"{g}{j}" for g in "ab" for _ in range(200) for j in range(8)]
@@ -284,7 +284,7 @@ def test_groups_that_share_no_item_are_not_linked():
 
 
 def test_fifty_groups_with_own_items():
-    """Their means follow the true ones, with honest standard errors."""
+    """Their means follow the true ones, with correct standard errors."""
     rng = np.random.default_rng(9)
     n, own, shared = 50, 6, 6
     users, items, right, groups = [], [], [], []
@@ -309,7 +309,7 @@ def test_fifty_groups_with_own_items():
 
 
 def test_a_start_far_from_the_means_converges():
-    """Grades 1 to 9, a whole SD apart from each other."""
+    """Grades 1 to 9, one SD apart."""
     rng = np.random.default_rng(12)
     users, items, right, groups = [], [], [], []
     b = np.linspace(-1, 9, 60)

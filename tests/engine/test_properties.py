@@ -1,4 +1,4 @@
-"""What must hold for any data."""
+"""Properties that hold for any data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from irt_engine import CalibrationError, Responses, Settings, calibrate
 from irt_engine.linking.constants import AnchorParameters, link
 
-# The same examples in every run: a failure should belong to a change.
+# The same examples in every run, so that only a change can cause a failure.
 ANY = settings(deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 
 

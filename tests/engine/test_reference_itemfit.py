@@ -1,4 +1,4 @@
-"""Item fit: infit and outfit of the reference, RMSD and MD against their definitions."""
+"""Item fit: infit and outfit against the reference, RMSD and MD against their definitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_infit_and_outfit(reference):
         assert row["item_id"] == wanted["item_id"]
         for name in ("infit", "outfit"):
             assert row["fit"][name] == pytest.approx(wanted[f"{name}_unclipped"], abs=1e-3)
-            # Elsewhere mirt raises small variances, which is not what the statistic means.
+            # Elsewhere mirt raises small variances, unlike the definition of the statistic.
             if wanted["n_clipped"] == 0:
                 assert row["fit"][name] == pytest.approx(wanted[name], abs=1e-3)
 
@@ -36,7 +36,7 @@ def test_rmsd_and_md_from_their_definition(reference):
 
 
 def test_a_misfitting_item_stands_out():
-    """An item that is right for those in the middle alone: no logistic curve fits it."""
+    """An item that only users in the middle answer right: no logistic curve fits it."""
     rng = np.random.default_rng(5)
     n_users, n_items = 3000, 20
     theta, b = rng.normal(size=n_users), np.linspace(-2, 2, n_items)

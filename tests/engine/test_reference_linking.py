@@ -68,7 +68,7 @@ def test_drifted_anchors_are_reported_with_their_figures(reference):
 
 
 def test_fixed_anchors_on_another_scale(reference):
-    """Mean 500 and SD 100 instead of 0 and 1: 723 iterations where 15 do, before; the same calibration, moved."""
+    """Mean 500 and SD 100 instead of 0 and 1: the same calibration, moved; it once took 723 iterations, not 15."""
     anchors = reference.anchors("g_fipc")
     elsewhere = [
         {"item_id": row["item_id"], "params": {"a": row["params"]["a"] / 100, "b": 500 + 100 * row["params"]["b"]}}
@@ -86,7 +86,7 @@ def test_fixed_anchors_on_another_scale(reference):
     assert there.items.values[:, 1] == pytest.approx(500 + 100 * here.items.values[:, 1], abs=1e-2)
     assert there.items.values[:, 0] == pytest.approx(here.items.values[:, 0] / 100, rel=1e-4)
     assert there.items.errors[:, 1] == pytest.approx(100 * here.items.errors[:, 1], rel=1e-3, nan_ok=True)
-    # The grid of one ends at an ability of 6, that of the other at about 7.7.
+    # One grid ends at an ability of 6, the other at about 7.7.
     assert there.abilities.theta == pytest.approx(500 + 100 * here.abilities.theta, abs=0.2)
     assert (there.latent.mean, there.latent.sd) == pytest.approx(
         (500 + 100 * here.latent.mean, 100 * here.latent.sd), abs=1e-2

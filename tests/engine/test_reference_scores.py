@@ -1,4 +1,4 @@
-"""Ability estimates equal those of R mirt, and exact ones where mirt's are not."""
+"""Ability estimates equal those of R mirt, and exact ones where mirt's are wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of repeated answers the first or the last counts, as a loop over them finds it."""
+"""Of repeated answers, the first or the last counts, compared with a plain loop."""
 
 from __future__ import annotations
 

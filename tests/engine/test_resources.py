@@ -1,4 +1,4 @@
-"""Memory that a calibration may take, and kernels that are compiled once."""
+"""The memory of a calibration, and kernels that are compiled once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def status(name):
     return 1024 * int(line.split()[1])
 
 gc.collect()
-# From here on the kernel counts the peak anew: that of the simulation is not what is measured.
+# From here on, the kernel records a new peak, without that of the simulation.
 open("/proc/self/clear_refs", "w").write("5")
 before = status("VmRSS")
 calibration = calibrate(Responses.from_columns(*columns), Settings())
@@ -48,7 +48,7 @@ def test_memory_grows_with_the_answers():
 
 
 def dispatchers() -> dict[str, int]:
-    """Kernels that have machine code of their own, with the number of their signatures."""
+    """Kernels with separate machine code, and their number of signatures."""
     from importlib import import_module
     from pkgutil import iter_modules
 

@@ -26,7 +26,7 @@ def drawn(n_users: int, a: np.ndarray, b: np.ndarray, *, seed: int, guessing: fl
 
 
 def test_steep_item_with_a_finite_estimate_is_kept():
-    """The slope of 7.6, which R mirt 1.45.1 finds too, is out of range on every second node alone."""
+    """The slope of 7.6, which R mirt 1.45.1 finds too, is out of range only on every second node."""
     rng = np.random.default_rng(38)
     n_items, n_users = int(rng.integers(4, 12)), int(rng.integers(60, 250))
     a = rng.lognormal(0, 0.6, n_items)
@@ -154,7 +154,7 @@ def test_null_among_the_values_of_a_dictionary_is_missing():
 
 
 def test_large_bank_without_latent_variance():
-    """Nothing joins its items, and the subspace that would hold it is empty."""
+    """Nothing joins its items, so the subspace is empty."""
     rng = np.random.default_rng(2)
     item = np.concatenate([rng.choice(1700, 40, replace=False) for _ in range(500)])
     user = np.repeat(np.arange(500), 40)

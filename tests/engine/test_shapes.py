@@ -40,7 +40,8 @@ def test_the_davidian_curve_is_the_best_known(case):
     expected, found = cases.expected(case)["fits"][BEST[case]], fitted(case, "davidian")
     assert found.converged
     assert found.loglik == pytest.approx(expected["logLik"], abs=1e-4)
-    # The reference counts two less, fewer than the normal fit that the curve contains. The angles are identified.
+    # The reference counts two fewer, which is less than the normal fit that the curve contains. The angles are
+    # identified.
     assert found.n_parameters == expected["n_est_parameters"] + 2
     shape = found.shapes[0]["shape"]
     assert (shape["kind"], shape["degree"]) == ("davidian", int(BEST[case][-1]))
@@ -73,7 +74,7 @@ def test_the_check_sees_what_a_normal_fit_does_not(case):
 
 
 def test_the_check_of_normal_abilities_is_fair():
-    """Of 40 banks with normal abilities, p is below 0.1 in about four: between none and ten."""
+    """In 40 banks with normal abilities, p is below 0.1 about four times: between none and ten."""
     rng = np.random.default_rng(7)
     below = 0
     for _ in range(40):
@@ -111,7 +112,7 @@ def test_gradient_is_that_of_differences(degree):
 
 
 def test_gradient_of_users_with_many_answers():
-    """Those on finer nodes have their weights there."""
+    """Users on finer nodes have their weights there."""
     rng = np.random.default_rng(4)
     theta = np.repeat(rng.normal(size=30), 500)
     item = np.tile(np.arange(500), 30)
@@ -151,7 +152,7 @@ def test_standard_errors_are_those_of_the_whole_information():
     exact = np.linalg.inv(0.5 * (hessian + hessian.T))
     for k, (row, column) in enumerate(free):
         assert found.variance(found.column[row, column]) == pytest.approx(exact[k, k], rel=0.002)
-    # As one product, which linking needs.
+    # As one product, as linking needs it.
     order = found.column[tuple(free.T)]
     product = found.times(np.eye(len(free)))
     assert product[np.ix_(order, order)] == pytest.approx(exact, abs=2e-3 * np.abs(exact).max())
@@ -167,7 +168,7 @@ def test_a_curve_has_the_mean_and_sd_that_it_is_given(degree):
 
 
 def test_the_scores_are_those_of_differences():
-    """Of the log-density at fixed abilities, by mean, log SD and angles."""
+    """Derivatives of the log-density at fixed abilities, by mean, log SD and angles."""
     angles, h = np.array([0.4, -0.3, 0.2]), 1e-6
 
     def density(theta: np.ndarray, mean: float, log_sd: float, given: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def test_sparse_bank(settings, fixed):
 
 
 def test_banks_joined_by_too_many_directions_are_inverted_whole():
-    """Fifty blocks of items that nobody answered two of: each has an origin and a unit of its own."""
+    """Fifty blocks of items; nobody answered two of them, so each has its own origin and unit."""
     columns: tuple[list, list, list] = [], [], []
     for block in range(50):
         part = draw(100, 12, seed=block)

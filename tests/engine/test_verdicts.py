@@ -1,4 +1,4 @@
-"""Verdicts on single items: what is wrong is held and named, and the others are as if it had never been there."""
+"""Verdicts on single items: bad items are held and named, and the others are as if those had never existed."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def test_a_warning_holds_nothing(bank):
 
 
 def odd_items() -> list[list]:
-    """20 plain items, then: no relation, far too hard, few answers, and one that the best get wrong."""
+    """20 plain items, then one without relation, one far too hard, one with few answers, and one that the best get
+    wrong."""
     rng = np.random.default_rng(3)
     a, b = np.r_[rng.lognormal(0, 0.2, 20), 0.0, 1.0, 1.0, 0.0], np.r_[rng.normal(0, 1, 20), 0.0, 6.0, 0.0, 0.0]
     columns = answers(a, b, n_users=3000, seed=4)
@@ -167,7 +168,7 @@ def test_what_is_wrong_in_the_rules_is_named():
 
 
 def test_a_bank_of_which_every_item_is_held():
-    """With priors, and one user: an error that says so, and no crash."""
+    """With priors and one user: an error that says so, not a crash."""
     request = {
         "verdicts": {"out_of_range": {"limit_a": 1e-150}},
         "options": {"priors": {"b": {"dist": "normal", "mean": -200, "sd": 9999}}},

@@ -21,7 +21,7 @@ def bank(rows: list[list[int]], right: int = 5) -> Responses:
 
 
 def forms(common: int, size: int = 5, users: int = 60) -> list[list[int]]:
-    """Two forms that `common` users have both answered one item of the other of."""
+    """Two forms; `common` users of the first have also answered one item of the second."""
     first, second = list(range(size)), list(range(size, 2 * size))
     bridging = [[*first, size + u % size] for u in range(common)]
     return [first] * (users - common) + bridging + [second] * users
@@ -62,7 +62,7 @@ def test_a_sparse_bank_is_one_part():
 
 
 def least_cut(rows: list[list[int]], one: int, other: int, n: int) -> int:
-    """Fewest users whose items lie on both sides of any division of the items that parts these two."""
+    """The fewest users with items on both sides, over all divisions of the items that separate these two."""
     rest = [item for item in range(n) if item not in (one, other)]
     best = len(rows)
     for size in range(len(rest) + 1):
@@ -73,7 +73,7 @@ def least_cut(rows: list[list[int]], one: int, other: int, n: int) -> int:
 
 
 def test_no_cut_below_the_limit_is_inside_a_part():
-    """Against all divisions of up to six items: items of one part are never parted by fewer users than the limit."""
+    """Compared with all divisions of up to six items: no division with fewer users than the limit cuts a part."""
     rng = np.random.default_rng(12)
     several = 0
     for _ in range(60):
@@ -100,6 +100,6 @@ def test_groups_that_share_nobody():
 
 
 def test_a_chain_of_parts():
-    """Three parts, each tied to the next by few."""
+    """Three parts, each linked to the next by few users."""
     rows = [[0, 1]] * 60 + [[2, 3]] * 50 + [[4, 5]] * 40 + [[1, 2]] * 9 + [[3, 4]] * 8
     assert parts(bank(rows), 30).tolist() == [0, 0, 1, 1, 2, 2]

@@ -22,7 +22,7 @@ from service_harness import ServiceProcess
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels() -> None:
-    """Compiles them into numba's cache first, however long it takes: a service is silent while it compiles."""
+    """Compile all kernels into numba's cache first, however long it takes: a service is silent while it compiles."""
     warm_up()
 
 

@@ -78,9 +78,9 @@ class ServiceProcess:
     def refusal(self, **environment: str) -> tuple[int, str]:
         """The exit status and output of a start that it should refuse."""
         self._port_file.unlink(missing_ok=True)
-        with (self.folder / "refusal").open("w+") as told:
+        with (self.folder / "refusal").open("w+") as log:
             process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, env=self.environment() | environment
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment() | environment
             )
 
             def not_started() -> None:
@@ -94,8 +94,8 @@ class ServiceProcess:
             finally:
                 process.kill()
                 process.wait()
-            told.seek(0)
-            return process.returncode, told.read()
+            log.seek(0)
+            return process.returncode, log.read()
 
     def log(self) -> str:
         return self._log_file.read_text()

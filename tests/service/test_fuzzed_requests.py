@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes from contract/openapi.yaml: none makes the service fail."""
+"""Requests that schemathesis generates from contract/openapi.yaml: none makes the service fail."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_no_request_is_answered_5xx(start_service, tmp_path):
     command += ["--phases", PHASES, "--checks", "not_a_server_error", "--request-timeout", str(STILL)]
     command += ["--max-examples", EXAMPLES, "--seed", "1", "--no-color", "--suppress-health-check", "all"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told[-6000:]
-    [cases] = re.findall(r"(\d+) generated", told)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-6000:]
+    [cases] = re.findall(r"(\d+) generated", output)
     answered = statuses(service.client)
     print(f"schemathesis: {cases} cases, answered {dict(sorted(answered.items()))}")
     assert int(cases) > 10 * int(EXAMPLES) / 2

@@ -25,7 +25,7 @@ TABLE = pa.table({"user_id": ["u"], "item_id": ["q"], "is_correct": [True]})
 
 
 class Upload:
-    """A submission whose body arrives in pieces and need not end; it can be answered before."""
+    """A submission whose body arrives in pieces and need not end; the answer may come before the end."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=STILL)

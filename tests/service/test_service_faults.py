@@ -120,7 +120,7 @@ def test_cancelled_on_a_full_disk(start_service, tmp_path, long_request, waits):
 
 
 def test_job_without_its_responses_is_not_run_again(service, contract, long_request):
-    """Like a job that ended when the full disk could not even hold its record."""
+    """As after a job ended on a disk too full even for its record."""
     url = submit(service.client, long_request)
     wait_for_job(service.client, url, "running")
     service.kill()

@@ -16,7 +16,7 @@ def test_health_tells_the_limits(client):
 
 
 def test_health_answers_at_once_under_load(start_service, long_request, lsat7):
-    """Every processor is busy, and large bodies arrive as well."""
+    """Every processor is busy while large bodies arrive."""
     service = start_service("--max-running", str(psutil.cpu_count()))
     client = service.client
     headers = {"Prefer": "respond-async"}

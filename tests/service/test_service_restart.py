@@ -240,9 +240,9 @@ def test_state_that_is_not_a_folder(tmp_path, name):
         (state / name).symlink_to(tmp_path / "precious")
     else:
         (state / name).touch()
-    status, told = service.refusal()
+    status, output = service.refusal()
     assert status == 1
-    assert str(state / name) in told and "Traceback" not in told
+    assert str(state / name) in output and "Traceback" not in output
     assert (tmp_path / "precious" / "file").exists()
 
 

@@ -51,7 +51,7 @@ def test_what_is_not_gzip(packed, error):
 
 
 def test_empty_members(client, contract):
-    """Two megabytes of empty members: refused at the first thousand."""
+    """Two megabytes of empty members are refused after the first thousand."""
     packed = io.BytesIO(gzip.compress(b"") * 100_000)
     with pytest.raises(zlib.error):
         list(unpacked(packed))
@@ -88,7 +88,7 @@ def test_body_that_takes_too_much_memory(start_service, contract, lsat7, text):
 
 @pytest.mark.fault("job that needs too much memory", "service", "that job fails; the service lives")
 def test_job_that_takes_too_much_memory(start_service, contract, lsat7):
-    """It is accepted, and fails; the service continues."""
+    """The job is accepted and fails; the service continues."""
     client = start_service("--max-worker-bytes", str(256 * MEBIBYTE)).client
     # A small body, but a thousand items at 2001 nodes make more than half a gigabyte of tables.
     pairs = [(f"u{u}", f"q{(u * 7 + i) % 1000}", (u + i * i) % 3 % 2) for u in range(400) for i in range(50)]

@@ -137,7 +137,7 @@ def test_descriptors_that_others_have_taken(start_service, connect):
     used = sum(process.cpu_times()[:2])
     time.sleep(3)
     used = sum(process.cpu_times()[:2]) - used
-    print(f"processor time of 3 s without a descriptor: {used:.2f} s; log: {len(service.log()) - log} bytes")
+    print(f"processor time in 3 s without a descriptor: {used:.2f} s; log: {len(service.log()) - log} bytes")
     # A busy loop would use all three seconds, or as much as it gets.
     assert used < 1
     assert len(service.log()) - log < 6000
@@ -205,6 +205,6 @@ def test_websocket_is_an_ordinary_request(service, connect):
 
 
 def test_too_few_descriptors(tmp_path):
-    status, told = ServiceProcess(tmp_path, open_files=200).refusal()
+    status, output = ServiceProcess(tmp_path, open_files=200).refusal()
     assert status == 1
-    assert "at most 200 files may be open" in told and "Traceback" not in told
+    assert "at most 200 files may be open" in output and "Traceback" not in output

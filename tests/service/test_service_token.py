@@ -38,10 +38,10 @@ def test_token_file_is_read_again_when_it_changes(start_service, tmp_path):
 )
 def test_service_refuses_to_start(tmp_path, options, token, reason):
     service = ServiceProcess(tmp_path, *options, token=token)
-    status, told = service.refusal()
+    status, output = service.refusal()
     assert status != 0
-    assert reason in told
-    assert "Traceback" not in told
+    assert reason in output
+    assert "Traceback" not in output
 
 
 def test_open_service_on_loopback(start_service):
@@ -51,9 +51,9 @@ def test_open_service_on_loopback(start_service):
 
 
 def test_two_services_do_not_share_a_state_folder(service):
-    status, told = service.refusal()
+    status, output = service.refusal()
     assert status == 1
-    assert "another service" in told
+    assert "another service" in output
 
 
 def test_token_is_nowhere_to_be_seen(service, lsat7):

@@ -4,7 +4,7 @@
     calibration = calibrate(responses, Settings.from_contract({"model": "2PL"}))
     calibration.to_contract()
 
-Names are loaded when they are first used: what needs no numerics, such as `irt-engine --help`, does not wait for them.
+Names are imported on first use, so that `irt-engine --help` does not wait for the numerical packages.
 """
 
 from __future__ import annotations

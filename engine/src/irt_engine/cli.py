@@ -11,21 +11,21 @@ from irt_engine.contract.names import LINKING_METHODS, MODELS, SHAPES
 from irt_engine.errors import CalibrationError, InputError
 from irt_engine.version import __version__
 
-_ITEMS = "the contract's JSON array, or CSV with the columns item_id, a, b and, where wanted, c"
+_ITEMS = "the contract's JSON array, or CSV with the columns item_id, a, b and optionally c"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    :return: the exit status: 0, or 1 where the input cannot be used or calibrated; argparse ends with 2 on its own.
+    :return: the exit status: 0, or 1 if the input cannot be used or calibrated; argparse itself exits with 2.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(serving=argv[:1] == ["serve"]).parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
     except InputError as error:
-        for found in error.errors:
-            print(f"irt-engine: {found['field']}: {found['message']} (got {found['value']!r})", file=sys.stderr)
+        for detail in error.errors:
+            print(f"irt-engine: {detail['field']}: {detail['message']} (got {detail['value']!r})", file=sys.stderr)
     except (CalibrationError, OSError) as error:
         print(f"irt-engine: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -43,11 +43,11 @@ def _parser(serving: bool) -> argparse.ArgumentParser:
     _add_calibrate(commands.add_parser("calibrate", help="estimate item parameters and abilities from answers"))
     _add_score(commands.add_parser("score", help="estimate abilities with item parameters given"))
     _add_simulate(commands.add_parser("simulate", help="draw answers with known parameters"))
-    warm = commands.add_parser("warm-up", help="compile all kernels into the cache, once after an installation")
+    warm = commands.add_parser("warm-up", help="compile all kernels into the cache, once after installation")
     warm.set_defaults(run=_warm_up)
     serve = commands.add_parser("serve", help="calibrate and score over HTTP")
     if serving:
-        # The web server's packages are many, and other commands do without them.
+        # Only this command needs the many packages of the web server.
         from irt_engine.service.main import add_arguments, run
 
         add_arguments(serve)
@@ -63,7 +63,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     _add_responses(parser)
-    request = "the contract's JSON request without its observations, in place of all other settings"
+    request = "the contract's JSON request without its observations; replaces all other settings"
     add("--request", metavar="FILE", help=request)
     add("--model", choices=MODELS, help="model of all items (default: 2PL)")
     add("--item-models", type=Path, metavar="FILE", help='JSON object of the models of single items: {"q7": "3PL"}')
@@ -73,7 +73,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     methods = f"one of {', '.join(LINKING_METHODS)} (default: stocking_lord with anchors, else none)"
     add("--linking", choices=LINKING_METHODS, metavar="METHOD", help=methods)
     add("--drift-alpha", type=float, metavar="P", help="false discovery rate of drifted anchors (default: 0.05)")
-    add("--drift-z", type=float, metavar="Z", help="robust z that a drifted anchor must be beyond as well")
+    add("--drift-z", type=float, metavar="Z", help="robust z that a drifted anchor must exceed as well")
     add("--min-anchors", type=int, metavar="N", help="fail with fewer anchors left (default: 5)")
     estimation = parser.add_argument_group("estimation")
     add = estimation.add_argument
@@ -96,11 +96,11 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Estimate abilities with item parameters given; answers to other items are passed over."
+    parser.description = "Estimate abilities with item parameters given; answers to other items are ignored."
     _add_responses(parser)
     add = parser.add_argument
     add("--items", type=Path, required=True, metavar="FILE", help=f"a result of `calibrate`, or {_ITEMS}")
-    default = "that of the calibration, where its result is given, else"
+    default = "that of the calibration, if its result is given, else"
     add("--latent-mean", type=float, metavar="X", help=f"mean of the prior of ability (default: {default} 0)")
     add("--latent-sd", type=float, metavar="X", help=f"standard deviation of that prior (default: {default} 1)")
     add("--quadrature-points", type=int, metavar="N", help="nodes of the ability distribution (default: 61)")

@@ -1,4 +1,4 @@
-"""What the commands of `irt-engine` do: from files to files by way of the Python functions."""
+"""The commands of `irt-engine`: read files, call the Python functions, write files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def score_file(arguments: argparse.Namespace) -> int:
 
 
 def _latent_of(arguments: argparse.Namespace) -> tuple[float, float]:
-    """Mean and SD of the prior: as given, else those of the calibration that the items are the result of, else 0, 1."""
+    """Mean and SD of the prior: as given, else from the calibration that produced the items, else 0 and 1."""
     mean, sd = 0.0, 1.0
     result = _json("items", arguments.items) if arguments.items.suffix.lower() != ".csv" else None
     if isinstance(result, dict) and "fit_meta" in result:
@@ -61,8 +61,8 @@ def _latent_of(arguments: argparse.Namespace) -> tuple[float, float]:
             mean = float(line["slope"] * spec["latent"]["mean"] + line["intercept"])
             sd = float(line["slope"] * spec["latent"]["sd"])
         except (KeyError, TypeError, ValueError) as error:
-            told = "has a fit_meta without the model_spec of a calibration"
-            raise InputError("items", str(arguments.items), f"{told}: {error!r}") from None
+            message = "has a fit_meta without the model_spec of a calibration"
+            raise InputError("items", str(arguments.items), f"{message}: {error!r}") from None
     given_mean, given_sd = arguments.latent_mean, arguments.latent_sd
     return (mean if given_mean is None else given_mean), (sd if given_sd is None else given_sd)
 
@@ -83,7 +83,7 @@ def simulate_file(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The contract's request that the arguments spell out, or the file that they name."""
+    """The contract's request: built from the arguments, or read from the file that they name."""
     if arguments.request:
         return _request_file(arguments)
     names = ("drift_alpha", "drift_z", "min_anchors")
@@ -138,9 +138,9 @@ def _item_rows(field: str, path: Path) -> list[dict[str, Any]]:
     """Items with parameters from JSON (an array, or a result of `calibrate`) or CSV."""
     if path.suffix.lower() == ".csv":
         return _rows_of_csv(field, path)
-    found = _json(field, path)
-    is_result = isinstance(found, dict) and "item_params" in found
-    rows = found["item_params"] if is_result else found
+    content = _json(field, path)
+    is_result = isinstance(content, dict) and "item_params" in content
+    rows = content["item_params"] if is_result else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(field, str(path), "must hold an array of items, or a result of `irt-engine calibrate`")
     if not is_result:
@@ -170,10 +170,10 @@ def _item_row(field: str, number: int, row: dict[str, str]) -> dict[str, Any]:
                 params[name] = float(text)
             except ValueError:
                 raise InputError(f"{field}[{number}].params.{name}", text, "must be a number") from None
-    found: dict[str, Any] = {"item_id": row.get("item_id"), "params": params}
+    item: dict[str, Any] = {"item_id": row.get("item_id"), "params": params}
     if row.get("fixed"):
-        found["fixed"] = {"true": True, "1": True, "false": False, "0": False}.get(row["fixed"].lower(), row["fixed"])
-    return found
+        item["fixed"] = {"true": True, "1": True, "false": False, "0": False}.get(row["fixed"].lower(), row["fixed"])
+    return item
 
 
 def _write(result: dict[str, Any], location: str | None) -> None:
@@ -196,15 +196,15 @@ def _summarise(calibration: Calibration, seconds: dict[str, float]) -> None:
     if calibration.anchoring is not None:
         anchoring = calibration.anchoring
         line = anchoring.line
-        told = f"slope {line.slope:.5f}, intercept {line.intercept:.5f}" if line else "scale of the fixed anchors"
-        lines.append(f"{anchoring.method}: {told}; {anchoring.n_used} of {len(anchoring.anchors)} anchors used")
+        scale = f"slope {line.slope:.5f}, intercept {line.intercept:.5f}" if line else "scale of the fixed anchors"
+        lines.append(f"{anchoring.method}: {scale}; {anchoring.n_used} of {len(anchoring.anchors)} anchors used")
     lines.append(", ".join(f"{phase.replace('_', ' ')} {value:.2f} s" for phase, value in seconds.items()))
     for line_of_text in lines:
         print(f"irt-engine: {line_of_text}", file=sys.stderr)
 
 
 class _ProgressLine:
-    """A line that tells the state of the estimation: rewritten in place on a terminal, every 10 s in a log."""
+    """Shows the state of the estimation in one line: rewritten in place on a terminal, every 10 s in a log."""
 
     def __init__(self, out: Any) -> None:
         self._out, self._shown = out, time.monotonic()

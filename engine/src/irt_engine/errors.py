@@ -1,4 +1,4 @@
-"""What the engine raises for an input that is not well formed, and for data that cannot be calibrated."""
+"""Exceptions for malformed input, and for data that cannot be calibrated."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """An input that is not well formed.
+    """The input is malformed.
 
     :ivar field: path of the first wrong field, such as `anchors[3].params.a`.
-    :ivar value: what was found there.
+    :ivar value: the value of that field.
     :ivar message: what is wrong with it.
-    :ivar errors: all that was found wrong, each as `{"field", "value", "message"}`.
+    :ivar errors: all errors, each as `{"field", "value", "message"}`.
     """
 
     def __init__(self, field: str, value: Any, message: str, errors: Sequence[dict[str, Any]] | None = None) -> None:
@@ -27,7 +27,7 @@ class InputError(ValueError):
 
 
 class CalibrationError(RuntimeError):
-    """Data that are well formed but cannot be calibrated; the message has the numbers."""
+    """The data are well formed but cannot be calibrated; the message has the figures."""
 
 
 class NoEstimate(CalibrationError):
@@ -35,4 +35,4 @@ class NoEstimate(CalibrationError):
 
 
 class TooFewAnchors(CalibrationError):
-    """Fewer anchors are among the items, or left after drift, than the linking needs."""
+    """Too few anchors for the linking, among the items or after the screening for drift."""

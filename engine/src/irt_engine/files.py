@@ -1,4 +1,4 @@
-"""Files that are written whole: a reader finds one as it was before, or complete, whenever the writer is killed."""
+"""Atomic writes: a reader finds the old file or the complete new one, even if the writer is killed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 def write_whole(path: Path, text: str) -> None:
     """Write beside `path`, sync to disk, and move into place.
 
-    The draft's name tells processes apart, so two that write the same file at once both leave a whole one. Whether the
-    new name survives a power failure is up to the file system, until the caller calls `sync` on the folder.
+    The draft's name contains the process id, so two processes can write the same file at once. The rename is certain to
+    survive a power failure only after the caller has called `sync` on the folder.
 
     :raise OSError: the file cannot be written; `path` is as it was, and no draft is left.
     """
@@ -27,7 +27,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write a file or the names of a folder to the disk itself."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

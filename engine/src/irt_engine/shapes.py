@@ -1,4 +1,4 @@
-"""What the contract says of the shape of latent distributions."""
+"""The contract's fields for the shape of latent distributions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from irt_engine.standard_errors.normality import Normality
 def shapes_of(
     bank: FittedBank, distributions: Sequence[LatentDistribution], tests: Sequence[Normality] | None
 ) -> list[dict[str, Any]]:
-    """For each population `shape`, or the test of `normality`, or nothing.
+    """For each population: `shape`, the test of `normality`, or neither.
 
-    :param distributions: mean and SD on the scale that the shape is wanted on.
+    :param distributions: mean and SD on the scale of the result.
     """
     if tests is not None:
         return [{"normality": dataclasses.asdict(test) | {"df": 2}} for test in tests]

@@ -41,8 +41,8 @@ def simulate(
 
     theta ~ N(`mean`, `sd`^2); a ~ lognormal(0, 0.3^2), or 1 (Rasch), or 1.2 (1PL); b ~ N(0, 1); c ~ U(0.1, 0.3) (3PL).
 
-    :param answers_per_user: answers of each person, all items if None.
-    :raise InputError: naming the argument that is out of range.
+    :param answers_per_user: answers per person; to all items if None.
+    :raise InputError: an argument is out of range; the error names it.
     """
     answers = n_items if answers_per_user is None else answers_per_user
     _check(n_users, n_items, answers, model, sd)

@@ -1,4 +1,4 @@
-"""Compiling all kernels before they are needed."""
+"""Compiles all kernels before they are needed."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from irt_engine.standard_errors.subspace import SubspaceCovariance
 
 
 def warm_up() -> None:
-    """Run a small bank through everything, which leaves the machine code of all kernels in numba's cache.
+    """Run a small bank through every code path, so that numba's cache holds all kernels.
 
-    With the cache warm this takes a moment; it then loads the kernels into the process.
+    With a warm cache this is quick: it only loads the kernels into the process.
     """
     rng = np.random.default_rng(1)
     n_users, n_items = 60, 8
     user, item = np.divmod(np.arange(n_users * n_items), n_items)
     right = rng.random(user.size) < 0.5
     right[:n_items], right[n_items : 2 * n_items] = False, True
-    # A row that is not in order and one item less for some: else some kernels would not be needed.
+    # Unordered rows, and one item less for some users: some kernels run only for these.
     chosen = rng.permutation(np.flatnonzero((item > 0) | (user % 2 == 0)))
     columns = [f"u{u}" for u in user[chosen]], [f"i{i}" for i in item[chosen]], right[chosen]
     times = pa.array(user[chosen]).cast(pa.timestamp("us"))
     responses = Responses.from_columns(*columns, responded_at=times, timed=True)
     anchors = [{"item_id": f"i{i}", "params": {"a": 1.0, "b": 0.1 * i}} for i in range(1, n_items)]
-    # Starting values that are far off: from there the first steps are too long to be taken without an M-step.
+    # Starting values far off: the first steps from there are so long that they need an M-step.
     seeds = [{"item_id": f"i{i}", "params": {"a": 6.0, "b": -3.0}, "fixed": False} for i in range(1, n_items)]
     request = {
         "model": "3PL",
@@ -49,7 +49,7 @@ def warm_up() -> None:
     }
     calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))
     score(responses, anchors)
-    # So coarse a grid that nobody's posterior is resolved.
+    # A grid too coarse to resolve any posterior.
     coarse = {"max_iterations": 3, "quadrature_points": 11}
     _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": coarse}))
     score(responses, anchors, Settings.from_contract({"options": coarse}), latent=(0.0, 100.0))

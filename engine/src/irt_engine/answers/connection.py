@@ -1,9 +1,9 @@
-"""Whether the answers link all items: two groups of items that share no user are on scales that nothing compares.
+"""Checks whether the answers link all items: nothing compares the scales of two components that share no user.
 
-Each of them would be estimated as if its users were a sample of one population: the difference between the groups of
-users becomes a difference of the items, and nothing in the result tells. So one component is calibrated: of a bank that
-is linked the one with most anchors, else the one with most answers. `linking.unlinked: same_population` states that the
-users of all components are samples of one population; then all are calibrated.
+Each component would be estimated as if its users were a sample of one population: differences between the users would
+appear as differences between the items, and nothing in the result would show it. So only one component is calibrated:
+with linking, the one with the most anchors, otherwise the one with the most answers. If `linking.unlinked` is
+`same_population`, the users of all components are samples of one population, and all components are calibrated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_LINKED = "not linked"
 def drop_unlinked(kept: Responses, settings: Settings, exclusion: Exclusion) -> bool:
     """Exclude the items of all components but one; return whether there were any.
 
-    :param kept: the answers that are left by `exclusion`.
+    :param kept: the answers left after `exclusion`.
     """
     if settings.linking.unlinked == "same_population" or not kept.n_items:
         return False
@@ -36,7 +36,7 @@ def drop_unlinked(kept: Responses, settings: Settings, exclusion: Exclusion) -> 
     answers, _ = kept.item_counts()
     given = {anchor.item_id for anchor in settings.anchors if anchor.fixed}
     is_anchor = np.array([item in given for item in kept.item_ids]) & (settings.linking.method != "none")
-    # The first of several with equal numbers: items are sorted.
+    # Ties: the component with the first item, since items are sorted.
     main = max(names.tolist(), key=lambda name: (is_anchor[label == name].sum(), answers[label == name].sum(), -name))
     numbers = np.flatnonzero(exclusion.items)
     first_items = kept.codes[kept.offsets[:-1]] >> 1

@@ -1,10 +1,9 @@
-"""Which items and persons take part, by rules that hold before anything is estimated.
+"""Rules that exclude items and persons before the estimation.
 
 Reasons for items: "too few responses" (fewer than `min_item_responses`), "all correct" and "all incorrect" (no finite
 difficulty fits), "not linked" (see `connection`); after an estimation also "diverged" and "no discrimination" (see
-`fitting`). For persons: "too few
-responses" (fewer than `min_user_responses` in all) and "no usable responses" (none, or fewer than that, to the items
-that are left).
+`fitting`). For persons: "too few responses" (fewer than `min_user_responses` in total) and "no usable responses" (none,
+or fewer than that, to the remaining items).
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
 from irt_engine.kernels import rows
 
-# The reason for items that are held: they are listed apart (see `verdicts`).
+# Reason for held items, which are listed separately (see `verdicts`).
 HELD = "held"
-# Of the items that a message names.
+# At most this many items are named in a message.
 _MOST_NAMED = 10
 
 
 @dataclass
 class Exclusion:
-    """Masks of what takes part, `items` (J,) and `users` (N,), and why the others do not, by their number."""
+    """Masks of the `items` (J,) and `users` (N,) that take part, and the reasons of the others by index."""
 
     items: np.ndarray
     users: np.ndarray
@@ -36,7 +35,7 @@ class Exclusion:
     components: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def drop_item(self, item: int, reason: str, component: dict[str, int] | None = None) -> None:
-        """:param component: numbers of the `items` and `users` that are linked with it, where that is the reason."""
+        """:param component: for "not linked", how many `items` and `users` are linked with it."""
         self.items[item] = False
         self.item_reasons[item] = reason
         if component:
@@ -47,15 +46,15 @@ class Exclusion:
         self.user_reasons |= dict.fromkeys(users.tolist(), reason)
 
     def summary(self, item_ids: Sequence[str]) -> str:
-        """How many items were excluded for which reason, and which, in words."""
+        """A sentence with the number of excluded items per reason, and the first of each."""
         by_reason: dict[str, list[str]] = {}
         for item, reason in sorted(self.item_reasons.items()):
             by_reason.setdefault(reason, []).append(item_ids[item])
-        told = ", ".join(f"{len(names)} {reason} ({named(names)})" for reason, names in sorted(by_reason.items()))
-        return f"{len(self.item_reasons)} of {self.items.size} items are excluded" + (f": {told}" if told else "")
+        reasons = ", ".join(f"{len(names)} {reason} ({named(names)})" for reason, names in sorted(by_reason.items()))
+        return f"{len(self.item_reasons)} of {self.items.size} items are excluded" + (f": {reasons}" if reasons else "")
 
     def to_contract(self, responses: Responses) -> dict[str, Any]:
-        """The contract's `excluded`; counts are of all answers that came in."""
+        """The contract's `excluded`; counts include all answers received."""
         answers, right = responses.item_counts()
         lengths = np.diff(responses.offsets)
         return {
@@ -78,9 +77,9 @@ class Exclusion:
 
 
 def named(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
-    told = ", ".join(names[:_MOST_NAMED])
-    return told if len(names) <= _MOST_NAMED else f"{told} and {len(names) - _MOST_NAMED} more"
+    """The first names, and how many more there are."""
+    first = ", ".join(names[:_MOST_NAMED])
+    return first if len(names) <= _MOST_NAMED else f"{first} and {len(names) - _MOST_NAMED} more"
 
 
 def everyone(responses: Responses) -> Exclusion:
@@ -88,7 +87,7 @@ def everyone(responses: Responses) -> Exclusion:
 
 
 def apply_rules(responses: Responses, settings: Settings, exclusion: Exclusion) -> Responses:
-    """Exclude what cannot take part, again and again, since each exclusion leaves others with fewer answers."""
+    """Exclude what cannot take part; repeat, since each exclusion leaves others with fewer answers."""
     _drop_short_users(responses, settings, exclusion)
     while True:
         kept = responses.select(exclusion.users, exclusion.items)
@@ -102,7 +101,7 @@ def apply_rules(responses: Responses, settings: Settings, exclusion: Exclusion) 
 
 
 def apply_minimum(responses: Responses, settings: Settings, exclusion: Exclusion) -> Responses:
-    """Exclude the persons with too few answers, in all or to the items that are left."""
+    """Exclude persons with too few answers, in total or to the remaining items."""
     _drop_short_users(responses, settings, exclusion)
     exclusion.drop_users(_short_of_answers(responses, settings, exclusion), "no usable responses")
     return responses.select(exclusion.users, exclusion.items)

@@ -1,4 +1,4 @@
-"""Columns of ids as numbers into their sorted distinct values."""
+"""Encodes columns of ids as indices into their sorted distinct values."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Encoded:
 
 
 def encode(field: str, column: Any) -> Encoded:
-    """Encode a column of ids: strings, integers, which become their decimal string, or UUIDs, in their usual form.
+    """Encode a column of strings, integers (as decimal strings) or UUIDs (in their usual form).
 
     :raise InputError: another type, a null or an empty id.
     """
     array = _arrow(field, column)
     if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
-        # A null that is among the values is as missing as one among the indices.
+        # Nulls may be among the dictionary's values instead of the indices.
         array = array.dictionary_decode()
     if array.null_count:
         row = pc.index(pc.is_null(array), True).as_py()
@@ -58,7 +58,7 @@ def _arrow(field: str, column: Any) -> pa.Array:
         raise InputError(f"observations.{field}", None, f"must be a column of strings or integers: {error}") from None
     array = _readable(field, array)
     if isinstance(array, pa.ChunkedArray):
-        # Long strings of many chunks need not fit into one array; their dictionary does.
+        # The strings of all chunks may be too long for one array; their dictionary is not.
         encoded = pa.types.is_dictionary(array.type)
         array = array.unify_dictionaries() if encoded else array.dictionary_encode()
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
@@ -66,13 +66,13 @@ def _arrow(field: str, column: Any) -> pa.Array:
 
 
 def _readable(field: str, array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column as one that can be encoded; UUIDs as their 16 bytes."""
+    """The column in a type that can be encoded; UUIDs as 16 bytes."""
     kind = array.type
     if isinstance(kind, pa.UuidType):
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         return pa.chunked_array([chunk.storage for chunk in chunks], _UUID_BYTES)
     if pa.types.is_null(kind):
-        # As pandas writes a column without values.
+        # pandas writes a column without values like this.
         return pa.array([None] * len(array), pa.string())
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
     known = (
@@ -117,13 +117,13 @@ def _sorted(field: str, values: pa.Array, used: np.ndarray, indices: np.ndarray)
 
 
 def take(values: pa.Array, places: np.ndarray) -> pa.Array:
-    """The values at these places. (`pa.array` would import pandas, where it is installed, which takes a while.)"""
+    """The values at these places. (`pa.array` would import pandas if installed, which is slow.)"""
     buffer = pa.py_buffer(np.ascontiguousarray(places, np.int64))
     return values.take(pa.Array.from_buffers(pa.int64(), len(places), [None, buffer]))
 
 
 def numbers(array: pa.Array, kind: type) -> np.ndarray:
-    """A column of numbers of that kind, without nulls, as NumPy array. (`to_numpy` would import pandas as well.)"""
+    """A column of numbers of that type, without nulls, as a NumPy array. (`to_numpy` would import pandas as well.)"""
     if not len(array):
         return np.empty(0, kind)
     return np.frombuffer(array.buffers()[1], kind)[array.offset : array.offset + len(array)]

@@ -1,6 +1,6 @@
-"""Where files are: on this machine, or in a bucket (`s3://`, `gs://`), which pyarrow reads and writes itself.
+"""Reads and writes files on this machine, or in a bucket (`s3://`, `gs://`) with pyarrow.
 
-Credentials, region and endpoint are found as the providers' own tools find them: environment, instance, workload
+Credentials, region and endpoint come from the same sources as for the providers' tools: environment, instance, workload
 identity.
 """
 
@@ -19,11 +19,11 @@ _BUCKETS = ("s3", "gs")
 
 
 def open_for_reading(field: str, location: str) -> Any:
-    """A file of a bucket as pyarrow reads it, or the path of a local one.
+    """An object of a bucket as pyarrow's file, or the path of a local file.
 
     :param field: what the file is for, named in the error.
-    :raise InputError: the address is not one of a bucket that is known.
-    :raise OSError: the file is not there or cannot be read.
+    :raise InputError: the address is not that of a supported bucket.
+    :raise OSError: the file does not exist or cannot be read.
     """
     if "://" not in location:
         return location
@@ -44,7 +44,7 @@ def read_text(field: str, location: str) -> str:
 
 
 def write_text(field: str, location: str, text: str) -> None:
-    """Write a file whole: whoever reads it finds it as it was before, or complete.
+    """Write a file atomically: a reader finds the old file or the complete new one.
 
     :raise InputError: as `open_for_reading`.
     :raise OSError: it cannot be written.
@@ -66,11 +66,11 @@ def _bucket(field: str, location: str) -> fs.FileSystem:
     scheme, _, rest = location.partition("://")
     if scheme not in _BUCKETS or not _key(location):
         raise InputError(field, location, f"must be a path, or an object of a bucket ({', '.join(_BUCKETS)})")
-    # The bucket alone: as part of an address, a key would have its percent signs decoded.
+    # Only the bucket: `from_uri` would decode the percent signs of a key.
     return fs.FileSystem.from_uri(f"{scheme}://{rest.split('/')[0]}")[0]
 
 
 def _key(location: str) -> str:
-    """Bucket and key; empty where there is no key."""
+    """Bucket and key; empty without a key."""
     path = location.partition("://")[2]
     return path if path.partition("/")[2] else ""

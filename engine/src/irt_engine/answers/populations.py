@@ -1,7 +1,7 @@
-"""Populations: users whose abilities are taken to be drawn from one normal distribution.
+"""Populations: sets of users whose abilities are assumed to come from one distribution.
 
-Each group is a population. Groups with fewer than `min_group_users` users would have a mean and an SD that the answers
-hardly determine, so they form one population together. If even together they are too few, they join the reference.
+Each group is a population. The answers hardly determine the mean and SD of a group with fewer than `min_group_users`
+users, so these groups form one population together. If even together they are too few, they join the reference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST = 200
 class Population:
     """The answers of one population, by person.
 
-    :ivar persons: (N_g,) int64, numbers of its persons among all, ascending; `items` (J_g,) int64, likewise, of the
+    :ivar persons: (N_g,) int64, indices of its persons among all, ascending; `items` (J_g,) int64, likewise of the
         items that they answered.
     :ivar offsets: (N_g + 1,) int64; `codes` (n_g,) int32, with items numbered as in `items`.
     """
@@ -34,7 +34,7 @@ class Population:
     codes: np.ndarray
 
     def answers_by_item(self) -> np.ndarray:
-        """How many answers each of its items has, (J_g,) int64."""
+        """Number of answers to each of its items, (J_g,) int64."""
         answers: np.ndarray = rows.item_counts(self.codes, self.items.size)[0]
         return answers
 
@@ -52,8 +52,8 @@ class Populations:
 
     @classmethod
     def of(cls, responses: Responses, settings: Settings) -> Populations:
-        """:raise InputError: the reference group of the settings does not exist or has no users left, or they take
-        users of several groups for samples of one population.
+        """:raise InputError: the settings name a reference group that does not exist or has no users left, or declare
+        users of several groups to be samples of one population.
         """
         if responses.group_ids is None or responses.group is None:
             _refuse_reference(settings, ())
@@ -63,18 +63,18 @@ class Populations:
         sizes = np.bincount(group, minlength=len(names))
         reference = names.index(settings.reference_group) if settings.reference_group else int(np.argmax(sizes))
         if settings.reference_group and not sizes[reference]:
-            told = "none of its users has answers that can be used"
-            raise InputError("options.reference_group", settings.reference_group, told)
+            message = "none of its users has answers that can be used"
+            raise InputError("options.reference_group", settings.reference_group, message)
         if settings.linking.unlinked == "same_population" and np.count_nonzero(sizes) > 1:
-            told = "the answers have groups: their users are not taken to be samples of one population"
-            raise InputError("linking.unlinked", "same_population", told)
+            message = "the answers have groups: their users are not taken to be samples of one population"
+            raise InputError("linking.unlinked", "same_population", message)
         kinds = _kinds(sizes, reference, settings.min_group_users)
         if len(kinds) > _MOST:
-            told = (
+            message = (
                 f"{len(kinds)} groups have at least {settings.min_group_users} users; at most {_MOST} can have a mean "
                 "and an SD of their own: raise options.min_group_users"
             )
-            raise InputError("observations.group", len(kinds), told)
+            raise InputError("observations.group", len(kinds), message)
         of_group = np.zeros(len(names), np.int64)
         for number, kind in enumerate(kinds):
             of_group[kind] = number
@@ -93,12 +93,12 @@ class Populations:
 
 
 def whole(responses: Responses) -> list[Population]:
-    """All answers as those of one population."""
+    """All answers as one population."""
     return Populations(((),), np.zeros(responses.n_users, np.int64)).split(responses)
 
 
 def answers_of(members: np.ndarray, offsets: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (M + 1,) and codes of these persons alone."""
+    """Offsets (M + 1,) and codes of only these persons."""
     lengths = np.diff(offsets)
     chosen = np.zeros(lengths.size, bool)
     chosen[members] = True
@@ -115,8 +115,8 @@ def _part(responses: Responses, persons: np.ndarray) -> Population:
 
 def _refuse_reference(settings: Settings, names: tuple[str, ...] | list[str]) -> None:
     if settings.reference_group is not None and settings.reference_group not in names:
-        told = f"is not one of the {len(names)} groups of the answers" if names else "the answers have no groups"
-        raise InputError("options.reference_group", settings.reference_group, told)
+        message = f"is not one of the {len(names)} groups of the answers" if names else "the answers have no groups"
+        raise InputError("options.reference_group", settings.reference_group, message)
 
 
 def _kinds(sizes: np.ndarray, reference: int, least: int) -> list[list[int]]:

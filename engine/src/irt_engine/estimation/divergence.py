@@ -1,4 +1,4 @@
-"""Which items have no finite estimate, and what to say where they are too many."""
+"""Detects items without a finite estimate, and explains what to do if there are too many."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from irt_engine.errors import NoEstimate
 from irt_engine.estimation.objective import Evaluation
 from irt_engine.model.parameters import Model
 
-# An item whose slope, per latent SD, or intercept passes these is steep or far. A slope that items share counts for
-# each of them.
+# An item is steep or far if its slope per latent SD, or its intercept, exceeds these. A shared slope counts for each of
+# its items.
 STEEP_SLOPE, FAR_INTERCEPT = 10.0, 30.0
-# A steep or far item runs away if its answers hold less than this information on the logarithm of its slope, b given
-# (its SE is then above 1), or once it has come this many times as far: no finite estimate is known to lie there. Slopes
-# and a latent SD that all items share are not steep by chance, and grow slowly.
+# A steep or far item diverges if its answers hold less than this information on the logarithm of its slope, b given (an
+# SE above 1), or once it is this many times beyond the limit, where no finite estimate is known. A slope and a latent
+# SD that all items share are not steep by chance, and grow slowly.
 _LEAST_INFORMATION, _FARTHEST, _FARTHEST_SHARED = 1.0, 5.0, 2.0
 # An item whose slope is closer to 0 has no difficulty.
 MIN_SLOPE = 1e-3
-# Beyond this logit c is on its way to minus infinity, or infinity, which only priors other than the default allow.
+# Beyond this, logit c is on its way to plus or minus infinity, which only priors other than the default allow.
 MAX_LOGIT_GUESSING = 9.0
-# If more than this share of the items, and more than this number, have no finite estimate, none is left out: leaving
-# them out would take answers from the others, more of which would then diverge.
+# The calibration fails if more than this share of the items, and more than this number, have no finite estimate:
+# excluding them would take answers from the others, and more of these would diverge.
 _MOST_LOST_SHARE, _MOST_LOST = 0.2, 5
 
 
 def runaways(model: Model, evaluation: Evaluation) -> np.ndarray:
-    """Items (J,) bool whose estimates run away: steep or far, where nothing in the answers would stop them."""
+    """Items (J,) bool whose estimates diverge: steep or far, and not stopped by their answers."""
     x, n = evaluation.x, model.n_items
     distance = _distance(model, x)
     vanishing = _steepness_information(model, evaluation) < _LEAST_INFORMATION
@@ -46,14 +46,14 @@ def still_moving(model: Model, x: np.ndarray) -> np.ndarray:
 
 
 def is_flat(model: Model, x: np.ndarray) -> np.ndarray:
-    """Items (J,) bool with a slope of 0, which leaves them without a difficulty."""
+    """Items (J,) bool with a slope of 0, and therefore no difficulty."""
     n = model.n_items
     flat: np.ndarray = (np.abs(x[:n, 0]) < MIN_SLOPE) & (model.free[:n, 0] | model.common)
     return flat
 
 
 def loses_guessing_alone(model: Model, x: np.ndarray) -> np.ndarray:
-    """Items (J,) bool whose guessing goes to 0, and nothing else is wrong."""
+    """Items (J,) bool whose guessing goes to 0 while nothing else is wrong."""
     alone: np.ndarray = (x[: model.n_items, 2] < -MAX_LOGIT_GUESSING) & (_distance(model, x) <= 1.0)
     return alone
 
@@ -77,7 +77,7 @@ def _steepness_information(model: Model, evaluation: Evaluation) -> np.ndarray:
 
 
 def require_enough_answers(responses: Responses, settings: Settings, exclusion: Exclusion) -> None:
-    """Leave out a few items without a finite estimate, but not many.
+    """Check that only a few items have no finite estimate.
 
     :raise NoEstimate: there are too many.
     """
@@ -94,7 +94,7 @@ def require_enough_answers(responses: Responses, settings: Settings, exclusion: 
 
 
 def what_helps(settings: Settings, exclusion: Exclusion) -> str:
-    """What to change where too few items have an estimate."""
+    """What to change if too few items have an estimate."""
     if not _n_lost(exclusion):
         return "Items need right and wrong answers"
     models = _models(settings)
@@ -106,12 +106,12 @@ def what_helps(settings: Settings, exclusion: Exclusion) -> str:
 
 
 def blamed(settings: Settings, responses: Responses, exclusion: Exclusion) -> NoEstimate:
-    """The error of a bank that has estimates without its priors on a and b, and none with them."""
+    """The error for a bank whose priors on a and b leave items without estimates."""
     given = [(name, prior) for name in ("a", "b") if (prior := getattr(settings.priors, name)) is not None]
-    told = " and ".join(f"{name} ({p.dist} with mean {p.first:g} and sd {p.second:g})" for name, p in given)
+    priors = " and ".join(f"{name} ({p.dist} with mean {p.first:g} and sd {p.second:g})" for name, p in given)
     return NoEstimate(
-        f"the prior on {told} leaves items without a finite estimate that have one without it. Use a prior that holds "
-        f"the values which items can have, or none; {exclusion.summary(responses.item_ids)}"
+        f"the prior on {priors} leaves items without a finite estimate that have one without it. Use a prior that "
+        f"holds the values which items can have, or none; {exclusion.summary(responses.item_ids)}"
     )
 
 

@@ -1,8 +1,8 @@
 """Marginal maximum likelihood (or posterior mode) by accelerated EM.
 
-The work is done where it is cheap first. A sample of the persons gives starting values; all persons on every second
-node, in single precision, give nearly the result; all nodes in single, then in double precision give the result. What
-is reported, the decision on convergence included, comes from the last stage alone.
+Cheap stages come first. A sample of the persons gives starting values; all persons on every second node, in single
+precision, come close to the result; all nodes, in single and then in double precision, give the result. Everything
+reported, including whether it has converged, comes from the last stage.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _SAMPLE_ITERATIONS = 40
 # Longest step of the common slope, latent mean and log SD.
 _SHARED_STEP = np.array([0.5, 1.0, 0.5])
 _HALVINGS = 12
-# Iterations for which an item may be out of range.
+# An item may be out of range for this many iterations.
 _PATIENCE = 3
-# Iterations without progress after which a stage is given up: soon in single precision, since there is another stage.
+# A stage ends after this many iterations without progress; soon in single precision, since another stage follows.
 _IDLE: dict[type[np.floating[Any]], int] = {np.float32: 4, np.float64: 50}
 # Rounding error of the objective, relative to its size; a smaller decrease does not count.
 _SLACK: dict[type[np.floating[Any]], float] = {np.float32: 1e-7, np.float64: 1e-12}
@@ -51,7 +51,7 @@ class Fit:
     :ivar iterations: E-steps over all persons.
     :ivar max_change: longest further step of any parameter (a, d, logit c, latent mean, log of latent SD).
     :ivar max_gradient: largest derivative of the log-posterior by a parameter, times its complete-data SE.
-    :ivar lost: (J,) bool, items whose estimates ran away.
+    :ivar lost: (J,) bool, items whose estimates diverged.
     """
 
     evaluation: Evaluation
@@ -71,7 +71,7 @@ class _Stage:
     tolerance: float
     stride: int = 1
     ridge: float = 0.0
-    # Whether persons whose posterior the grid does not resolve get finer nodes.
+    # Whether to use finer nodes for persons whose posterior the grid does not resolve.
     resolves: bool = False
 
 
@@ -91,10 +91,11 @@ class Estimator:
     """One estimation.
 
     :param populations: the answers by population, the reference first.
-    :param runaways: tells which items, (J,) bool, have left the range of sensible estimates. Where some stay there it
-        ends early: but only on all nodes in double precision, since fewer cannot integrate a steep item.
-    :param tolerance: the estimation has converged when no parameter would change by more and no derivative, in units
-        of 1 / SE, exceeds 100 times as much.
+    :param runaways: returns the items, (J,) bool, outside the range of sensible estimates. If some stay there, the
+        estimation ends early, but only on all nodes in double precision, since fewer nodes cannot integrate a steep
+        item.
+    :param tolerance: the estimation has converged when no parameter would change by more, and no derivative, in units
+        of 1 / SE, exceeds 100 times this.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Estimator:
         self._beyond = np.zeros(model.n_items, np.int64)
 
     def run(self, near: np.ndarray | None = None) -> Fit:
-        """Estimate; from `near` (J + G, 3), where that is known to be near the maximum, and else from the start."""
+        """Estimate, from the starting values or from `near` (J + G, 3), which is known to be near the maximum."""
         x = self._model.start if near is None else np.where(self._model.free, near, self._model.start)
         state = _State(self._model.tied(x.copy()))
         persons = np.zeros((self._n_persons, 3))
@@ -137,7 +138,7 @@ class Estimator:
         )  # fmt: skip
 
     def _start_again(self, state: _State) -> None:
-        """Put the items that ran away back to their starting values, for the next stage to judge them."""
+        """Reset diverged items to their starting values; the next stage judges them again."""
         gone = np.flatnonzero(self._beyond)
         state.x = state.x.copy()
         state.x[gone] = self._model.start[gone]
@@ -161,7 +162,7 @@ class Estimator:
             yield _Stage(np.float32, thin, 1e-3)
 
     def _mostly_narrow(self) -> bool:
-        """Whether persons whose posteriors may be too narrow for the grid gave most of the answers."""
+        """Whether most answers come from persons whose posteriors may be too narrow for the grid."""
         start, model, narrow = self._model.start, self._model, 0
         for g, part in enumerate(self._populations):
             curves = ItemCurves.of(model, start, g, part.items, self._quadrature)
@@ -170,7 +171,7 @@ class Estimator:
         return 2 * narrow > self._n_answers
 
     def _climb(self, objective: Objective, state: _State, stage: _Stage, persons: np.ndarray | None) -> None:
-        """Iterate on one stage's objective until its tolerance is met, or it cannot be met in its precision."""
+        """Iterate on one stage's objective until its tolerance is met, or cannot be met in its precision."""
         slack = _SLACK[stage.precision]
         now = state.evaluation = objective(state.x, persons)
         state.iterations += 1
@@ -211,7 +212,7 @@ class Estimator:
         self, objective: Objective, now: Evaluation, step: np.ndarray, em_step: EmStep, state: _State, slack: float,
         persons: np.ndarray | None,
     ) -> Evaluation | None:  # fmt: skip
-        """The first point tried where the objective is not lower; None if there is none."""
+        """The first candidate at which the objective is not lower; None if it is lower at all of them."""
         for candidate in self._candidates(objective, now, step, em_step, state.curvature):
             then = objective(self._model.tied(now.x + candidate), persons)
             state.iterations += 1

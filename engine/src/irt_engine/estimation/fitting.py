@@ -35,7 +35,7 @@ from irt_engine.model.quadrature import Quadrature
 
 log = logging.getLogger(__name__)
 
-# Whether there are estimates need not be known better than this.
+# Tolerance that suffices to see whether estimates exist.
 _ROUGH = 1e-3
 
 
@@ -51,7 +51,7 @@ class FittedBank:
 
     @property
     def n_parameters(self) -> int:
-        """Those estimated; of a histogram the weights, of which sum, mean and SD are given."""
+        """Number of estimated parameters, including a histogram's weights, whose sum, mean and SD are given."""
         weights = len(self.model.histograms) * (self.fit.objective.quadrature.points - 3)
         return self.model.n_parameters + weights
 
@@ -75,9 +75,9 @@ def fit_bank(
     tolerance: float,
     progress: Progress | None,
 ) -> FittedBank:
-    """Estimate the items of `responses` that are not excluded; extends `exclusion` by what cannot be estimated.
+    """Estimate the items of `responses` that are not excluded; adds to `exclusion` what cannot be estimated.
 
-    :raise NoEstimate: too little is left; the message names the items, and what helps.
+    :raise NoEstimate: too little is left; the message names the items and the remedies.
     """
     before = copy.deepcopy(exclusion)
     try:
@@ -129,8 +129,8 @@ def _fit(
         excluded = len(exclusion.item_reasons)
         _set_aside(kept, model, x, lost, exclusion, without_guessing)
         require_enough_answers(responses, settings, exclusion)
-        # Guessing that goes to zero changes little for the others. Without an item that is excluded they are estimated
-        # as if it had never been there.
+        # Guessing that goes to 0 changes little for the other items. After an exclusion, they are estimated as if the
+        # excluded item had never existed.
         near = x if len(exclusion.item_reasons) == excluded else None
 
 
@@ -152,7 +152,7 @@ def _shaped(
 def _set_aside(
     kept: Responses, model: Model, x: np.ndarray, lost: np.ndarray, exclusion: Exclusion, without_guessing: set[str]
 ) -> None:
-    """Hold the guessing of an item at 0 where it goes there and nothing else is wrong; else exclude the item."""
+    """Hold an item's guessing at 0 if it goes there and nothing else is wrong; otherwise exclude the item."""
     numbers = np.flatnonzero(exclusion.items)
     of_guessing, flat = loses_guessing_alone(model, x), is_flat(model, x)
     for j in np.flatnonzero(lost).tolist():
@@ -164,13 +164,13 @@ def _set_aside(
 
 
 def _require_identified(model: Model, responses: Responses, settings: Settings, exclusion: Exclusion) -> None:
-    """:raise NoEstimate: there are more parameters than frequencies of response patterns could determine."""
+    """:raise NoEstimate: the response patterns are too few to determine the parameters."""
     n_items, n_parameters = model.n_items, model.n_parameters
-    told = f"{exclusion.summary(responses.item_ids)}. {what_helps(settings, exclusion)}"
+    details = f"{exclusion.summary(responses.item_ids)}. {what_helps(settings, exclusion)}"
     if n_items == 0:
-        raise NoEstimate(f"no item is left to calibrate; {told}")
+        raise NoEstimate(f"no item is left to calibrate; {details}")
     if n_items < 30 and n_parameters > 2**n_items - 1:
         raise NoEstimate(
             f"the {2**n_items} response patterns of {n_items} items are too few to determine {n_parameters} parameters"
-            f"; {told}"
+            f"; {details}"
         )

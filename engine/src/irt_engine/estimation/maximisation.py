@@ -16,23 +16,23 @@ from irt_engine.model.parameters import COMMON_SLOPE, Model
 _ITERATIONS = 10
 _HALVINGS = 6
 _ENOUGH = 1e-3
-# An answer has an information of a^2 / 4 on b, at most: the prior has a tenth as much as all of them, or more.
+# An answer's information on b is at most a^2 / 4; a prior counts if it has at least a tenth of that of all answers.
 _KNOWS = 40.0
 # Longest step of an item's a, d and logit c.
 LONGEST = np.array([1.0, 2.0, 1.5])
 
 
 def shortened(step: np.ndarray) -> np.ndarray:
-    """Shorten the step (J, 3) of each item, as a whole, to what its parameters may move at once."""
+    """Scale each item's step (J, 3) down to the longest that is allowed."""
     ratio = np.abs(step / LONGEST).max(axis=1, initial=0.0)
     short: np.ndarray = step / np.maximum(ratio, 1.0)[:, None]
     return short
 
 
 def mstep(objective: Objective, evaluation: Evaluation) -> np.ndarray:
-    """The change (J + G, 3) of the free item parameters that maximises what the E-step of `evaluation` expects.
+    """The change (J + G, 3) of the free item parameters that maximises the expected log-posterior of `evaluation`.
 
-    Common slope, latent mean and SD stay.
+    Common slope, latent mean and SD do not change.
     """
     problem = _ItemProblem(objective, evaluation)
     x = evaluation.x.copy()
@@ -79,9 +79,9 @@ class _ItemProblem:
         return step
 
     def moved(self, x: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """`x` after `step` (J, 3), which goes in a and b where the prior on b knows more of b than the answers do.
+        """`x` after `step` (J, 3), which is taken in a and b if the prior on b is tight.
 
-        The line d = -a b of a tight prior is left by a step in a and d as soon as a changes by as much as itself.
+        A step in a and d leaves the line d = -a b of a tight prior as soon as a changes by as much as itself.
         """
         then: np.ndarray = x.copy()
         n = self._model.n_items
@@ -95,7 +95,7 @@ class _ItemProblem:
 
 
 def _prior_knows_difficulty(model: Model, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Items (J,) bool whose prior on b, beside what `answers` (J,) can know of b, is worth following."""
+    """Items (J,) bool whose prior on b counts, compared with the information in their `answers` (J,)."""
     prior = model.priors.b
     if prior is None:
         return np.zeros(model.n_items, bool)
@@ -105,7 +105,7 @@ def _prior_knows_difficulty(model: Model, x: np.ndarray, answers: np.ndarray) ->
 
 
 def along_common_slope(model: Model, evaluation: Evaluation, step: np.ndarray) -> np.ndarray:
-    """What the intercepts (J,) of 1PL items change with the common slope in `step` (J + 1, 3): held b stay."""
+    """Change of 1PL items' intercepts (J,) with the common slope in `step` (J + 1, 3), to keep b under tight priors."""
     tight = _prior_knows_difficulty(model, evaluation.x, _answers(evaluation)) & model.common
     n = model.n_items
     then = (evaluation.x + step)[:n]
@@ -121,11 +121,11 @@ def _answers(evaluation: Evaluation) -> np.ndarray:
 
 
 def _climb(problem: _ItemProblem, x: np.ndarray, value: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Go as far along each item's step as raises its value."""
+    """Take each item's step, halved until its value does not fall."""
     for _ in range(_HALVINGS):
         then = problem.moved(x, step)
         new_value = problem.value(then)
-        # Written so that a value that is not a number counts as lower.
+        # Written so that NaN counts as lower.
         lower = ~(new_value >= value)
         if not lower.any():
             return then, new_value

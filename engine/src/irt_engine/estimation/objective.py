@@ -1,4 +1,4 @@
-"""The marginal log-posterior of all free parameters with its gradient: one E-step each."""
+"""The marginal log-posterior of all free parameters with its gradient, by one E-step per evaluation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from irt_engine.model.priors import LogDensity
 from irt_engine.model.quadrature import Quadrature
 from irt_engine.model.shape import Shaped
 
-# Per person, of the angles of a shape beside what their information is.
+# Added, per person, to the information of a shape's angles.
 _LEAST_OF_ANGLES = 1e-3
 
 
 @dataclass(frozen=True)
 class ExpectedCounts:
-    """What the E-step expects of one population.
+    """The expected counts of one population.
 
     :ivar items: (J_g,) int64, numbers of the items that the population answered.
     :ivar counts: (2 J_g, Q) at `nodes` (Q,) on the ability scale, which are `z` (Q,) before mean and SD move them.
-    :ivar n_persons: persons that took part.
-    :ivar persons: (Q,), how many are expected at the nodes; empty for normal distributions.
-    :ivar shaped: the distribution where it is not normal, and `information` (2 + k, 2 + k), what abilities would tell
-        of mean, log SD and angles if they were known.
+    :ivar n_persons: number of persons used.
+    :ivar persons: (Q,), expected number of persons at the nodes; empty for normal distributions.
+    :ivar shaped: the distribution if it is not normal, and `information` (2 + k, 2 + k) on mean, log SD and angles if
+        abilities were known.
     """
 
     items: np.ndarray
@@ -51,7 +51,7 @@ class Evaluation:
     :ivar loglik: marginal log-likelihood; `value`: with the log-densities of the priors.
     :ivar gradient: (J + G, 3) of `value` by the free parameters, 0 for the others.
     :ivar information: (J, 6), complete-data information of the items, with that of the priors where it is positive.
-    :ivar expected: what the E-step expects of each population.
+    :ivar expected: the expected counts of each population.
     """
 
     x: np.ndarray
@@ -72,8 +72,9 @@ class Objective:
     :param populations: the answers by population, the reference first.
     :param stride: use every `stride`-th person.
     :param precision: of the tables, float32 or float64; sums over persons are float64.
-    :param ridge: weight of a pull towards the starting values, for samples too small to hold all items.
-    :param resolves: whether persons whose posterior the grid does not resolve get finer nodes; not with a stride.
+    :param ridge: weight of a pull towards the starting values, for samples too small to determine all items.
+    :param resolves: whether to use finer nodes for persons whose posterior the grid does not resolve; not with a
+        stride.
     """
 
     def __init__(
@@ -196,11 +197,11 @@ class Objective:
         rows.reshape(-1)[: total.size] = total
 
     def log_prior(self, x: np.ndarray) -> LogDensity:
-        """Log-density of the item parameters at `x`, with the pull towards the starting values where there is one."""
+        """Log-density of the item parameters at `x`, with the pull towards the starting values, if any."""
         model, n = self.model, self.model.n_items
         acts = model.free[:n].copy()
         if model.free[n, COMMON_SLOPE]:
-            # A prior on a acts once on the common slope: by way of the first item that has it.
+            # A prior on a applies once to the common slope, through the first item that has it.
             acts[np.argmax(model.common), 0] = True
         density = model.priors.log_density(x[:n, 0], x[:n, 1], x[:n, 2], acts)
         if self._ridge:
@@ -213,7 +214,7 @@ class Objective:
 
 
 def gradient_and_information(model: Model, x: np.ndarray, part: ExpectedCounts) -> tuple[np.ndarray, np.ndarray]:
-    """What one population says of its items: gradient (J_g, 3), and information (J_g, 6) given the posterior."""
+    """One population's contribution to its items: gradient (J_g, 3), and information (J_g, 6) given the posterior."""
     gradient, information = np.empty((part.items.size, 3)), np.empty((part.items.size, 6))
     run(
         items.gradient_and_information, *(values[part.items] for values in model.items(x)), part.nodes, part.counts,

@@ -1,7 +1,7 @@
 """E-steps: expected counts of persons by item, answer and node.
 
-Most persons share one grid. Those whose answers may make the posterior too narrow for it, some hundred and more, are
-kept apart: each of them uses finer nodes around its posterior. A bank without such persons has none of the cost.
+Most persons share one grid. Persons whose posterior may be too narrow for it, from about a hundred answers on, are kept
+apart: each of them uses finer nodes around its posterior. A bank without such persons pays nothing for them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from irt_engine.model.shape import Shaped
 _GROUPS = 16
 # There are fewer groups where the sums would need more memory than this.
 _GROUP_BYTES = 256 * 2**20
-# How much steeper items may become before persons are looked through again.
+# Once items are this much steeper, persons are checked again.
 _STEEPER = 1.15
-# Nodes of the finest level are this close at most, in units of those of the grid: 2^-_DEEPEST.
+# The node distance of the finest level is 2^-_DEEPEST times that of the grid.
 _DEEPEST = 6
 
 Precision = type[np.floating[Any]]
@@ -48,7 +48,7 @@ class ItemCurves:
 
     @classmethod
     def of(cls, model: Model, x: np.ndarray, population: int, items: np.ndarray, quadrature: Quadrature) -> ItemCurves:
-        """Those of the `items` (J_g,) that a population answered, at `x`."""
+        """The curves of the `items` (J_g,) that a population answered, at `x`."""
         slope, intercept, guessing = model.items(x)
         shape, place = model.shape(x, population), model.latent(x, population)
         shaped = None if shape is None else Shaped.on(shape, quadrature)
@@ -71,9 +71,9 @@ class ItemCurves:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an E-step found: the log-likelihood, and `counts` (2 J, Q) at the nodes z (Q,).
+    """The result of an E-step: the log-likelihood, and `counts` (2 J, Q) at the nodes z (Q,).
 
-    :ivar persons: (Q,), how many persons are expected at the nodes, and `by_weights` (k, Q), derivatives of their
+    :ivar persons: (Q,), expected number of persons at the nodes, and `by_weights` (k, Q), derivatives of their
         log-weights by the angles of the shape; empty for normal distributions.
     """
 
@@ -91,10 +91,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Share:
-    """Persons of one kind, with the nodes z (Q,) and log-weights that their posteriors are looked at on.
+    """Persons of one kind, with the nodes z (Q,) and log-weights for their posteriors.
 
     :ivar offsets: (N + 1,), `codes` (n,), of these persons.
-    :ivar windows: (N, 2) int64, first node and end of each person; (1, 2) where they are the same for all.
+    :ivar windows: (N, 2) int64, first node and end of each person; (1, 2) if they are the same for all.
     """
 
     offsets: np.ndarray
@@ -108,7 +108,7 @@ class CommonGrid:
     """The E-step of persons who share one grid.
 
     :param offsets: (N + 1,) int64 and `codes` (n,) int32, the answers by person.
-    :param stride: every `stride`-th person takes part.
+    :param stride: use every `stride`-th person.
     """
 
     def __init__(
@@ -143,9 +143,9 @@ class CommonGrid:
 
 
 class NarrowPosteriors:
-    """The E-step of the persons `members` (M,), who may need nodes that are closer to each other.
+    """The E-step of the persons `members` (M,), who may need finer nodes.
 
-    :param narrowest: the least SD that one of their posteriors can have, in units of z.
+    :param narrowest: lower bound of the SDs of their posteriors, in units of z.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class NarrowPosteriors:
         return Share(offsets, codes, windows, self._levels.nodes, log_weights)
 
     def expect(self, curves: ItemCurves, persons: np.ndarray) -> Expected:
-        """As `CommonGrid.expect`; the nodes are those that somebody used."""
+        """As `CommonGrid.expect`; the nodes are those that at least one person used."""
         levels, log_weights, by_weights = self._levels, self._log_weights, None
         if curves.shaped is not None:
             exact, by_weights = curves.shaped.at_levels(levels)
@@ -220,7 +220,7 @@ class _Sums:
 
 
 class Posteriors:
-    """The E-step of all persons of a population; who is kept apart is decided by `look_through`."""
+    """The E-step of all persons of a population; `look_through` decides who is kept apart."""
 
     def __init__(
         self, offsets: np.ndarray, codes: np.ndarray, n_items: int, quadrature: Quadrature, precision: Precision,
@@ -280,7 +280,7 @@ class Posteriors:
 
 
 def most_information(offsets: np.ndarray, codes: np.ndarray, curves: ItemCurves, quadrature: Quadrature) -> np.ndarray:
-    """Bounds (N,) of the information on z that each person's answers hold; 0 where they are certainly too few."""
+    """Upper bounds (N,) of the information on z in each person's answers; 0 if they are certainly too few."""
     slope = _STEEPER * curves.sd * curves.slope
     steepest = float((0.25 * slope**2).max(initial=0.0))
     needed = least_information(quadrature) / max(steepest, 1e-12)

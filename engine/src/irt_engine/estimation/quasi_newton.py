@@ -1,12 +1,12 @@
 """Directions of ascent: the EM step, accelerated by what earlier steps showed of the curvature.
 
 The EM step for all items at once is one Newton step of the M-step (the EM gradient algorithm, Lange 1995a), with the
-complete-data information as its matrix. On it builds limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.4), as
-Lange (1995b, "A quasi-Newton acceleration of the EM algorithm", Statistica Sinica 5) does with the full matrix.
+complete-data information as its matrix. Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.4) builds on it; Lange
+(1995b, "A quasi-Newton acceleration of the EM algorithm", Statistica Sinica 5) does the same with the full matrix.
 
-Where the latent distribution is fixed, EM is slow to move all items together: their common shift and stretch are held
-by the latent distribution alone, of which the complete data know all. Parameter expansion (Liu, Rubin & Wu 1998) frees
-mean and SD within each step; here it adds its two directions to the matrix.
+If the latent distribution is fixed, EM is slow to move all items together: only the latent distribution, which is known
+exactly from the complete data, limits their common shift and stretch. Parameter expansion (Liu, Rubin & Wu 1998) frees
+mean and SD within each step; here its two directions are added to the matrix.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EmStep:
         self._model = model
         self._information = evaluation.information
         self._x = evaluation.x
-        # (G,) each. Were all abilities known, a mean would have the variance SD^2 / n, a log SD 1 / (2 n).
+        # (G,) each. If all abilities were known, a mean would have the variance SD^2 / n, a log SD 1 / (2 n).
         self._n_persons = np.array([float(part.n_persons) for part in evaluation.expected])
         self._populations = slice(model.n_items, model.n_items + model.n_populations)
         self._sd = np.exp(self._x[self._populations, LOG_LATENT_SD])

@@ -1,12 +1,11 @@
-"""Latent distributions of another shape than normal, estimated from a normal fit on.
+"""Latent distributions that are not normal; their estimation starts from a normal fit.
 
-The degree of the Davidian curves, the same for all populations, is the one with the least Hannan-Quinn criterion,
--2 logL + 2 p log(log N), of degrees up to `MAX_DEGREE`; 0 is the normal distribution. Their likelihood has several
-local maxima, so each degree starts from the maximum of the degree before, and from the curves that come closest to a
-histogram of the abilities.
+The degree of the Davidian curves, the same for all populations, minimises the Hannan-Quinn criterion, -2 logL + 2 p
+log(log N), over degrees up to `MAX_DEGREE`; 0 is the normal distribution. Their likelihood has several local maxima, so
+each degree starts from the maximum of the degree before, and from the curves closest to a histogram of the abilities.
 
-A histogram is the nonparametric estimate on the nodes, standardised (Woods 2007). Weights and items are estimated in
-turns until the log-likelihood hardly rises. Standard errors treat the histogram as known.
+A histogram is the nonparametric estimate on the nodes, standardised (Woods 2007). Weights and items are estimated
+alternately until the log-likelihood hardly rises. Standard errors treat the histogram as known.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ log = logging.getLogger(__name__)
 # Estimates a model from starting values near the maximum, with a tolerance.
 Estimate = Callable[[Model, np.ndarray, float], Fit]
 
-# Tolerance at which shapes are compared; the one that is chosen is then estimated with the caller's.
+# Tolerance for comparing shapes; the chosen one is then estimated with the caller's.
 _ROUGH = 1e-3
 
 # The search ends after this many degrees without an improvement.
 _PATIENCE = 2
-# Curves that are drawn at random, refined, and taken as starting values, and the nodes that they are compared on.
+# Numbers of curves that are drawn at random, refined, and used as starting values.
 _CANDIDATES, _REFINED, _STARTS = 400, 40, 2
-# Difference in expected log-density per person at which two curves are not the same.
+# Two curves are distinct if their expected log-densities per person differ by more than this.
 _DISTINCT = 1e-4
-# The most turns of histogram and items, and the rise of the log-likelihood that ends them.
+# Maximum number of alternations between histogram and items, and the rise of the log-likelihood that ends them.
 _TURNS, _LEAST_RISE = 100, 0.01
 # Least weight of a node, so that its logarithm exists.
 _LEAST_SHARE = 1e-10
@@ -47,7 +46,7 @@ class ShapedFit:
     """A fit with the shape of its latent distributions.
 
     :ivar criteria: the Hannan-Quinn criterion by degree; empty for a histogram.
-    :ivar settled: whether a histogram ended before its last turn.
+    :ivar settled: whether a histogram converged within its turns.
     """
 
     model: Model
@@ -72,10 +71,10 @@ def davidian(model: Model, fit: Fit, estimate: Estimate, tolerance: float) -> Sh
         before = _angles(here.model, here.fit.evaluation.x, degree)
         closest = [_closest(target, nodes, degree, known) for target, known in zip(targets, before, strict=True)]
         starts = [(here.fit, before), *((free.fit, list(each)) for each in zip(*closest, strict=True))]
-        found = [each for near, start in starts if (each := _fitted(model, near, degree, start, estimate))]
-        if not found:
+        fits = [each for near, start in starts if (each := _fitted(model, near, degree, start, estimate))]
+        if not fits:
             break
-        here = max(found, key=lambda each: each.fit.evaluation.value)
+        here = max(fits, key=lambda each: each.fit.evaluation.value)
         criteria[degree] = _hannan_quinn(here.model, here.fit, n_persons)
         log.info("Davidian curve of degree %d: Hannan-Quinn criterion %.3f", degree, criteria[degree])
         if criteria[degree] < min(value for other, value in criteria.items() if other != degree):
@@ -108,7 +107,7 @@ def _hannan_quinn(model: Model, fit: Fit, n_persons: int) -> float:
 
 
 def _fitted(model: Model, near: Fit, degree: int, angles: list[np.ndarray], estimate: Estimate) -> ShapedFit | None:
-    """None where items run away."""
+    """None if items diverge."""
     shaped, start = with_angles(model, near.evaluation.x, angles)
     fit = estimate(shaped, start, _ROUGH)
     return None if fit.lost.any() else ShapedFit(shaped, fit, {})
@@ -127,17 +126,17 @@ def with_angles(model: Model, x: np.ndarray, angles: list[np.ndarray]) -> tuple[
 
 
 def _angles(model: Model, x: np.ndarray, degree: int) -> list[np.ndarray]:
-    """Those of the populations, with zeros for a higher degree."""
-    found = []
+    """The populations' angles, padded with zeros to a higher degree."""
+    padded = []
     for g in range(model.n_populations):
         shape = model.shape(x, g)
         known = np.empty(0) if shape is None else shape.angles
-        found.append(np.concatenate([known, np.zeros(degree - known.size)]))
-    return found
+        padded.append(np.concatenate([known, np.zeros(degree - known.size)]))
+    return padded
 
 
 def _updated(model: Model, objective: Objective, x: np.ndarray) -> Model:
-    """The model with the histograms that its expected persons have."""
+    """The model with the histograms of its expected persons."""
     quadrature = objective.quadrature
     n = quadrature.points
     own = Objective(objective.populations, model, quadrature, resolves=True)
@@ -170,11 +169,11 @@ def _closest(target: Shaped, grid: np.ndarray, degree: int, known: np.ndarray) -
     drawn = [known, *rng.uniform(-0.5 * np.pi, 0.5 * np.pi, (_CANDIDATES, degree))]
     best = sorted(drawn, key=density, reverse=True)[:_REFINED]
     refined = sorted((_climbed(density, start) for start in best), key=density, reverse=True)
-    found = [refined[0]]
+    chosen = [refined[0]]
     for each in refined[1:]:
-        if len(found) < _STARTS and all(density(other) - density(each) > _DISTINCT for other in found):
-            found.append(each)
-    return found + [found[0]] * (_STARTS - len(found))
+        if len(chosen) < _STARTS and all(density(other) - density(each) > _DISTINCT for other in chosen):
+            chosen.append(each)
+    return chosen + [chosen[0]] * (_STARTS - len(chosen))
 
 
 def _climbed(value: Callable[[np.ndarray], float], start: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From settings and responses to the model that is estimated."""
+"""Builds the model to estimate from settings and responses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from irt_engine.contract.settings import Anchor, Settings
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.model.priors import Prior
 
-# The logit of the proportion correct, blown up by what the spread of abilities takes from it at slope 1:
+# Factor on the logit of the proportion correct, to undo its shrinkage by the spread of abilities at slope 1:
 # sqrt(1 + (16 sqrt(3) / (15 pi))^2) (Johnson & Kotz 1970, the logistic as a normal distribution).
 _SPREAD = 1.16
 _START_GUESSING = 0.2
-# A seed is only where the estimation starts. From farther away it might not come back.
+# Limits for seeds, which are only starting values: from farther away, the estimation might not come back.
 _SEED_SLOPES, _SEED_INTERCEPT = (0.1, 4.0), 6.0
-# Beyond, an item with a slope of 1 has all but one kind of answers.
+# Beyond this, an item with a slope of 1 has almost only one kind of answers.
 _FAR_DIFFICULTY = 6.0
 # logit c of items held at c = 0.
 _LOGIT_WITHOUT_GUESSING = -30.0
@@ -32,7 +32,7 @@ def specify(
     3PL items in `without_guessing` are held at c = 0.
 
     Rasch items have slope 1, and then the variances of the latent distributions are free; 1PL items share a slope.
-    Mean and variance of each population but the reference are free, and with fixed items those of the reference too.
+    Mean and variance of each population except the reference are free; with fixed items, the reference's are free too.
     """
     n_items = responses.n_items
     models = np.array([settings.model_of(item) for item in responses.item_ids], str)
@@ -81,7 +81,7 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
     if settings.priors.a is not None and settings.priors.a.dist == "lognormal":
         start[:-1, 0] = np.maximum(start[:-1, 0], 0.05)
     elif settings.priors.b is not None:
-        # Such a prior has no way from a slope above 0 to one below: at 0 the difficulty is infinite.
+        # With a prior on b, a slope cannot change its sign: at 0 the difficulty is infinite.
         unseeded = np.array([item not in seeds for item in responses.item_ids], bool)
         turned = unseeded & (models != "Rasch") & (models != "1PL") & _is_reversed(responses)
         start[:-1, :1][turned] *= -1.0
@@ -90,14 +90,14 @@ def _start(responses: Responses, settings: Settings, models: np.ndarray) -> np.n
 
 
 def _start_at_difficulty(start: np.ndarray, prior: Prior, chosen: np.ndarray) -> None:
-    """Where a tight prior has b far out, start the `chosen` items (J,) there, with a slope that leaves d as it was."""
+    """If a tight prior puts b far out, start the `chosen` items (J,) there, with a slope that keeps d."""
     if abs(prior.first) > _FAR_DIFFICULTY and prior.second < 1.0:
         slope = -start[:-1, 1] / prior.first
         start[:-1, 0] = np.where(chosen & (slope != 0.0), slope, start[:-1, 0])
 
 
 def _is_reversed(responses: Responses) -> np.ndarray:
-    """Items (J,) that are right less often for those who are right elsewhere more often."""
+    """Items (J,) that users who do better elsewhere answer right less often."""
     lengths = np.diff(responses.offsets)
     user = np.repeat(np.arange(lengths.size), lengths)
     right, item = (responses.codes & 1).astype(float), responses.codes >> 1
@@ -110,7 +110,7 @@ def _is_reversed(responses: Responses) -> np.ndarray:
 
 
 def _within(value: float, low: float, high: float) -> float:
-    """`value` with its absolute value brought within limits."""
+    """`value` with its absolute value clipped to the limits."""
     return float(np.copysign(np.clip(abs(value), low, high), value))
 
 

@@ -10,7 +10,7 @@ from irt_engine.kernels.jit import kernel, part
 @part
 def _root(parent, item):
     while parent[item] != item:
-        # Halving the path keeps all later ones short.
+        # Path halving keeps later searches short.
         parent[item] = parent[parent[item]]
         item = parent[item]
     return item
@@ -18,9 +18,9 @@ def _root(parent, item):
 
 @kernel
 def components(offsets, codes, n_items):
-    """Number of each item's component (J,) int64: the smallest item in it. Items of one user are in one component.
+    """The component of each item (J,) int64, named by its smallest item. The items of a user are in one component.
 
-    `offsets` (N + 1,), `codes` (n,): the answers by person. The time grows with the answers.
+    `offsets` (N + 1,), `codes` (n,): the answers by person. The time is linear in the answers.
     """
     parent = np.arange(n_items)
     for p in range(offsets.size - 1):

@@ -1,8 +1,8 @@
 """The E-step: posterior of each person over the nodes, summed by item and answer.
 
 Persons are cut into G groups whose sums are kept apart and added in order, so that the result does not depend on the
-number of threads. Within a group the sums run in the precision of the table and are emptied into float64 often enough
-that no rounding error grows with the number of persons.
+number of threads. Within a group the sums have the precision of the table; they are flushed to float64 often enough
+that rounding errors do not grow with the number of persons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from irt_engine.kernels.blocks import add_rows, add_to_rows
 from irt_engine.kernels.exponential import exp
 from irt_engine.kernels.jit import LANES, kernel, part
 
-# Answers per row of the table after which a group's sums are emptied into float64.
+# Answers per row of the table after which a group's sums are flushed to float64.
 FLUSH = 64
 
 
@@ -76,7 +76,7 @@ def describe(posterior, nodes, loglik, person, first, end):
 
 @part
 def flush(part, total, first):
-    """Empty `part` into `total`; the first time that is written and not added to, which saves clearing it before."""
+    """Move `part` into `total`; the `first` flush overwrites it, which saves clearing it before."""
     for r in range(part.shape[0]):
         if first:
             for q in range(part.shape[1]):
@@ -100,12 +100,12 @@ def estep(group, groups, offsets, codes, starts, stride, table, nodes, log_weigh
     """Expected counts of persons by item, answer and node (Bock & Aitkin 1981, eqs. 13-14), for one group of persons.
 
     :param offsets: (N + 1,) int64 and `codes` (n,) int32: the answers by person.
-    :param starts: (G + 1,) int64, first person of each group; of these every `stride`-th takes part.
+    :param starts: (G + 1,) int64, first person of each group; every `stride`-th person is used.
     :param table: (2 J, Q), of `tables.fill_log_probability`, float32 or float64.
     :param nodes: (Q,) float64; `log_weights` (Q,) in the table's precision.
     :param part: (G, 2 J, Q) in the table's precision, zeros; left as zeros.
-    :param counts: (G, 2 J, Q) float64, written: expected number of persons at the node who gave the answer. Where it
-        and `part` have a row more, that is the number of persons at the node.
+    :param counts: (G, 2 J, Q) float64, written: expected number of persons at the node who gave the answer. If it and
+        `part` have one more row, that is the number of persons at the node.
     :param loglik: (G,) float64, written.
     :param persons: (N, 3) float64, written with log-likelihood, posterior mean and SD; or (0, 3).
     """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-# As `jit.part`, but for sums: here their order is what makes them exact.
+# As `jit.part`, but sums keep their order: here it makes them exact.
 _JIT: Any = {"fastmath": {"contract", "nsz", "nnan"}, "error_model": "numpy", "forceinline": True}
 
 _LOG2E = 1.4426950408889634
@@ -26,7 +26,7 @@ _MIN_32, _MAX_32, _MIN_64, _MAX_64 = np.float32(-87.0), np.float32(88.0), -708.0
 
 
 def exp(x: float) -> float:
-    """exp(x) in the precision of `x` (relative error below 2e-7 or 5e-16), held at the limits of the number range."""
+    """exp(x) in the precision of `x` (relative error below 2e-7 or 5e-16), clipped to the range of numbers."""
     return math.exp(x)
 
 

@@ -1,9 +1,9 @@
 """The complete-data scores of one person as a few numbers per parameter.
 
 Scores are smooth functions of ability. Their covariance under a posterior is the sum of products of their coefficients
-in the polynomials that are orthonormal under it, the constant left out. A few polynomials hold all of it: what the k-th
-adds falls like (s / 2) ** (2 k) / k! with s = slope * posterior SD, until the poles of the logistic function, at +-i pi
-from the item's difficulty in units of 1 / slope, let it fall no faster than exp(-2 pi sqrt(2 k + 1) / s) (the Hermite
+in the polynomials that are orthonormal under it, the constant left out. A few polynomials suffice: the contribution of
+the k-th falls like (s / 2) ** (2 k) / k! with s = slope * posterior SD, until the poles of the logistic function, at
++-i pi from the item's difficulty in units of 1 / slope, slow it down to exp(-2 pi sqrt(2 k + 1) / s) (the Hermite
 coefficients of a function with a pole at that distance; Boyd 1984).
 """
 
@@ -17,7 +17,7 @@ from irt_engine.kernels.products import COLUMNS, ROWS, weigh_rows
 
 POLYNOMIALS = 32
 
-# Nodes with less of the posterior are left out.
+# Nodes with less of the posterior are skipped.
 _NEGLIGIBLE = 1e-8
 # Up to this degree the recurrence alone keeps the polynomials orthogonal.
 _STABLE = 5
@@ -25,7 +25,7 @@ _STABLE = 5
 
 @part
 def _narrowed(posterior, first, end):
-    """First node and end of the nodes, of those between `first` and `end`, that hold the posterior."""
+    """Narrow `first` and `end` to the nodes that hold the posterior."""
     while posterior[first] < _NEGLIGIBLE:
         first += 1
     while posterior[end - 1] < _NEGLIGIBLE:
@@ -37,12 +37,12 @@ def _narrowed(posterior, first, end):
 def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted):
     """Posterior times the orthonormal polynomials 1..K, by Stieltjes' recurrence (Gautschi 2004, section 2.2).
 
-    :param slope: the steepest of the items answered.
-    :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
+    :param slope: the steepest of the answered items.
+    :param negligible: relative contribution to the covariance below which a polynomial is left out.
     :param work: (3 + K, Q), scratch.
     :param weighted: (Q, 2 K), written between `first` and `end`: column k - 1 for polynomial k.
 
-    Return how many polynomials are needed, and carried by the nodes.
+    Return the number of polynomials that are needed and that the nodes can represent.
     """
     before, here, after = work[0], work[1], work[2]
     for q in range(first, end):
@@ -66,7 +66,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
             spread = slope * norm
         term *= (0.5 * spread) ** 2 / (k + 1)
         pole = np.exp(-2.0 * np.pi * np.sqrt(2.0 * k + 1.0) / max(spread, 1e-3))
-        # So small only where the nodes are used up.
+        # So small only if the nodes can represent no more.
         if not norm > 1e-4 * spread / slope or (k > 2 and term < negligible and pole < negligible):
             return k
         for q in range(first, end):
@@ -79,7 +79,7 @@ def _orthonormal(posterior, nodes, first, end, slope, negligible, work, weighted
 
 @part
 def _orthogonalise(vector, posterior, others, first, end):
-    """Take out of `vector` (Q,) its parts along the constant and `others` (k, Q), which rounding brings in."""
+    """Remove the components of `vector` (Q,) along the constant and `others` (k, Q), which come from rounding."""
     constant = 0.0
     for q in range(first, end):
         constant += posterior[q] * vector[q]
@@ -95,7 +95,7 @@ def _orthogonalise(vector, posterior, others, first, end):
 
 @part
 def _times_nodes(weighted, nodes, first, end, used):
-    """Append the polynomials times the node to `weighted`; return the column from which on they stand."""
+    """Append the polynomials times the node to `weighted`; return their first column."""
     offset = COLUMNS // 2 if used <= COLUMNS // 2 else (used + COLUMNS - 1) // COLUMNS * COLUMNS
     for q in range(first, end):
         for k in range(used):
@@ -105,7 +105,7 @@ def _times_nodes(weighted, nodes, first, end, used):
 
 @part
 def _weigh(table, codes, start, stop, first, end, weighted, columns, sums):
-    """sums[i, k] = sum over nodes of weighted[q, k] * table[answer i, q], for k < columns and some beyond."""
+    """sums[i, k] = sum over nodes of weighted[q, k] * table[answer i, q], for k < columns, and some beyond."""
     for i in range(0, stop - start, ROWS):
         for k in range(0, columns, COLUMNS):
             weigh_rows(table, codes, start, stop, i, first, end, weighted, k, sums)
@@ -113,8 +113,10 @@ def _weigh(table, codes, start, stop, first, end, weighted, columns, sums):
 
 @part
 def _append(sums, offset, used, codes, start, stop, column, parameter, coefficients, columns, slots, n):
-    """Copy the sums, (n, 2 K) from `offset` on, of those answers whose item's `parameter` is free; return the number of
-    columns then."""
+    """Copy the sums, (n, 2 K) from `offset` on, of the answers whose item's `parameter` is free.
+
+    Return the new number of columns.
+    """
     for i in range(stop - start):
         place = column[codes[start + i] >> 1, parameter]
         slots[parameter, i] = n if place >= 0 else -1
@@ -131,18 +133,18 @@ def person_scores(
     codes, start, stop, window, table, slope, nodes, z, log_weights, sd, by_intercept, by_guessing, negligible, column,
     shared, posterior, work, weighted, sums, slots, coefficients, columns,
 ):  # fmt: skip
-    """Coefficients of one person's scores: those by the parameter `columns[i]` are `coefficients[:, i]`.
+    """Coefficients of one person's scores: `coefficients[:, i]` are those by the parameter `columns[i]`.
 
-    :param window: (2,) int64, first node and end of those that the posterior is looked at on.
-    :param negligible: what a polynomial may add to the covariance, relatively, and be left out.
-    :param column: (J, 3) int64, column of each item parameter; -1 not free, -2 (slopes) that of the common slope.
-        Columns ascend by item within a parameter, those of a come before those of d, then c, then the shared ones.
+    :param window: (2,) int64, first node and end of the nodes used for the posterior.
+    :param negligible: relative contribution to the covariance below which a polynomial is left out.
+    :param column: (J, 3) int64, column of each item parameter; -1 if not free, -2 for slopes that are the common one.
+        Columns ascend by item within a parameter; the order is a, d, c, shared.
     :param shared: (3,) int64, columns of common slope, latent mean and log SD, or -1.
     :param posterior: (Q,), `work` (3 + K, Q), `weighted` (Q, 2 K), `sums` (n + ROWS, 2 K): scratch.
-    :param slots: (3, n) int64, written: where in `columns` each parameter of the item answered is, or -1.
+    :param slots: (3, n) int64, written: position in `columns` of each parameter of the answered item, or -1.
     :param coefficients: (K, m) and `columns` (m,), written.
 
-    Return the number of columns, which ascend, and of polynomials.
+    Return the numbers of columns, which ascend, and of polynomials.
     """
     infer(posterior, log_weights, table, codes, start, stop, window[0], window[1])
     first, end = _narrowed(posterior, window[0], window[1])

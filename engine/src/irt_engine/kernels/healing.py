@@ -1,7 +1,6 @@
-"""A cache of machine code that was cut off, by a loss of power say: seen, removed, and compiled anew.
+"""Detects truncated cache files of machine code, as after a power failure, and removes them to be compiled again.
 
-numba reads its files as they are (numba#10434): an index of no bytes would end every calibration until somebody deletes
-it.
+numba does not check its files (numba#10434): an empty index would fail every calibration until somebody deletes it.
 """
 
 from __future__ import annotations
@@ -13,13 +12,14 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-_said: set[str] = set()
+_reported: set[str] = set()
 
 
 def heal(file: Any) -> None:
-    """Make a kernel's cache file forget what it cannot read.
+    """Make a kernel's cache discard files that it cannot read.
 
-    :param file: numba's `IndexDataCacheFile`; its methods are private, and what it lacks in another version stays.
+    :param file: numba's `IndexDataCacheFile`; its methods are private; in a version of numba without them, nothing
+        changes.
     """
     if not all(hasattr(file, name) for name in ("_load_index", "_load_data", "_index_path", "_data_path")):
         return
@@ -41,7 +41,7 @@ def heal(file: Any) -> None:
             raise
         except Exception as error:
             _discard(file._data_path(name), error)
-            # So numba hears of a file that was removed, and compiles.
+            # numba then takes the file as missing, and compiles.
             raise FileNotFoundError(name) from error
 
     file._load_index, file._load_data = index, data
@@ -51,6 +51,6 @@ def _discard(path: str, error: Exception) -> None:
     with contextlib.suppress(OSError):
         os.remove(path)
     folder = os.path.dirname(path)
-    if folder not in _said:
-        _said.add(folder)
-        log.warning("the cache of compiled kernels in %s is damaged (%r): they are compiled anew", folder, error)
+    if folder not in _reported:
+        _reported.add(folder)
+        log.warning("the cache of compiled kernels in %s is damaged (%r): they are compiled again", folder, error)

@@ -9,7 +9,7 @@ from irt_engine.kernels.jit import LANES, kernel, part
 from irt_engine.kernels.products import COLUMNS, ROWS, add_products
 
 # Products of a person's scores go straight into the rows of the matrix if these are at most this many times longer;
-# else they are formed side by side first, and then spread over the rows.
+# otherwise they are formed side by side and then scattered over the rows.
 _DENSE = 6
 
 
@@ -51,7 +51,7 @@ def _add_narrow(coefficients, columns, n, used, rows, places, total):
 
 @part
 def _scratch(longest, nodes):
-    """Scratch of `scores.person_scores` for persons with up to `longest` answers."""
+    """Scratch of `fisher_scores.person_scores` for persons with up to `longest` answers."""
     width = (3 * longest + 3 + ROWS + LANES) // LANES * LANES
     posterior, work = np.empty(nodes), np.empty((3 + POLYNOMIALS, nodes))
     weighted = np.zeros((nodes, 2 * POLYNOMIALS), np.float32)
@@ -62,7 +62,7 @@ def _scratch(longest, nodes):
 
 @part
 def _clear(coefficients, columns, n, used):
-    """What `add_products` reads beyond the n columns must add nothing."""
+    """Clear what `add_products` reads beyond the n columns."""
     for i in range(n, n + ROWS):
         columns[i] = columns[n - 1]
         for k in range(used):
@@ -76,13 +76,14 @@ def missing_information(
 ):  # fmt: skip
     """Sum over a group's persons of the posterior covariances of the scores by the free parameters.
 
-    :param windows: (N, 2) int64, first node and end of those that each person's posterior is looked at on; (1, 2) where
-        they are the same for all.
+    :param windows: (N, 2) int64, first node and end of the nodes used for each person's posterior; (1, 2) if they are
+        the same for all.
     :param offsets: (N + 1,), `codes` (n,), `starts` (G + 1,), `table` (2 J, Q), `log_weights` (Q,): as in the E-step.
-    :param z: (Q,) nodes before mean and `sd` of the latent distribution moved them to `nodes`.
+    :param z: (Q,), the `nodes` before mean and `sd` of the latent distribution move them.
     :param by_intercept: (2 J, Q), as `by_guessing`, of `tables.fill_scores`.
-    :param column: (J, 3) and `shared` (3,): as `negligible`, see `scores.person_scores`; ascending, those shared last.
-    :param total: (G, P, padded P) float32, zeros; the lower triangle of the group's is written, and some beyond.
+    :param column: (J, 3), ascending, `shared` (3,), which come last, and `negligible`: see
+        `fisher_scores.person_scores`.
+    :param total: (G, P, padded P) float32, zeros; the lower triangle of the group's matrix is written, and some beyond.
     """
     longest = _longest_row(offsets, starts[group], starts[group + 1])
     posterior, work, weighted, sums, slots, coefficients, columns = _scratch(longest, log_weights.size)
@@ -108,7 +109,7 @@ def missing_in_subspace(
     group, groups, offsets, codes, windows, starts, stride, table, slope, nodes, z, log_weights, sd, by_intercept,
     by_guessing, negligible, column, shared, subspace, image, blocks,
 ):  # fmt: skip
-    """The same matrix, only times the columns of `subspace`, and its diagonal blocks of single items.
+    """The same matrix times the columns of `subspace`, and its diagonal blocks of single items.
 
     :param stride: use every `stride`-th person; other arguments as `missing_information`.
     :param subspace: (P, r); `image` (G, P, r), zeros, written.

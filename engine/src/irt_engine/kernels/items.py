@@ -1,4 +1,4 @@
-"""What the M-step needs of each item: gradient and Hessian of the expected complete-data log-likelihood.
+"""For the M-step: gradient and Hessian of each item's expected complete-data log-likelihood.
 
 Parameters of an item: slope a, intercept d, guessing as logit c. Symmetric 3 x 3 matrices are kept as
 (aa, ad, dd, ac, dc, cc).
@@ -99,12 +99,12 @@ def solve_items(information, free, vector, solution):
     """Solve each item's 3 x 3 system for its free parameters; the others get 0.
 
     `information` (J, 6), `free` (J, 3) bool, `vector` and `solution` (J, 3), the latter written. By Cholesky; a pivot
-    that rounding leaves without content counts as not free.
+    lost to rounding counts as not free.
     """
     for j in range(information.shape[0]):
         m = information[j]
         x, y, z = vector[j, 0], vector[j, 1], vector[j, 2]
-        # L L^T with rows and columns of parameters that are not free left out.
+        # L L^T without the rows and columns of parameters that are not free.
         p0 = 1.0 / m[0] if free[j, 0] and m[0] > 0.0 else 0.0
         l10, l20 = m[1] * p0, m[3] * p0
         d1 = m[2] - l10 * m[1]

@@ -1,4 +1,4 @@
-"""The one place that knows how kernels are compiled."""
+"""How kernels are compiled."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numba
 
 from irt_engine.kernels.healing import heal
 
-# Sums may be reordered, which vector units need; the order is fixed when a kernel is compiled. Infinities keep their
-# meaning; NaN never occurs in a kernel, since input is checked before, and `nnan` lets a maximum be a vector operation.
+# Sums may be reordered, as vector units require; the order is fixed at compile time. Infinities keep their meaning; NaN
+# never reaches a kernel, because input is checked, and `nnan` makes a maximum a vector operation.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "nnan"}
 
-# Rows of nodes are padded to a multiple of this many numbers: then a loop over nodes has no scalar rest.
+# Rows of nodes are padded to a multiple of this many numbers, so that loops over nodes have no scalar remainder.
 LANES = 32
 
 
@@ -25,16 +25,16 @@ Function = Callable[..., Any]
 
 
 def kernel(function: Function) -> Any:
-    """Compile a function when it is first called and keep the machine code on disk.
+    """Compile a function on its first call and keep the machine code on disk.
 
-    Where no folder for the cache can be written the kernel is compiled anew in every process.
+    Without a writable folder for the cache, every process compiles the kernel again.
     """
     try:
         compiled = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:
         return numba.njit(**_OPTIONS)(function)
-    # numba compiles anew when the kernel's own file has changed; its parts are in others. The attribute is private:
-    # where a version of numba does without it, a change of a part needs the cache to be deleted by hand.
+    # numba recompiles a kernel when its own file changes, but its parts are in other files. The attribute is private:
+    # in a version of numba without it, delete the cache by hand after a change of a part.
     file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _stamp())
@@ -44,16 +44,16 @@ def kernel(function: Function) -> Any:
 
 @cache
 def _stamp() -> tuple[tuple[str, float, int], ...]:
-    """What tells that a file of kernels has changed: names, times and sizes."""
+    """Names, times and sizes of the kernels' files, to detect changes."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
 
 
 def part(function: Function) -> Any:
-    """A function that only kernels call. It becomes part of each of them.
+    """A function that only kernels call; it is inlined into each of them.
 
-    Else a kernel would round differently in the process that compiles it, which calls the part's own machine code, and
-    in those that find it in the cache, together with a copy of the part that was optimised once more.
+    Otherwise a kernel would round differently in the process that compiles it, which calls the part's own machine code,
+    and in processes that load it from the cache, with a copy of the part that was optimised once more.
     """
     return numba.njit(forceinline=True, **_OPTIONS)(function)
 

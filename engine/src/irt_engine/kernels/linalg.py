@@ -19,10 +19,10 @@ def _dot(x, y, first, end):
 
 @kernel
 def factor_block(matrix, start, weakest, undetermined):
-    """Rows `start`.. of one block of the lower Cholesky factor, in place, where all before it is done.
+    """Compute the rows `start`.. of one block of the lower Cholesky factor, in place, after all rows before them.
 
     A pivot at or below `weakest` (P,) means that the data do not determine the parameter, given those before it: its
-    row and column become zero, its pivot infinite, as if it were not there, and `undetermined` (P,) says so.
+    row and column become zero, its pivot infinite, as if it did not exist, and `undetermined` (P,) is set.
     """
     for i in range(start, min(start + BLOCK, matrix.shape[0])):
         for j in range(start, i):

@@ -2,8 +2,8 @@
 
 The trapezoid rule integrates a normal density of standard deviation s over equally spaced nodes with a relative error
 of about 2 exp(-2 (pi s / h)^2), h being their distance (Trefethen & Weideman 2014): at s = 0.8 h it is 7e-6, at
-s = 0.4 h 8 %. So the nodes come in levels, of which each halves the distance of the one before, and a person uses those
-in a window of the first level that is fine enough.
+s = 0.4 h 8 %. So there are levels of nodes, each with half the distance of the one before, and a person uses a window
+of the first level that is fine enough.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from irt_engine.kernels.blocks import add_to_rows
 from irt_engine.kernels.expectation import FLUSH, add_person, describe, flush, infer, moments
 from irt_engine.kernels.jit import LANES, kernel, part
 
-# Posterior SDs per distance of nodes that are enough.
+# A posterior is resolved if its SD is at least this many node distances.
 RESOLVED = 0.8
-# Nodes of a window. As it starts at a multiple of LANES, at least half of LANES are on either side of the mean.
+# Nodes per window. It starts at a multiple of LANES, so at least LANES / 2 are on either side of the mean.
 WINDOW = 2 * LANES
-# Share of the posterior that may be at the first or last node of a window.
+# Largest share of the posterior at the first or last node of a window.
 _CUT_OFF = 1e-9
 
 
@@ -34,7 +34,7 @@ def _is_good(posterior, sd, level, first, end, levels, steps):
 
 @part
 def locate(posterior, log_weights, table, codes, start, stop, z, levels, steps, window):
-    """Write the posterior within the person's window, and move the window first if it is not good any more.
+    """Write the posterior within the person's window; first move the window if it no longer fits.
 
     :param posterior: (Q,), written between the window's first node and its end.
     :param z: (Q,) nodes of all levels, before the latent mean and SD move them.
@@ -53,7 +53,7 @@ def locate(posterior, log_weights, table, codes, start, stop, z, levels, steps, 
         loglik = infer(posterior, log_weights, table, codes, start, stop, first, end)
         mean, sd = moments(posterior, z, first, end)
     while sd < RESOLVED * steps[level] and level + 1 < steps.size:
-        # However coarse the nodes, the mean is less than their distance away.
+        # However coarse the nodes, the mean is off by less than their distance.
         level += 1
         size = levels[level + 1] - levels[level]
         centre = int((mean - z[levels[level]]) / steps[level])
@@ -71,7 +71,7 @@ def estep(
     group, groups, members, offsets, codes, starts, table, nodes, z, log_weights, levels, steps, windows, part, counts,
     loglik, persons,
 ):  # fmt: skip
-    """As `expectation.estep`, for the persons `members` (M,), of whom group g has those from starts[g] on.
+    """As `expectation.estep`, for the persons `members` (M,); group g begins at starts[g].
 
     :param windows: (M, 3) int64, of `locate`; other arguments as there and in `expectation.estep`.
     """
@@ -104,9 +104,9 @@ def estep(
 
 @kernel
 def most_information(part, parts, offsets, codes, slope, least, found):
-    """A bound of the information that each person's answers can hold, the sum of a^2 / 4.
+    """An upper bound of the information in each person's answers, the sum of a^2 / 4.
 
-    :param least: number of answers below which it is not looked at, but 0.
+    :param least: with fewer answers, a person gets 0.
     :param found: (N,), written. The variance of a posterior under N(mean, sd^2) is at least 1 / (1 / sd^2 + bound).
     """
     n = offsets.size - 1

@@ -15,17 +15,17 @@ _ITERATIONS = 200
 _PRECISION = 1e-10
 # Step of the difference quotient for the SE; the functions are smooth on the scale of 1 / a.
 _DIFFERENCE = 1e-4
-# Nodes of a person's own, and windows that are tried until one resolves the posterior and holds all of it.
+# Nodes per person, and windows to try at most until one resolves the posterior and holds all of it.
 _NODES, _WINDOWS = 64, 60
-# Share of the posterior that may be at the end of a window.
+# Largest share of the posterior at an end of a window.
 _CUT_OFF = 1e-9
-# Number of probabilities that are multiplied before taking the logarithm, and their least value: no underflow.
+# This many probabilities, each at least this large, are multiplied per logarithm, so that nothing underflows.
 _FACTORS, _LEAST_PROBABILITY = 4, 1e-75
 
 
 @kernel
 def eap(part, parts, offsets, codes, table, nodes, log_weights, persons):
-    """Log-likelihood, posterior mean and SD of each person to `persons` (N, 3); other arguments as in the E-step."""
+    """Write log-likelihood, posterior mean and SD to `persons` (N, 3); other arguments as in the E-step."""
     n = offsets.size - 1
     posterior = np.empty_like(log_weights)
     for p in range(part * n // parts, (part + 1) * n // parts):
@@ -60,10 +60,10 @@ def _infer_at(posterior, factors, nodes, codes, start, stop, slope, intercept, g
 def narrow_eap(
     part, parts, members, offsets, codes, slope, intercept, guessing, mean, sd, low, high, step, persons
 ):  # fmt: skip
-    """Posterior mean and SD of the persons `members` (M,), over nodes between `low` and `high` of each person's own.
+    """Posterior mean and SD of the persons `members` (M,), over each person's own nodes between `low` and `high`.
 
     :param slope: (J,), as `intercept` and `guessing`; the prior is N(mean, sd^2).
-    :param step: distance of the nodes of the common grid, whose posterior mean is in `persons`.
+    :param step: distance of the nodes of the common grid; `persons` has the posterior means on it.
     :param persons: (N, 3), read and written.
     """
     nodes, posterior, factors = np.empty(_NODES), np.empty(_NODES), np.empty(_NODES)
@@ -81,7 +81,7 @@ def narrow_eap(
             found, spread = moments(posterior, nodes, 0, _NODES)
             centre = found
             if spread < RESOLVED * distance:
-                # However coarse the nodes, the mean is less than their distance away.
+                # However coarse the nodes, the mean is off by less than their distance.
                 reach = 2.0 * distance
             elif (posterior[0] > _CUT_OFF and first > low) or (posterior[-1] > _CUT_OFF and last < high):
                 reach = max(2.0 * reach, 12.0 * spread)
@@ -92,9 +92,9 @@ def narrow_eap(
 
 @part
 def _equation(theta, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
-    """Derivative by ability of what is maximised.
+    """Derivative of the maximised function by ability.
 
-    Of the log-posterior under N(mean, sd^2), or, if `weighted`, Warm's (1989, eq. 10) dlogL + J / (2 I), with
+    That is the log-posterior under N(mean, sd^2), or, if `weighted`, Warm's (1989, eq. 10) dlogL + J / (2 I), with
     I = sum P'^2 / (P Q) and J = sum P' P'' / (P Q).
     """
     total = 0.0
@@ -119,11 +119,11 @@ def _equation(theta, codes, start, stop, slope, intercept, guessing, weighted, m
 
 @part
 def _root(low, high, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
-    """Where the equation changes sign between `low` (where it is positive) and `high`, by bisection and secants."""
+    """The root of the equation between `low`, where it is positive, and `high`, by bisection and secants."""
     f_low = _equation(low, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
     f_high = _equation(high, codes, start, stop, slope, intercept, guessing, weighted, mean, sd)
     for step in range(_ITERATIONS):
-        # Illinois steps converge fast, halving every third one guarantees that they do.
+        # Illinois steps converge fast; bisecting at every third step guarantees convergence.
         middle = 0.5 * (low + high)
         if step % 3 != 2:
             middle = (low * f_high - high * f_low) / (f_high - f_low)
@@ -141,7 +141,7 @@ def _root(low, high, codes, start, stop, slope, intercept, guessing, weighted, m
 
 @part
 def _criterion(theta, codes, start, stop, slope, intercept, guessing, weighted, mean, sd):
-    """What is maximised, up to a constant: the log-posterior, or, if `weighted`, logL + log(I) / 2."""
+    """The maximised function, up to a constant: the log-posterior, or, if `weighted`, logL + log(I) / 2."""
     total = 0.0
     for k in range(start, stop):
         j = codes[k] >> 1
@@ -157,8 +157,8 @@ def _criterion(theta, codes, start, stop, slope, intercept, guessing, weighted, 
 def modal(part, parts, offsets, codes, slope, intercept, guessing, weighted, mean, sd, grid, result):
     """Estimate and SE of each person: mode of the posterior, or if `weighted` Warm's weighted likelihood estimate.
 
-    Of several solutions, each between two points of `grid` (ascending), it is that with the highest posterior, or with
-    the highest likelihood times the root of the information. If there is none it is an end of the grid.
+    Each solution is sought between two points of `grid` (ascending). Of several, the one with the highest posterior
+    counts, or with the highest likelihood times the root of the information; without any, an end of the grid.
     `slope`, `intercept`, `guessing` (J,); `result` (N, 2), written. The SE is 1 / sqrt of minus the slope of the
     equation at the estimate, or, where that is not positive, of the test information.
     """
@@ -214,7 +214,7 @@ def residuals(group, groups, offsets, codes, starts, slope, intercept, guessing,
             j = codes[k] >> 1
             c = guessing[j]
             eta = slope[j] * theta[p] + intercept[j]
-            # Each from its own formula: of two numbers near 0 and 1 the difference to 1 loses the small one.
+            # Each by its own formula: the difference from 1 would lose the digits of the smaller one.
             wrong = (1.0 - c) / (1.0 + exp(eta))
             right = c + (1.0 - c) / (1.0 + exp(-eta))
             ratio = wrong / right if codes[k] & 1 else right / wrong

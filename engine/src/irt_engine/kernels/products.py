@@ -60,7 +60,7 @@ def add_products(typing_context, left, i, right, used, target, places, at, first
 def weigh_rows(typing_context, table, codes, start, stop, i, first, end, weights, column, sums):
     """sums[i + r, column:column + COLUMNS] = sum over q of table[code of answer i + r, q] * weights[q, column:...].
 
-    Nodes q are those from `first` to `end`; r < ROWS, beyond the last answer the last is taken again. All float32.
+    q runs from `first` to `end`; r < ROWS, and the last answer is repeated beyond the end. All float32.
     """
 
     def generate(context, builder, signature, arguments):

@@ -1,6 +1,6 @@
 """Tables of the item response function at the nodes.
 
-P(right) = c + (1 - c) L with L = 1 / (1 + exp(-eta)), eta = a theta + d; c = 0 but for 3PL items.
+P(right) = c + (1 - c) L with L = 1 / (1 + exp(-eta)), eta = a theta + d; c = 0 except for 3PL items.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fill_scores(part, parts, slope, intercept, guessing, nodes, by_intercept, by
         for q in range(nodes.size):
             logistic = 1.0 / (1.0 + exp(-(slope[j] * nodes[q] + intercept[j])))
             right = c + (1.0 - c) * logistic
-            # The share of the right answers that are known, not guessed.
+            # Share of the right answers that are known, not guessed.
             known = (1.0 - c) * logistic / right
             by_intercept[2 * j, q] = -logistic
             by_intercept[2 * j + 1, q] = known * (1.0 - logistic)

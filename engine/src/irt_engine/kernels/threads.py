@@ -1,8 +1,8 @@
-"""Running a kernel in parts on several threads.
+"""Runs a kernel in parts on several threads.
 
-Kernels release the interpreter's lock, so plain threads run them side by side. What a part computes depends on its
-number and on the number of parts, never on the thread: the result is the same for any number of threads. (numba's own
-parallel loops round differently in the process that compiles them and in those that find them in the cache.)
+Kernels release the interpreter's lock, so plain threads run them side by side. The result of a part depends on its
+index and on the number of parts, but not on the thread, so it is the same for any number of threads. (numba's own
+parallel loops round differently in the process that compiles them and in processes that load them from the cache.)
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numba
 # Below this number of elementary steps a second thread costs more than it saves.
 _WORTHWHILE = 300_000
 
-# So many parts: enough to share evenly, so few that starting them costs nothing.
+# Number of parts: enough to balance the load, few enough to start at no cost.
 PARTS = 16
 
 _pool: ThreadPoolExecutor | None = None
 
 
 def thread_count() -> int:
-    """As many as numba would use: the processors of this process, or NUMBA_NUM_THREADS."""
-    # numba.config makes its names when it is imported.
+    """As many as numba would use: the number of processors of this process, or NUMBA_NUM_THREADS."""
+    # numba.config defines its names at import.
     config: Any = numba.config
     return int(config.NUMBA_NUM_THREADS)
 
@@ -58,7 +58,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def close() -> None:
-    """End the threads; the next kernel that needs some starts others. A process that forks should have one alone."""
+    """End the threads; the next kernel that needs some starts new ones. A process should fork with one thread."""
     global _pool
     if _pool is not None:
         _pool.shutdown()
@@ -66,7 +66,7 @@ def close() -> None:
 
 
 def _forget() -> None:
-    """A forked process has the pool but not its threads."""
+    """A forked process inherits the pool, but not its threads."""
     global _pool
     _pool = None
 

@@ -1,7 +1,7 @@
 """Vectors in the processor's registers, for the innermost loops of E-step and information.
 
-Of loops within loops numba makes vectors too, but loads and stores the sums every time and checks whether the arrays
-lie apart in memory. Where the sums stay in registers instead, a third of the time is saved. Nothing is checked here:
+numba vectorises nested loops too, but loads and stores the sums every time and checks whether the arrays overlap.
+Keeping the sums in registers saves a third of the time. Nothing is checked here:
 rows must be padded to a multiple of the vector's length (`jit.padded`).
 """
 
@@ -76,7 +76,7 @@ def loop(
 
 
 def spread(builder: Any, number: Any, lanes: int) -> Any:
-    """The vector that is `number` in each lane."""
+    """A vector with `number` in each lane."""
     kind = ir.VectorType(number.type, lanes)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), None))

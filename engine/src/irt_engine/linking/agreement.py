@@ -1,4 +1,4 @@
-"""Whether the anchors as a whole agree with the reference: where they contradict it, any line would be wrong."""
+"""Checks whether the anchors as a whole agree with the reference: if they contradict it, any line would be wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from irt_engine.linking.constants import AnchorParameters
 from irt_engine.linking.drift import AnchorErrors, Screening
 from irt_engine.model.line import Line
 
-# Fewer anchors, each with an error in the reference, contradict nothing. Difficulties that differ by less, in SDs of
-# the abilities, have no correlation.
+# Fewer anchors, each with an error in its reference, are not judged. Difficulties with a smaller spread, in SDs of the
+# abilities, have no meaningful correlation.
 _FEW, _LEAST_SPREAD = 5, 0.5
 _NODES = np.linspace(-3.0, 3.0, 25)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
@@ -22,10 +22,10 @@ _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of the n anchors that did not drift, with the reference.
+    """How the n anchors that did not drift agree with the reference.
 
-    :ivar correlation_b: Pearson correlation of new and reference b, `correlation_log_a` of log a; None where fewer than
-        5 anchors, or parameters that do not differ, leave it undefined.
+    :ivar correlation_b: Pearson correlation of new and reference b, `correlation_log_a` of log a; None for fewer than 5
+        anchors, or if the parameters do not differ.
     :ivar rmsd: root mean square, over anchors and abilities, of the difference between the new and the reference
         response functions after linking, less what the errors of the new parameters explain.
     :ivar drifted: share of the anchors that drifted.
@@ -55,18 +55,18 @@ def agreement(
 
 
 def require_agreement(found: Agreement, options: LinkingOptions, item_ids: Sequence[str]) -> None:
-    """:raise CalibrationError: the anchors contradict the reference; with the figures. Fewer than 5 are not judged."""
+    """:raise CalibrationError: the anchors contradict the reference; with the figures. Fewer than 5 are accepted."""
     if len(item_ids) < _FEW:
         return
     broken = []
     if found.drifted > options.max_drifted:
         broken.append(f"{found.drifted:.0%} of them drifted, at most {options.max_drifted:.0%} may")
     if found.correlation_b is not None and found.correlation_b < options.min_correlation:
-        told = f"their difficulties correlate with the reference by {found.correlation_b:.2f}"
-        broken.append(f"{told}, at least {options.min_correlation:g} is needed")
+        difference = f"their difficulties correlate with the reference by {found.correlation_b:.2f}"
+        broken.append(f"{difference}, at least {options.min_correlation:g} is needed")
     if found.rmsd > options.max_rmsd:
-        told = f"their response functions differ from the reference by {found.rmsd:.3f} (root mean square)"
-        broken.append(f"{told}, at most {options.max_rmsd:g} may be")
+        difference = f"their response functions differ from the reference by {found.rmsd:.3f} (root mean square)"
+        broken.append(f"{difference}, at most {options.max_rmsd:g} may be")
     if broken:
         raise CalibrationError(
             f"the {len(item_ids)} anchors contradict their reference parameters: {'; '.join(broken)}. "

@@ -18,9 +18,9 @@ from irt_engine.model.line import Line
 from irt_engine.standard_errors.covariance import Covariance
 from irt_engine.standard_errors.estimates import abc, slope_and_intercept
 
-# With more anchors none has much influence, and each needs a linking without it.
+# With more anchors, none has much influence, and each would need a linking without it.
 _MOST_LEFT_OUT = 200
-# Slope or intercept from a free calibration to the anchors beyond which their scale is far from N(0, 1).
+# With a larger slope or intercept from a free calibration to the anchors, their scale is far from N(0, 1).
 _FAR = 4.0
 _NO_ANCHORS = np.empty((0, 2))
 
@@ -30,16 +30,16 @@ class Anchoring:
     """How the scale was fixed.
 
     :ivar anchors: the anchors that were calibrated, sorted by item.
-    :ivar screening: what was found of each.
-    :ivar line: linking constants; None with the method `fixed`, whose scale is that of the anchors already.
-    :ivar rows: rows of the anchors that `line` comes from among the calibrated items.
+    :ivar screening: the results of the screening for drift.
+    :ivar line: linking constants; None with the method `fixed`, whose scale already is that of the anchors.
+    :ivar rows: rows among the calibrated items of the anchors that `line` comes from.
     :ivar held: anchors held at their parameters, by item.
-    :ivar influence: (n, 3), what each anchor changes in slope, intercept and mean b of the other items; NaN for one
-        that is not used. None with the method `fixed`.
+    :ivar influence: (n, 3), what each anchor changes in slope, intercept and mean b of the other items; NaN for unused
+        ones. None with the method `fixed`.
     :ivar free_line: with the method `fixed`, from the scale of the free calibration to that of the anchors.
     :ivar agreement: of the anchors as a whole with the reference.
-    :ivar unit: with the method `fixed`, from the scale that the bank is estimated on to that of the anchors, where
-        these are on one far from N(0, 1), such as one with mean 500 and SD 100: EM hardly moves there.
+    :ivar unit: with the method `fixed`, from the scale of the estimation to that of the anchors, if that is far from
+        N(0, 1), such as mean 500 and SD 100: EM hardly moves there.
     """
 
     method: str
@@ -69,7 +69,7 @@ class Anchoring:
         }
 
     def role(self, item_id: str) -> str | None:
-        """`used`, `drifted` or `fixed`; None for an item that is no anchor."""
+        """`used`, `drifted` or `fixed`; None if the item is not an anchor."""
         return self._roles.get(item_id)
 
     @property
@@ -122,10 +122,10 @@ def linked_anchors(settings: Settings, bank: FittedBank, covariance: Covariance)
 
 
 def _influence(method: str, used: AnchorParameters, line: Line, others: np.ndarray, *, one_slope: bool) -> np.ndarray:
-    """What each anchor changes, (n, 3): slope, intercept, and mean b of the items that are no anchors.
+    """What each anchor changes, (n, 3): slope, intercept, and mean b of the items that are not anchors.
 
-    With the anchor less without it. NaN for more anchors than can be left out one by one, and where the rest does not
-    determine a line.
+    The values with the anchor minus those without it; NaN if there are too many anchors to leave out one by one, or if
+    the others do not determine a line.
     """
     n = used.a.size
     found = np.full((n, 3), np.nan)
@@ -143,7 +143,7 @@ def _influence(method: str, used: AnchorParameters, line: Line, others: np.ndarr
 
 
 def fixed_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) -> Anchoring:
-    """Screen the anchors of a free calibration; those that did not drift are to be held fixed in the next.
+    """Screen the anchors of a free calibration; those that did not drift will be held fixed in the next.
 
     :raise CalibrationError: as `linked_anchors`.
     """
@@ -156,7 +156,7 @@ def fixed_anchors(settings: Settings, bank: FittedBank, covariance: Covariance) 
     found = _agreed(settings, bank, compared, screening, line)
     held = {anchor.item_id: anchor for anchor, kept in zip(compared.anchors, screening.kept, strict=True) if kept}
     far = not (1.0 / _FAR <= line.slope <= _FAR and abs(line.intercept) <= _FAR)
-    # A prior on a or b is on the scale of the anchors.
+    # A prior on a or b refers to the scale of the anchors, so the estimation must stay on it.
     unit = Line(line.slope, line.intercept, _NO_ANCHORS, _NO_ANCHORS) if far and not settings.priors.on_scale else None
     return Anchoring("fixed", compared.anchors, screening, found, held=held, free_line=line, unit=unit)
 

@@ -24,13 +24,13 @@ _NODES = np.linspace(-4.0, 4.0, 41)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
 _ITERATIONS = 100
 _PRECISION = 1e-12
-# What is beyond is no scale; its square, and that of what is on it, might be infinite.
+# Beyond this, a line is not a scale, and the squares of its values might be infinite.
 _MAX_STRETCH = 1e12
 
 
 @dataclass(frozen=True)
 class AnchorParameters:
-    """Parameters of n anchors, (n,) each, on the reference scale and newly calibrated; c is 0 where there is none."""
+    """Parameters of n anchors, (n,) each, on the reference scale and newly calibrated; c is 0 without guessing."""
 
     a_ref: np.ndarray
     b_ref: np.ndarray
@@ -46,8 +46,8 @@ class AnchorParameters:
 def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> Line:
     """Linking constants of `anchors` by `method`.
 
-    :param one_slope: the new calibration fixes all slopes at 1 (Rasch). Its unit is the logit and not the spread of
-        the abilities, so A is that of mean_mean, whatever the method, and the method determines B alone.
+    :param one_slope: the new calibration fixes all slopes at 1 (Rasch). Its unit is the logit, not the spread of the
+        abilities, so A is that of mean_mean for every method, and the method determines only B.
     :raise CalibrationError: no line with a positive slope fits, or the curves do not determine one.
     """
     line = _mean_sigma(anchors) if method == "mean_sigma" and not one_slope else _mean_mean(anchors)
@@ -63,17 +63,17 @@ def link(method: str, anchors: AnchorParameters, *, one_slope: bool = False) -> 
 
 def _by_curves(method: str, anchors: AnchorParameters, one_slope: bool, start: Line) -> Line:
     try:
-        # Far from an anchor's difficulty its curve overflows to 0, which it is.
+        # Far from an anchor's difficulty, exp overflows, and the curve is 0 as it should be.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             return _Curves(method, anchors, one_slope).solve(start)
     except np.linalg.LinAlgError as error:
-        # Curves that are steps, or flat where the nodes are, stay as they are under small changes of the line.
-        told = f"a from {anchors.a_ref.min():g} to {anchors.a_ref.max():g}, now {anchors.a.min():g} to "
-        told += f"{anchors.a.max():g}; b from {anchors.b_ref.min():g} to {anchors.b_ref.max():g}, now "
-        told += f"{anchors.b.min():g} to {anchors.b.max():g}"
+        # Curves that are steps, or flat at the nodes, do not react to small changes of the line.
+        parameters = f"a from {anchors.a_ref.min():g} to {anchors.a_ref.max():g}, now {anchors.a.min():g} to "
+        parameters += f"{anchors.a.max():g}; b from {anchors.b_ref.min():g} to {anchors.b_ref.max():g}, now "
+        parameters += f"{anchors.b.min():g} to {anchors.b.max():g}"
         raise CalibrationError(
             f"linking by {method} over {anchors.a.size} anchors does not determine the line near slope "
-            f"{start.slope:g}, intercept {start.intercept:g} ({error}); the anchors have {told}"
+            f"{start.slope:g}, intercept {start.intercept:g} ({error}); the anchors have {parameters}"
         ) from None
 
 
@@ -113,7 +113,7 @@ class _Curves:
         self._reference = anchors.c_ref + (1.0 - anchors.c_ref) / (1.0 + np.exp(-eta))
 
     def solve(self, start: Line) -> Line:
-        """Newton's method with halved steps; where the criterion is not convex, Gauss and Newton's."""
+        """Newton's method with step halving; Gauss-Newton where the criterion is not convex."""
         point = np.array([start.slope, start.intercept])
         derivatives = self._derivatives(point)
         for _ in range(_ITERATIONS):
@@ -145,7 +145,7 @@ class _Curves:
         return step
 
     def _line(self, point: np.ndarray, derivatives: _Derivatives) -> Line:
-        """The derivatives of the solution by the anchors' parameters, from those of the equations it solves."""
+        """The solution, with its derivatives by the anchors' parameters from those of the equations it solves."""
         n = self._anchors.a.size
         by_a, by_b = np.zeros((n, 2)), np.zeros((n, 2))
         free = np.flatnonzero(self._free)
@@ -154,7 +154,7 @@ class _Curves:
         by_a[:, free] = -np.einsum("nk,kl->nl", mixed_a[:, free], inverse)
         by_b[:, free] = -np.einsum("nk,kl->nl", mixed_b[:, free], inverse)
         if not self._free[0]:
-            # The slope is that of mean_mean, and the intercept follows it.
+            # The slope is that of mean_mean, and the intercept depends on it.
             by_a[:, 0] = 1.0 / (n * self._anchors.a_ref.mean())
             by_a[:, 1] -= by_a[:, 0] * derivatives.hessian[0, 1] / derivatives.hessian[1, 1]
         return Line(float(point[0]), float(point[1]), by_a, by_b)
@@ -191,7 +191,7 @@ class _Derivatives:
 def _assemble(gap: np.ndarray, by: dict[str, np.ndarray], by_item: bool) -> _Derivatives:
     """From the gaps between the curves and the derivatives of the new curves, (nodes, n) each."""
     w = _WEIGHTS[:, None]
-    # Stocking and Lord compare sums over items, and these are the same for each item that is varied.
+    # Stocking and Lord compare sums over items, which are the same whichever item is varied.
     residual = gap if by_item else gap.sum(axis=1, keepdims=True)
     total = by if by_item else {name: by[name].sum(axis=1, keepdims=True) for name in ("A", "B")}
     gradient = -np.array([(w * residual * total[k]).sum() for k in "AB"])

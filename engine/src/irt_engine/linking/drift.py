@@ -1,21 +1,22 @@
-"""Anchors that drifted: each is judged by its slope and intercept together, against the line of the others.
+"""Finds anchors that drifted: each is judged by its slope and intercept together, against the line of the others.
 
-On the scale theta of the new calibration an anchor with the reference parameters a', b' has, under the linking line
-theta' = A theta + B, the slope A a' and the intercept a' (B - b'). Both are linear in A and B, so the line is the
+Under the linking line theta' = A theta + B, an anchor with the reference parameters a', b' has the slope A a' and the
+intercept a' (B - b') on the scale theta of the new calibration. Both are linear in A and B, so the line is the
 generalised least squares estimate over the anchors, each weighted by the inverse covariance of its new a and d. An
-anchor's statistic is the squared distance of its (a, d) from those under the line of all others, in the metric of
+anchor's statistic is the squared distance of its (a, d) from the values under the line of all others, in the metric of
 their covariance and of the line's: chi-square with 2 degrees of freedom if nothing changed (Lord 1980, section 14.4,
-with the line's error added). Intercepts are judged and not difficulties, since the error of b = -d / a of a flat or
-extreme item is mostly that of its slope, and hides any change.
+with the line's error added). Intercepts are judged instead of difficulties, because the error of b = -d / a of a flat
+or extreme item is mostly that of its slope, and hides any change.
 
-Reference parameters have errors too, and no item fits perfectly: with many answers every anchor would differ. So the
+Reference parameters have errors too, and no item fits perfectly: with many answers, every anchor would differ. So the
 covariance has a second part, as if each reference log a, and each b in units of the new scale, had an error of standard
-deviation tau. It makes the median of the statistics that of chi-square, and is 0 where that is not above it: an anchor
-has drifted when it differs more than the anchors do among themselves. As far as an anchor's covariance rests on tau, an
-estimate, its statistic is that of an F distribution (with Satterthwaite's degrees of freedom). Of the anchors said to
-have drifted at most a share `alpha` did not, on average (the false discovery rate, Benjamini & Hochberg 1995); where
-none drifted, `alpha` is the probability that any is said to have. The line that the search begins with fits the better
-half of the anchors (least trimmed squares, Rousseeuw & Van Driessen 2006), so that a minority cannot bend it.
+deviation tau. With tau, the median of the statistics is that of chi-square; tau is 0 if the median is not above that
+anyway. So an anchor has drifted if it differs by more than the anchors do among themselves. As far as an anchor's
+covariance rests on tau, an estimate, its statistic follows an F distribution (with Satterthwaite's degrees of freedom).
+On average, at most a share `alpha` of the anchors reported as drifted did not drift (the false discovery rate,
+Benjamini & Hochberg 1995); if none drifted, `alpha` is the probability that any is reported. The search begins with the
+line that fits the better half of the anchors (least trimmed squares, Rousseeuw & Van Driessen 2006), so that a minority
+cannot bend it.
 
 Robust z (Huynh & Meyer 2010) describes each anchor: z = (D - median(D)) / (0.74 IQR(D)) over the anchors kept, for
 D = log(a / a') and for D = b' - A b.
@@ -30,15 +31,15 @@ import numpy as np
 
 from irt_engine.linking.constants import AnchorParameters
 
-# With fewer anchors there is no majority that one of them could differ from.
+# With fewer anchors, there is no majority to differ from.
 _MIN_ANCHORS = 4
 _ROUNDS = 20
-# Of the first search: most lines it begins from, and steps from each.
+# First search: maximum number of starting lines, and steps from each.
 _STARTS, _STEPS = 20, 6
-# ... the error of reference parameters that it allows for, so that a few precise anchors do not outweigh the others.
+# First search: allowance for errors of reference parameters, so that a few precise anchors do not outweigh the others.
 _FIRST_SPREAD = 0.1
 _HALVINGS, _LEAST_TAU, _LARGEST_TAU = 24, 1e-3, 1e3
-# Differences that are all equal have no spread; this is far below any that is seen in data.
+# Least spread, for differences that are all equal; far below any in real data.
 _LEAST_SPREAD = 1e-6
 # Medians of chi-square with 1 and 2 degrees of freedom.
 _MEDIAN = np.array([np.nan, 0.454936423119573, 2.0 * math.log(2.0)])
@@ -48,12 +49,12 @@ _INFORMATIVE = np.array([np.nan, 0.37, 0.96])
 
 @dataclass(frozen=True)
 class Screening:
-    """What was found of n anchors.
+    """Results of the screening of n anchors.
 
     :ivar kept: (n,) bool, those that did not drift.
-    :ivar z_a: (n,), robust z of log a, and `z_b` of b; they describe and do not decide.
-    :ivar statistic: (n,), chi-square; NaN where nothing could be judged.
-    :ivar p: (n,), probability of such a difference or a larger one if the anchor did not drift.
+    :ivar z_a: (n,), robust z of log a, and `z_b` of b; descriptive, unless there is a limit for them.
+    :ivar statistic: (n,), chi-square; NaN if the anchor could not be judged.
+    :ivar p: (n,), probability of at least this difference if the anchor did not drift.
     :ivar reasons: why an anchor is not kept, or None.
     :ivar spread: tau, by which the anchors kept differ among themselves beyond their errors, as an SD of log a, and of
         b on the new scale.
@@ -74,7 +75,7 @@ class Screening:
 class AnchorErrors:
     """Covariances (n, 2, 2) of the anchors' new a and d = -a b; NaN where the data do not determine them.
 
-    :ivar slope_estimated: (n,) bool; where it is false only the difficulty is judged.
+    :ivar slope_estimated: (n,) bool; if false, only the difficulty is judged.
     """
 
     covariance: np.ndarray
@@ -88,7 +89,7 @@ def screen(
     """Find the anchors that drifted.
 
     :param alpha: false discovery rate; 0 keeps all anchors.
-    :param z_limit: if given, a robust z must be beyond it as well.
+    :param z_limit: if given, a robust z must exceed it as well.
     :param one_slope: the new calibration fixes all slopes (Rasch); only difficulties are judged.
     """
     positive = anchors.a > 0
@@ -115,7 +116,7 @@ def screen(
 
 @dataclass(frozen=True)
 class _Judgement:
-    """Of all anchors, against one line."""
+    """Statistics of all anchors against one line."""
 
     line: tuple[float, float]
     spread: float
@@ -160,8 +161,7 @@ def _judge(system: _System, kept: np.ndarray, line: np.ndarray | None) -> _Judge
 class _System:
     """Observations y_j = X_j (A, B) + error of each anchor, (n, 2) and (n, 2, 2), with the errors' covariances.
 
-    Of an anchor whose slope is not estimated the second observation is its difficulty, b' = A b + B, and there is no
-    first.
+    If an anchor's slope is not estimated, its second observation is the difficulty, b' = A b + B, and it has no first.
     """
 
     def __init__(self, anchors: AnchorParameters, errors: AnchorErrors, positive: np.ndarray, one_slope: bool) -> None:
@@ -181,7 +181,7 @@ class _System:
         self._x[~self._both, 1] = np.column_stack([anchors.b, np.ones(n)])[~self._both]
         self._covariance = errors.covariance.copy()
         of_b = self._covariance[:, 1, 1] * (typical / slopes) ** 2
-        # What an error of 1 in the reference log a and, in units of the new scale, b does to a and d.
+        # Effect on a and d of an error of 1 in the reference log a, and in b in units of the new scale.
         difference = anchors.b_ref - typical * anchors.b
         expected_b = (anchors.b_ref - np.median(difference)) / typical
         self._unit = np.ones((n, 2, 2)) * (typical * anchors.a_ref[:, None, None]) ** 2
@@ -191,12 +191,12 @@ class _System:
         for matrices, of_second in ((self._covariance, of_b), (self._unit, np.full(n, typical**2))):
             matrices[~self._both] = 0.0
             matrices[~self._both, 1, 1] = of_second[~self._both]
-        # Without a first observation, the matrix must still not be singular.
+        # Keep the matrix regular without a first observation.
         self._covariance[~self._both, 0, 0] = 1.0
         self.known = positive & np.isfinite(self._covariance).all(axis=(1, 2)) & (_least(self._covariance) > 0)
 
     def _normal(self, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each anchor its covariance, X' C^-1 X and X' C^-1 y; 0 where the errors are not known."""
+        """Covariance, X' C^-1 X and X' C^-1 y of each anchor; 0 where the errors are unknown."""
         covariance = self._covariance + spread**2 * self._unit
         covariance[~self.known] = np.eye(2)
         weighted = np.einsum("nik,nij->nkj", self._x, np.linalg.inv(covariance)) * self.known[:, None, None]
@@ -250,7 +250,7 @@ class _System:
         return lines, np.linalg.inv(safe)
 
     def first_line(self) -> np.ndarray:
-        """The line of which the better half of the anchors is nearest."""
+        """The line whose better half of the anchors is nearest to it."""
         _, matrices, vectors = self._normal(_FIRST_SPREAD)
         size = self.known.size
         half = int(self.known.sum()) // 2 + 1
@@ -267,7 +267,7 @@ class _System:
         return best
 
     def _through(self, j: int) -> np.ndarray:
-        """The line on which anchor j lies."""
+        """The line through anchor j."""
         anchors = self._anchors
         slope = anchors.a[j] / anchors.a_ref[j] if self._fixed_slope is None else self._fixed_slope
         return np.array([slope, anchors.b_ref[j] - slope * anchors.b[j]])
@@ -284,7 +284,7 @@ def _least(matrices: np.ndarray) -> np.ndarray:
 def _robust_z(
     anchors: AnchorParameters, kept: np.ndarray, slope: float, *, one_slope: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of log a, (n,), and of b."""
+    """Robust z of log a and of b, (n,) each."""
     log_ratio = np.log(np.where(anchors.a > 0, anchors.a, 1.0) / anchors.a_ref)
     if one_slope:
         log_ratio[:] = 0.0
@@ -307,7 +307,7 @@ def _upper_tail(statistic: np.ndarray, freedom: np.ndarray, degrees: np.ndarray)
 
 
 def _discoveries(p: np.ndarray, alpha: float) -> np.ndarray:
-    """Which (n,) are beyond chance, by Benjamini & Hochberg's step-up procedure; NaN never is."""
+    """Which (n,) differ by more than chance, by Benjamini & Hochberg's step-up procedure; NaN never does."""
     order = np.argsort(p)
     known = int(np.isfinite(p).sum())
     passed = np.flatnonzero(p[order[:known]] <= alpha * (np.arange(known) + 1) / max(known, 1))

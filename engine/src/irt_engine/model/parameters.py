@@ -1,4 +1,4 @@
-"""The model of one calibration: which parameters there are, which of them are estimated, and how they act.
+"""The model of one calibration: its parameters, which of them are estimated, and how they act.
 
 Parameters are kept in one array (J + G, 3). Row j < J: slope a, intercept d = -a b and logit c of item j. Row J + g:
 the mean of the latent distribution of population g and the logarithm of its standard deviation; before them, in the row
@@ -26,11 +26,11 @@ class Model:
         itself.
     :ivar common: (J,) bool, items whose slope is the common one.
     :ivar guesses: (J,) bool, items with a guessing parameter.
-    :ivar start: (J + G + ..., 3), starting values, and the values of what is not estimated.
+    :ivar start: (J + G + ..., 3), starting values; for parameters that are not estimated, their values.
     :ivar priors: prior densities of the free item parameters.
     :ivar n_populations: G.
-    :ivar degree: of the Davidian curves; 0 where there are none.
-    :ivar histograms: of each population; empty where distributions are no histograms.
+    :ivar degree: of the Davidian curves; 0 if there are none.
+    :ivar histograms: one per population; empty if distributions are not histograms.
     """
 
     free: np.ndarray
@@ -57,13 +57,13 @@ class Model:
 
     @property
     def moves_freely(self) -> bool:
-        """Whether a shift of all abilities can be undone by items and populations, so that only a prior stops it."""
+        """Whether items and populations can undo a shift of all abilities, so that only a prior prevents it."""
         mean_is_free = self.free[self.n_items : self.n_items + self.n_populations, LATENT_MEAN]
         return not mean_is_free[0] and bool(mean_is_free[1:].all()) and bool(self.free[: self.n_items, 1].all())
 
     @property
     def stretches_freely(self) -> bool:
-        """The same of a stretch of all abilities: every slope is free."""
+        """The same for a stretch of all abilities: every slope is free."""
         n = self.n_items
         sd_is_free = self.free[n : n + self.n_populations, LOG_LATENT_SD]
         slopes = self.free[:n, 0] | (self.common & self.free[n, COMMON_SLOPE])
@@ -80,7 +80,7 @@ class Model:
         return np.ascontiguousarray(x[:n, 0]), np.ascontiguousarray(x[:n, 1]), self.guessing(x)
 
     def guessing(self, x: np.ndarray) -> np.ndarray:
-        """Probability c of each item (J,), 0 where there is none."""
+        """Probability c of each item (J,), 0 without guessing."""
         return np.where(self.guesses, 1.0 / (1.0 + np.exp(-x[: self.n_items, 2])), 0.0)
 
     def latent(self, x: np.ndarray, population: int = 0) -> tuple[float, float]:
@@ -89,7 +89,7 @@ class Model:
         return float(row[LATENT_MEAN]), float(np.exp(row[LOG_LATENT_SD]))
 
     def shape(self, x: np.ndarray, population: int = 0) -> Shape | None:
-        """None for a normal distribution."""
+        """The shape of a population's distribution; None if it is normal."""
         if self.histograms:
             return self.histograms[population]
         if not self.degree:
@@ -103,10 +103,10 @@ class Model:
         return slice(first, first + n)
 
     def latents(self, x: np.ndarray) -> list[tuple[float, float]]:
-        """Those of all populations."""
+        """Mean and standard deviation of each population."""
         return [self.latent(x, g) for g in range(self.n_populations)]
 
 
 def rows_of_angles(degree: int) -> int:
-    """How many rows of three hold the angles of a Davidian curve."""
+    """Number of rows of three that hold the angles of a Davidian curve."""
     return -(-degree // 3)

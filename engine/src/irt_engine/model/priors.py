@@ -1,7 +1,7 @@
 """Prior densities of item parameters.
 
-Each acts on the parameter that its name says, with its full density, constants included, and no Jacobian: the estimate
-is the maximum of log-likelihood + sum of log-densities, wherever the numerics work in other parameters.
+Each applies to the parameter in its name, with its full density, constants included, and no Jacobian: the estimate
+maximises log-likelihood + sum of log-densities, even where the numerics work in other parameters.
 
 =============  ====================================================================================================
 a normal       density of a
@@ -43,8 +43,8 @@ DEFAULT_GUESSING = Prior("normal_logit", -1.39, 0.5)
 class LogDensity:
     """Log-density of all items (J,), its gradient (J, 3) and Hessian (J, 6) by a, d and logit c.
 
-    :ivar information: (J, 6), what the estimation takes for minus the Hessian. It is never negative: of the curvature
-        the part that each prior has on its own parameter (Gauss-Newton), which holds a and d together along their b.
+    :ivar information: (J, 6), used by the estimation instead of minus the Hessian: only each prior's curvature
+        along its own parameter (Gauss-Newton), so it is never negative; for a prior on b this couples a and d.
     """
 
     value: np.ndarray
@@ -55,7 +55,7 @@ class LogDensity:
 
 @dataclass(frozen=True)
 class Priors:
-    """The priors of a calibration; each acts on the items for which that parameter is estimated."""
+    """The priors of a calibration; each applies to the items for which that parameter is estimated."""
 
     a: Prior | None = None
     b: Prior | None = None
@@ -69,7 +69,7 @@ class Priors:
     def log_density(
         self, slope: np.ndarray, intercept: np.ndarray, logit_c: np.ndarray, free: np.ndarray
     ) -> LogDensity:
-        """Of items with `slope`, `intercept`, `logit_c` (J,), for their parameters that are `free` (J, 3)."""
+        """The log-density of items with `slope`, `intercept`, `logit_c` (J,), of their `free` (J, 3) parameters."""
         n = slope.size
         total = LogDensity(np.zeros(n), np.zeros((n, 3)), np.zeros((n, 6)), np.zeros((n, 6)))
         if self.a is not None:
@@ -88,7 +88,7 @@ def _add_slope(total: LogDensity, prior: Prior, slope: np.ndarray, chosen: np.nd
         z = (a - mean) / sd
         value, first, second = -0.5 * z**2, -z / sd, np.full(a.size, -1.0 / sd**2)
     else:
-        # A step may try a slope of 0 or less, of which the density is 0; it is not taken then.
+        # A trial step may reach a slope of 0 or less, where the density is 0; it is then rejected.
         outside, a = a <= 0.0, np.maximum(a, _LEAST_SLOPE)
         z = (np.log(a) - mean) / sd
         value = np.where(outside, -np.inf, -0.5 * z**2 - np.log(a))
@@ -103,7 +103,7 @@ def _add_slope(total: LogDensity, prior: Prior, slope: np.ndarray, chosen: np.nd
 def _add_difficulty(
     total: LogDensity, prior: Prior, slope: np.ndarray, intercept: np.ndarray, chosen: np.ndarray
 ) -> None:
-    # At a slope of 0 there is no difficulty: a step may try it, and is not taken.
+    # A trial step may reach a slope of 0, where there is no difficulty; it is then rejected.
     none, d = slope[chosen] == 0.0, intercept[chosen]
     a = np.where(none, _LEAST_SLOPE, slope[chosen])
     b = -d / a

@@ -1,10 +1,10 @@
 """The grid over which the latent distribution is integrated.
 
 Nodes z are equally spaced, with the standard normal density, divided by its sum, as weights. A free latent mean and
-standard deviation move the nodes, theta = mean + sd * z, and leave the weights: so the grid covers a wide latent
-distribution as well as a narrow one, where a grid that stays in place would cut off the tails, and make the
-log-likelihood depend on that. Abilities, though, are estimated on the grid in place, as far as it covers the latent
-distribution: its ends are the range of abilities that the settings ask for.
+standard deviation move the nodes, theta = mean + sd * z, but not the weights. So the grid covers wide and narrow latent
+distributions alike; a grid that stayed in place would cut off the tails, and the log-likelihood would depend on the
+cut. Abilities, however, are estimated on the grid in place if it covers the latent distribution, because its ends are
+the range of abilities in the settings.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from irt_engine.kernels.jit import padded
 from irt_engine.kernels.narrow import RESOLVED
 
-# Log-weight of the nodes that only fill a row up to its length: their posterior is 0.
+# Log-weight of padding nodes: their posterior is 0.
 _NEVER = -1e4
-# Latent SDs to both sides that a grid in place must cover, and the spacings of its nodes that an SD must have.
+# A grid in place must cover this many latent SDs to both sides, and an SD must span this many node spacings.
 _COVERED, _SPACINGS = 4.0, 1.5
-# Below this number of nodes a grid is not thinned out.
+# Grids with fewer nodes are not thinned.
 _MIN_THINNED = 41
 
 
@@ -47,7 +47,7 @@ class Quadrature:
 
     @property
     def distance(self) -> float:
-        """Of neighbouring nodes."""
+        """Distance between neighbouring nodes."""
         return float(self.nodes[1] - self.nodes[0])
 
     def halved(self) -> Quadrature:
@@ -55,7 +55,7 @@ class Quadrature:
         return Quadrature.normal(2 * self.points - 1, self.nodes[0], self.nodes[self.points - 1])
 
     def thinned(self) -> Quadrature:
-        """Every second node, where enough are left to come close to the result; else this grid."""
+        """Every second node, if enough are left to come close to the result; otherwise this grid."""
         if self.points < _MIN_THINNED:
             return self
         half = (self.points + 1) // 2
@@ -67,9 +67,9 @@ class Quadrature:
 
     @classmethod
     def for_scores(cls, points: int, low: float, high: float, mean: float, sd: float) -> Quadrature:
-        """The grid for abilities ~ N(`mean`, `sd`^2): the one in place, else one that moves.
+        """The grid for abilities ~ N(`mean`, `sd`^2): in place, or moved.
 
-        In place it must cover mean +- 4 SD and be fine enough for the SD.
+        It stays in place if it covers mean +- 4 SD and is fine enough for the SD.
 
         :return: nodes on the ability scale, and their log-weights.
         """
@@ -83,13 +83,13 @@ class Quadrature:
         return cls(points, grid.nodes, log_weights)
 
     def depth_for(self, sd: float) -> int:
-        """How often the distance must be halved to resolve a density with this standard deviation of z."""
+        """How many times the distance must be halved to resolve a density with this standard deviation of z."""
         return max(0, math.ceil(math.log2(RESOLVED * self.distance / sd)))
 
     def gathered(self, counts: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Counts (R, Q') at nodes z (Q',), of which the first are this grid's, as counts (R, Q) at this grid's.
+        """Move counts (R, Q') at nodes z (Q',), the first of which are this grid's, to this grid's nodes: (R, Q).
 
-        Those at finer nodes are shared by the two neighbours, so that sum and mean of z stay as they are.
+        The two neighbours share the counts of a finer node, so that sum and mean of z do not change.
         """
         size = self.nodes.size
         if z.size == size:
@@ -104,13 +104,13 @@ class Quadrature:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Weights (Q,), zero for the nodes that fill up."""
+        """Weights (Q,), zero for padding nodes."""
         return np.exp(self.log_weights)
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A grid and finer ones of the same range, one after the other, each with half the distance of the one before.
+    """A grid followed by finer ones over the same range, each with half the distance of the one before.
 
     :ivar nodes: (Q,) nodes z of all levels, as `log_weights`, each level padded.
     :ivar starts: (L + 1,) int64, first node of each level, and Q; `distances` (L,) of neighbouring nodes.

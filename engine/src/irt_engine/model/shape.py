@@ -17,7 +17,7 @@ import numpy as np
 from irt_engine.model.quadrature import Levels, Quadrature
 
 MAX_DEGREE = 6
-# P^2 where P is 0, so that it has a logarithm.
+# Least P^2, so that its logarithm exists.
 _LEAST = 1e-280
 
 
@@ -95,7 +95,7 @@ class Histogram:
         return np.empty((0, z.size))
 
     def by_z(self, z: np.ndarray) -> np.ndarray:
-        """Of the line between the nodes beside z."""
+        """Slope of the line between the nodes beside z."""
         slopes = np.diff(self.ratio) / np.diff(self.nodes)
         found: np.ndarray = slopes[np.clip(np.searchsorted(self.nodes, z) - 1, 0, slopes.size - 1)]
         return found
@@ -179,7 +179,7 @@ def hermite(z: np.ndarray, degree: int) -> np.ndarray:
 
 
 def _normalised(shape: Shape, z: np.ndarray, log_weights: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log-weights (Q,) of the shape, of which the first n count, and their derivatives (k, Q) by the angles."""
+    """Log-weights (Q,) of the shape, normalised over the first n, and their derivatives (k, Q) by the angles."""
     total = log_weights.copy()
     total[:n] += shape.log_factor(z[:n])
     top = total[:n].max()

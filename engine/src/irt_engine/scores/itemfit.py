@@ -1,12 +1,12 @@
-"""How well single items fit.
+"""Fit statistics of single items.
 
 infit, outfit: weighted and unweighted mean squares of the residuals at the EAP estimates (Wright & Masters 1982),
 outfit = mean(r^2 / W), infit = sum(r^2) / sum(W), with r = y - P and W = P (1 - P).
 
 RMSD, MD: root mean squared and mean difference between the observed and the model's response function, weighted by the
-latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). Observed is what the E-step expects: right
-answers over answers at each node. Of several populations each has its own observed function and distribution, and
-weighs by its share of the item's answers.
+latent distribution (OECD 2017, PISA 2015 Technical Report, chapter 9). The observed function comes from the E-step:
+expected right answers over expected answers at each node. With several populations, each has its own observed function
+and distribution, and its weight is its share of the item's answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from irt_engine.model.parameters import Model
 from irt_engine.model.quadrature import Quadrature
 
 _GROUPS = 16
-# Nodes with less of an item's answers tell nothing of it.
+# Nodes with less of an item's answers are skipped.
 _NOBODY = 1e-12
 
 
@@ -83,7 +83,7 @@ def _curve_gaps(
 
 
 def _shares(populations: Sequence[Population], n_items: int) -> list[np.ndarray]:
-    """The share of each item's answers that comes from each population, (J_g,) each."""
+    """Each population's share of each item's answers, (J_g,) each."""
     if len(populations) == 1:
         return [np.ones(n_items)]
     counts = [population.answers_by_item() for population in populations]
@@ -96,7 +96,7 @@ def _shares(populations: Sequence[Population], n_items: int) -> list[np.ndarray]
 def _gaps(
     part: ExpectedCounts, quadrature: Quadrature, latent: tuple[float, float], curves: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and mean square of observed minus expected of each of a population's items, (J_g,) each."""
+    """Mean and mean square of observed minus expected, for each of a population's items, (J_g,) each."""
     mean, sd = latent
     node_weights = quadrature.weights
     if part.shaped is not None:

@@ -2,9 +2,9 @@
 
 EAP: mean and SD of the posterior on the grid (Bock & Mislevy 1982), or, where many answers or a wide prior make it too
 narrow for the grid, on nodes around it. MAP: its mode, the SE from the curvature there.
-WLE: Warm's (1989) estimator, the root of dlogL/dtheta + J / (2 I), for 3PL items too (where the maximum of
-logL + log(I) / 2, which some programs call WLE, is another); its SE from the slope of that equation at the root. A WLE
-that would lie beyond the ends of the grid's range, stretched by half, is put there.
+WLE: Warm's (1989) estimator, the root of dlogL/dtheta + J / (2 I). (For 3PL items this differs from the maximum of
+logL + log(I) / 2, which some programs call WLE.) Its SE comes from the slope of that equation at the root. A WLE is
+limited to 1.5 times the range of the grid.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from irt_engine.kernels.narrow import RESOLVED
 from irt_engine.kernels.threads import run
 from irt_engine.model.quadrature import Quadrature
 
-# How far beyond the range of the grid a mode is looked for, and how many intervals are looked at.
+# Modes are searched for within this many times the range of the grid, in this number of intervals.
 _REACH, _INTERVALS = 1.5, 96
 
 
 @dataclass(frozen=True)
 class ItemParameters:
-    """Items as scoring needs them: slopes, intercepts and probabilities of guessing, (J,) each."""
+    """Item parameters for scoring: slopes, intercepts and probabilities of guessing, (J,) each."""
 
     slope: np.ndarray
     intercept: np.ndarray
@@ -44,7 +44,7 @@ class ItemParameters:
 
 
 class Answers(Protocol):
-    """Answers by person, as `Responses` and `Population` have them."""
+    """Answers by person, as in `Responses` and `Population`."""
 
     @property
     def offsets(self) -> np.ndarray: ...
@@ -55,7 +55,7 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class Abilities:
-    """Estimates and SEs of N persons, (N,) each; `others` by the names of MAP and WLE."""
+    """Estimates and SEs of N persons, (N,) each; `others` has those of MAP and WLE."""
 
     theta: np.ndarray
     se: np.ndarray
@@ -79,7 +79,7 @@ class Abilities:
 
 @dataclass(frozen=True)
 class Scores:
-    """The outcome of `score`: abilities of the `responses` that could be used, and what could not."""
+    """The outcome of `score`: abilities for the usable `responses`, and what was excluded."""
 
     responses: Responses
     abilities: Abilities
@@ -89,7 +89,7 @@ class Scores:
     def to_contract(self) -> dict[str, Any]:
         abilities = self.abilities.to_contract(self.responses)
         rest = {"excluded": self.excluded, "n_repeats_dropped": self.responses.n_repeats_dropped}
-        # Who scores one user need not look for the row.
+        # For one user, the result is at the top level as well.
         only = {name: abilities[0][name] for name in ("theta", "se")} if len(abilities) == 1 else {}
         return {**only, "abilities": abilities, **rest}
 
@@ -106,7 +106,7 @@ def score(
     :param items: the contract's `{"item_id", "model", "params": {"a", "b", "c"?}}`.
     :param settings: grid, `scores` and `min_user_responses` are used.
     :param latent: mean and SD of the normal prior.
-    :raise InputError: naming the fields of `items` that are wrong.
+    :raise InputError: fields of `items` are wrong; the error names them.
     """
     started = time.perf_counter()
     settings = settings or Settings()
@@ -129,9 +129,9 @@ def estimate_abilities(
     answers: Answers, parameters: ItemParameters, settings: Settings, latent: tuple[float, float],
     in_place: bool = True,
 ) -> Abilities:  # fmt: skip
-    """EAP and the other estimates that the settings ask for, under N(mean, SD^2) given as `latent`.
+    """EAP and the other estimates requested by the settings, under N(mean, SD^2) given as `latent`.
 
-    :param in_place: whether the grid stays where the settings have it as far as it covers that distribution.
+    :param in_place: whether to keep the settings' grid if it covers that distribution.
     """
     theta, se = _eap(answers, parameters, settings, latent, in_place)
     return Abilities(theta, se, modal_estimates(answers, parameters, settings, latent))
@@ -148,37 +148,37 @@ def _eap(
         tables.fill_log_probability, parameters.slope, parameters.intercept, parameters.guessing, nodes, table,
         work=10.0 * table.size,
     )  # fmt: skip
-    found = np.empty((answers.offsets.size - 1, 3))
+    posteriors = np.empty((answers.offsets.size - 1, 3))
     run(
-        persons.eap, answers.offsets, answers.codes, table, nodes, quadrature.log_weights, found,
+        persons.eap, answers.offsets, answers.codes, table, nodes, quadrature.log_weights, posteriors,
         work=float(answers.codes.size) * nodes.size,
     )  # fmt: skip
-    _resolve(answers, parameters, quadrature, latent, found)
-    return found[:, 1].copy(), found[:, 2].copy()
+    _resolve(answers, parameters, quadrature, latent, posteriors)
+    return posteriors[:, 1].copy(), posteriors[:, 2].copy()
 
 
 def _resolve(
     answers: Answers, parameters: ItemParameters, quadrature: Quadrature, latent: tuple[float, float],
-    found: np.ndarray,
+    posteriors: np.ndarray,
 ) -> None:  # fmt: skip
-    """Integrate anew, on nodes of their own, for the persons whose posterior the grid does not resolve."""
-    narrow = np.flatnonzero(found[:, 2] < RESOLVED * quadrature.distance)
+    """Integrate again, on finer nodes, for the persons whose posterior the grid does not resolve."""
+    narrow = np.flatnonzero(posteriors[:, 2] < RESOLVED * quadrature.distance)
     ends = quadrature.nodes[0], quadrature.nodes[quadrature.points - 1]
     n_answers = int(np.diff(answers.offsets)[narrow].sum())
     run(
         persons.narrow_eap, narrow, answers.offsets, answers.codes, parameters.slope, parameters.intercept,
-        parameters.guessing, *latent, *ends, quadrature.distance, found, work=500.0 * n_answers,
+        parameters.guessing, *latent, *ends, quadrature.distance, posteriors, work=500.0 * n_answers,
     )  # fmt: skip
 
 
 def modal_estimates(
     answers: Answers, parameters: ItemParameters, settings: Settings, latent: tuple[float, float]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """MAP and WLE with their SEs, of those that the settings ask for."""
+    """MAP and WLE with their SEs, as far as the settings request them."""
     mean, sd = latent
     reach = max(sd, 1.0) * _REACH
     grid = np.linspace(mean + reach * settings.theta_min, mean + reach * settings.theta_max, _INTERVALS + 1)
-    found = {}
+    estimates = {}
     for name in settings.scores:
         if name == "EAP":
             continue
@@ -187,8 +187,8 @@ def modal_estimates(
             persons.modal, answers.offsets, answers.codes, parameters.slope, parameters.intercept,
             parameters.guessing, name == "WLE", mean, sd, grid, result, work=1000.0 * answers.codes.size,
         )  # fmt: skip
-        found[name] = result[:, 0].copy(), result[:, 1].copy()
-    return found
+        estimates[name] = result[:, 0].copy(), result[:, 1].copy()
+    return estimates
 
 
 def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, float]]:

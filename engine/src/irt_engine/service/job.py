@@ -14,14 +14,14 @@ KINDS = ("calibrate", "score")
 STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
-# What a job's folder may hold.
+# Files in a job's folder.
 BODY_FILE = "body"
 REQUEST_FILE = "request.json"
 RESPONSES_FILE = "responses.parquet"
 RESULT_FILE = "result.json"
 RECORD_FILE = "job.json"
 
-# What lives in memory alone.
+# Fields that are not stored.
 _VOLATILE = frozenset({"folder", "ended", "kept"})
 _FIELD_TYPES: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (str, ("id", "kind", "fingerprint", "status", "submitted_at")),
@@ -37,14 +37,14 @@ def now() -> str:
 
 
 def timestamp(seconds: float) -> str:
-    """A moment, given in seconds since 1970, as records and the contract have it."""
+    """Seconds since 1970, in the format of records and of the contract."""
     return _written(datetime.fromtimestamp(seconds, timezone.utc))
 
 
 def moment(written: str) -> float:
     """The seconds of a `timestamp`.
 
-    :raise ValueError: when it is none.
+    :raise ValueError: it is not a timestamp.
     """
     return datetime.fromisoformat(written.replace("Z", "+00:00")).replace(tzinfo=timezone.utc).timestamp()
 
@@ -59,7 +59,7 @@ def new_id() -> str:
 
 @dataclass
 class Job:
-    """A job as it is stored; `kept` is false for one whose only reader is the request that waits for it."""
+    """A job as it is stored; `kept` is false if only the waiting request will read it."""
 
     id: str
     kind: str
@@ -108,9 +108,9 @@ class Job:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], folder: Path) -> Job:
-        """:raise TypeError, ValueError: when the record is not one of this folder's job."""
+        """:raise TypeError, ValueError: the record is not that of this folder's job."""
         if not isinstance(record, dict) or _VOLATILE & set(record):
-            raise TypeError("it is not that of a job")
+            raise TypeError("it is not a job's record")
         job = cls(folder=folder, **record)
         job._check(folder.name)
         if job.is_terminal:
@@ -118,11 +118,11 @@ class Job:
         return job
 
     def _check(self, name: str) -> None:
-        """:raise TypeError, ValueError: when a field of the record is of a kind that no service writes."""
+        """:raise TypeError, ValueError: a field of the record has a type or value that no service writes."""
         for kind, names in _FIELD_TYPES:
             for field_name in names:
                 if not isinstance(getattr(self, field_name), kind):
-                    raise TypeError(f"its {field_name} is not of the type it should be")
+                    raise TypeError(f"its {field_name} has the wrong type")
         if self.id != name:
             raise ValueError(f"its id is {self.id!r}")
         if self.kind not in KINDS or self.status not in STATUSES:

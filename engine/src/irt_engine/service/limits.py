@@ -8,12 +8,12 @@ MEBIBYTE = 1024 * 1024
 # Submissions that are checked at once.
 PREPARING_AT_ONCE = 2
 # The variable that holds the bearer token.
-TOKEN_VARIABLE = "IRT_ENGINE_TOKEN"  # noqa: S105, a name and no secret
+TOKEN_VARIABLE = "IRT_ENGINE_TOKEN"  # noqa: S105, a name, not a secret
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a service accepts, how much it does at once, and how long it keeps what it did.
+    """What a service accepts, how much it does at once, and how long it keeps results.
 
     `max_body_bytes` bounds a body both as it arrives and after decompression. `max_queued` counts the jobs that wait
     and the requests whose body is still being read. 0 for `max_per_client` means half of the places, and for

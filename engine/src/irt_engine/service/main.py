@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("max_rows", _at_least(int, 1), "observations in a request; beyond, 413"),
         ("max_job_seconds", _at_least(float, 1), "a job that runs longer fails"),
         ("keep_results_seconds", _at_least(float, 0), "how long an ended job is kept"),
-        ("body_idle_seconds", _at_least(float, 0), "a body that stops arriving for so long is given up: 408"),
-        ("max_body_seconds", _at_least(float, 0), "a body that takes longer to arrive is given up: 408"),
+        ("body_idle_seconds", _at_least(float, 0), "a body that pauses this long is refused: 408"),
+        ("max_body_seconds", _at_least(float, 0), "a body that takes longer to arrive is refused: 408"),
         ("shutdown_grace_seconds", _at_least(float, 0), "time that running jobs get to finish at the end"),
         ("max_connections", _at_least(int, 16), "connections; beyond, the longest without a request is closed"),
-        ("header_seconds", _at_least(float, 0.1), "a connection without a whole request for so long is closed"),
+        ("header_seconds", _at_least(float, 0.1), "a connection without a whole request is closed after this time"),
         ("max_per_client", _at_least(int, 0), "bodies of one address received at once; 0: half of the places"),
         (
             "prepare_seconds",
             _at_least(float, 1),
-            "processor time to check a body, with 1 s per MiB of it besides",
+            "processor time to check a body, plus 1 s per MiB",
         ),
         ("max_worker_bytes", _at_least(int, 0), "memory that a worker may take; 0: a share of the container's"),
         (
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    # Only who serves needs a web server: the other commands run where none is installed.
+    # Only `serve` needs a web server; the other commands run without one.
     try:
         from irt_engine.service.http.server import CannotStart, serve
         from irt_engine.service.jobs.store import StateUnusable

@@ -1,4 +1,4 @@
-"""Limits on the memory of this process: of a worker for good, and while it reads what may lie about its size."""
+"""Memory limits of this process: permanent for a worker, temporary while it reads what may lie about its size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from irt_engine.service.limits import MEBIBYTE
 
 _USED = "VmData:"
-# What a container may take: cgroup v2, and v1.
+# A container's memory limit: cgroup v2, and v1.
 _CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-# The service, the process that workers are forked from, and what they write to a state that is in memory.
+# For the service, the fork server, and what they write to a state folder in memory.
 _SPARED = 512 * MEBIBYTE
 _LEAST = 256 * MEBIBYTE
 
@@ -46,9 +46,9 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def share_of_memory(parts: int, container: tuple[Path, ...] = _CONTAINER) -> int:
-    """What each of `parts` processes may take, in bytes, of the memory of the container or else the machine.
+    """Bytes that each of `parts` processes may take of the memory of the container or else the machine.
 
-    Where a container takes more than it may, Kubernetes (from 1.28 on, cgroup v2) ends all its processes.
+    If a container exceeds its limit, Kubernetes (since 1.28, with cgroup v2) kills all its processes.
     """
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in container:
@@ -59,7 +59,7 @@ def share_of_memory(parts: int, container: tuple[Path, ...] = _CONTAINER) -> int
 
 
 def _used_bytes() -> int:
-    """What counts against the limit: memory that can be written and is this process's own, touched or not."""
+    """The memory that counts against the limit: private and writable, whether touched or not."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(_USED):
             return int(line.split()[1]) * 1024

@@ -33,7 +33,7 @@ class Counter:
 
 @dataclass
 class Gauge:
-    """A figure that is looked up when it is asked for."""
+    """A figure that is computed when the metrics are read."""
 
     name: str
     help: str

@@ -57,14 +57,14 @@ class Problem(Exception):
 
 
 def problem_from_contract(body: Mapping[str, Any]) -> Problem:
-    """The problem that a worker or a stored job speaks of."""
+    """The problem from a worker's or a stored job's JSON."""
     kind = str(body["type"]).rpartition(":")[2]
     headers = {"Retry-After": _RETRY_SECONDS} if body["status"] == 503 else {}
     return Problem(kind, body["title"], body["status"], body["detail"], body.get("errors", ()), headers)
 
 
 def problem_from(error: BaseException) -> Problem:
-    """The problem that an exception means to a client; what is not foreseen says nothing of its cause."""
+    """The problem that a client gets for an exception; an unforeseen one does not reveal its cause."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, InputError):
@@ -195,6 +195,6 @@ def _printable(value: Any) -> Any:
 
 
 def _shortened(text: str, length: int = _MAX_TEXT) -> str:
-    # A lone surrogate can be held by a Python string but not be sent as UTF-8.
+    # A Python string can hold a lone surrogate, but UTF-8 cannot.
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= length else text[: length - 1] + "…"

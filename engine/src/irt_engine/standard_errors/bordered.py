@@ -86,7 +86,7 @@ def _difference(objective: Objective, x: np.ndarray, place: tuple[int, ...]) -> 
 
 
 def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse, and which rows it does not determine."""
+    """The inverse, and which rows the matrix does not determine."""
     values, vectors = np.linalg.eigh(matrix)
     good = values > _LEAST * max(values.max(initial=0.0), 1e-300)
     inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T

@@ -11,8 +11,8 @@ from irt_engine.kernels import linalg
 from irt_engine.kernels.threads import run
 from irt_engine.standard_errors.information import Information
 
-# Of the information that complete data would have of a parameter at least this share must be left, given the parameters
-# before it, for it to count as determined. What is missing is summed in single precision.
+# A parameter counts as determined if at least this share of its complete-data information is left, given the parameters
+# before it. (The missing information is summed in single precision.)
 LEAST_SHARE = 1e-5
 
 
@@ -49,7 +49,7 @@ class DenseCovariance:
 
     @classmethod
     def of(cls, information: Information) -> DenseCovariance:
-        """A parameter that the data do not determine does not disturb the others: it counts as known."""
+        """Parameters that the data do not determine count as known for the others."""
         matrix = information.dense()
         n = matrix.shape[0]
         weakest = LEAST_SHARE * information.complete_diagonal

@@ -1,4 +1,4 @@
-"""Estimates of a bank with their standard errors, on its own scale and, by a line, on that of the anchors."""
+"""Estimates of a bank with their standard errors, on the bank's own scale or, by a line, on that of the anchors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEGLIGIBLE_GUESSING = 1e-9
 
 @dataclass(frozen=True)
 class ItemEstimates:
-    """a, b and c of J items and their standard errors, (J, 3) each; NaN where there is no c or no SE."""
+    """a, b and c of J items and their standard errors, (J, 3) each; NaN for a missing c or SE."""
 
     values: np.ndarray
     errors: np.ndarray
@@ -32,7 +32,7 @@ class LatentDistribution:
 
 
 def latent_distributions(model: Model, x: np.ndarray, covariance: Covariance) -> list[LatentDistribution]:
-    """Those of all populations, on the scale of the estimation."""
+    """The distributions of all populations, on the scale of the estimation."""
     found = []
     for g, (mean, sd) in enumerate(model.latents(x)):
         place = covariance.column[model.n_items + g]
@@ -45,7 +45,7 @@ def latent_distributions(model: Model, x: np.ndarray, covariance: Covariance) ->
 def linked_distributions(
     model: Model, x: np.ndarray, covariance: Covariance, line: Line, anchors: np.ndarray
 ) -> list[LatentDistribution]:
-    """Those of all populations, moved by `line`, whose sampling error is part of the SEs: delta method, as for items.
+    """The distributions of all populations, moved by `line`; its sampling error is part of the SEs (delta method).
 
     :param anchors: (n,), items that the line was estimated from.
     """
@@ -66,7 +66,7 @@ def linked_distributions(
 
 
 def _variance(covariance: Covariance, place: int) -> float:
-    """Variance of a parameter: 0 of one that is fixed, NaN of one that the data do not determine."""
+    """Variance of a parameter: 0 if it is fixed, NaN if the data do not determine it."""
     found = 0.0 if place < 0 else covariance.variance(place)
     return np.nan if found is None else found
 
@@ -76,9 +76,9 @@ def _root(variance: float) -> float | None:
 
 
 def abc(model: Model, x: np.ndarray) -> np.ndarray:
-    """a, b and c of the items at `x`, (J, 3); c is NaN where there is none."""
+    """a, b and c of the items at `x`, (J, 3); c is NaN without guessing."""
     slope, intercept, guessing = model.items(x)
-    # Items held at c = 0 have the c nearest to it that has a logit.
+    # Items held at c = 0 have a c close to it, because 0 has no logit.
     guessing = np.where(guessing < _NEGLIGIBLE_GUESSING, 0.0, guessing)
     return np.column_stack([slope, -intercept / slope, np.where(model.guesses, guessing, np.nan)])
 
@@ -88,7 +88,7 @@ def estimates(
 ) -> ItemEstimates:
     """The estimates at `x`, moved by `line` if given, with standard errors by the delta method.
 
-    :param line: linking constants, estimated from the items `anchors` (n,); their sampling error is part of the SEs,
+    :param line: linking constants, estimated from the items `anchors` (n,); their sampling error is part of the SEs;
         the anchors' reference parameters count as known.
     """
     values = abc(model, x)
@@ -164,7 +164,7 @@ def _by_line(
     by = np.stack([line.by_a, line.by_b], axis=1)
     by_parameters = np.einsum("nik,nil->nkl", jacobian[anchors][:, :2, :2], by)
     for k in range(2):
-        # Parameters that are not estimated have place -1: what they get falls into the row that is cut off.
+        # Parameters that are not estimated have place -1, the last row, which is cut off.
         np.add.at(weights, place[anchors, k], by_parameters[:, k])
     weights = weights[:-1]
     products = np.vstack([covariance.times(weights), np.zeros((1, 2))])
@@ -173,7 +173,7 @@ def _by_line(
 
 def _errors(model: Model, variance: np.ndarray, place: np.ndarray, covariance: Covariance) -> np.ndarray:
     determined = (place >= 0) & ~covariance.undetermined[place]
-    # b moves with a, and is known only if both are, or if a is given.
+    # b depends on a, so its variance is known only if that of a is, or if a is given.
     slope_given = place[:, 0] < 0
     determined[:, 1] &= slope_given | determined[:, 0]
     return np.where(determined & (variance >= 0.0), np.sqrt(np.maximum(variance, 0.0)), np.nan)

@@ -21,8 +21,8 @@ _GROUPS = 8
 _GROUP_BYTES = 256 * 2**20
 # Elementary steps per answer, roughly.
 _WORK = 1000.0
-# What a polynomial may add to the covariance of the scores and be left out: with 1e-5 SEs are right to 0.1 %.
-# With guessing nearly all of the complete information is missing along some directions, and nothing may be left out.
+# A polynomial that adds less than this to the covariance of the scores is left out: with 1e-5, SEs are right to 0.1 %.
+# With guessing, nearly all of the complete information is missing along some directions, so nothing may be left out.
 _FINE, _COARSE, _FEW_ANSWERS, _FINEST = 1e-8, 1e-5, 200_000, 1e-12
 # Entries of a symmetric block of an item: (aa, ad, dd, ac, dc, cc).
 _ENTRIES = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
@@ -44,7 +44,7 @@ class Information:
 
     :ivar column: (J + G, 3) int64, number of each free parameter, -1 for others.
     :ivar complete: (J, 6), I_complete of single items.
-    :ivar n_persons: of all answers.
+    :ivar n_persons: number of persons.
     """
 
     def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
@@ -58,7 +58,7 @@ class Information:
         self._kernel_arguments = [self._tables(g, share) for g, share in self._shares]
 
     def _free(self) -> np.ndarray:
-        """Of distributions that are not normal the parameters are not among these (see `bordered`)."""
+        """The free parameters, without those of distributions that are not normal (see `bordered`)."""
         n = self.model.n_items
         free: np.ndarray = self.model.free.copy()
         if self.model.is_shaped:
@@ -73,7 +73,7 @@ class Information:
 
     @property
     def places(self) -> np.ndarray:
-        """Columns of each item's a, d and logit c, (J, 3); of 1PL items a is the common slope."""
+        """Columns of each item's a, d and logit c, (J, 3); for 1PL items, a is the common slope."""
         places: np.ndarray = self.own.copy()
         places[self.model.common, 0] = self.column[self.model.n_items, COMMON_SLOPE]
         return places
@@ -123,7 +123,7 @@ class Information:
         )  # fmt: skip
 
     def dense(self) -> np.ndarray:
-        """The whole matrix (P, P), of which only the lower triangle is filled."""
+        """The whole matrix (P, P); only the lower triangle is filled."""
         n = self.size
         n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * padded(n))))
         missing = scattered_zeros((n_groups, n, padded(n)), np.float32)
@@ -157,14 +157,14 @@ class Information:
 
     @property
     def shared_complete(self) -> list[tuple[int, float]]:
-        """The same of all free parameters of no item."""
+        """The same for all free parameters that belong to no item."""
         place = int(self.column[self.model.n_items, COMMON_SLOPE])
         of_slope = float(self.complete[self.model.common, 0].sum())
         return [*([(place, of_slope)] if place >= 0 else []), *self.latent_complete]
 
     @property
     def complete_diagonal(self) -> np.ndarray:
-        """Diagonal (P,) of the complete-data information as Fisher scoring has it, which is positive."""
+        """Diagonal (P,) of the complete-data information in the form of Fisher scoring, which is positive."""
         diagonal = np.empty(self.size)
         own = self.own
         diagonal[own[own >= 0]] = self._evaluation.information[:, [0, 2, 5]][own >= 0]
@@ -173,7 +173,7 @@ class Information:
         return np.maximum(diagonal, 1e-12)
 
     def scale_directions(self) -> np.ndarray:
-        """What a shift and a stretch of the ability scale do to the free parameters, (P, 2)."""
+        """Effect of a shift and of a stretch of the ability scale on the free parameters, (P, 2)."""
         directions = np.zeros((self.size, 2))
         slope = self._evaluation.x[: self.model.n_items, 0]
         for k, parameter in enumerate((1, 0)):

@@ -1,4 +1,4 @@
-"""Whether abilities are normal: a score test of skewness and kurtosis.
+"""A score test of skewness and kurtosis: whether abilities are normal.
 
 The family phi(z) (1 + g3 h3(z) + g4 h4(z)), where h3 and h4 are the orthonormal Hermite polynomials, contains the
 normal density at g3 = g4 = 0. Its skewness is sqrt(6) g3 and its excess kurtosis sqrt(24) g4. The score test (Rao 1948)
@@ -60,7 +60,7 @@ def _test(objective: Objective, evaluation: Evaluation, covariance: Covariance, 
 
 
 class _Derivatives:
-    """Derivatives of the log-likelihood of one population alone, for any g3 and g4."""
+    """Derivatives of the log-likelihood of a single population, for any g3 and g4."""
 
     def __init__(self, objective: Objective, x: np.ndarray, g: int) -> None:
         model, n = objective.model, objective.model.n_items
@@ -75,13 +75,13 @@ class _Derivatives:
         self._basis = hermite(self._nodes, 4)[3:]
 
     def column(self, column: np.ndarray) -> np.ndarray:
-        """Columns (J + 1, 3) in the covariance of all, of the parameters here."""
+        """Columns (J + 1, 3) of this population's parameters in the covariance of all."""
         own = np.vstack([column[: self._n], column[self._row]])
         own[self._n, COMMON_SLOPE] = column[self._n, COMMON_SLOPE]
         return own
 
     def at(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """By g3 and g4, (2,), and by the others, (J + 1, 3), at these values of g3 and g4."""
+        """Derivatives by g3 and g4, (2,), and by the others, (J + 1, 3), at these values of g3 and g4."""
         factor = 1.0 + values @ self._basis
         shape = Histogram(self._nodes, np.log(factor))
         model = replace(self._model, histograms=(shape,))

@@ -1,15 +1,15 @@
 """Covariance of the estimates of large banks, without the whole matrix.
 
-Items depend on each other only through the abilities of those who answered both. In a large bank that is, for any two
-items, next to nothing; what remains is what many items share: the origin and unit of the ability scale and a few more
-directions like these. So the inverse of the information I is built from the blocks B of single items, which are exact,
-and a subspace S that holds the shared directions:
+Items depend on each other only through the abilities of those who answered both. In a large bank, this dependence is
+negligible for any two items, but not along directions that many items share: the origin and unit of the ability scale
+and a few more. So the inverse of the information I is built from the blocks B of single items, which are exact, and a
+subspace S that holds the shared directions:
 
     I^-1 ~ (1 - S F Y^T) B^-1 (1 - Y F S^T) + S F S^T,    Y = I S,  F = (S^T I S)^-1,
 
-which is positive definite, and exact if S holds all that joins the items (the balancing preconditioner of Mandel 1993).
-S is found by block power iteration (Halko, Martinsson & Tropp 2011) on a sample of the persons; B and I S are then
-computed from all of them.
+which is positive definite, and exact if S holds everything that joins the items (the balancing preconditioner of Mandel
+1993). S is found by block power iteration (Halko, Martinsson & Tropp 2011) on a sample of the persons; B and I S are
+then computed from all of them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from irt_engine.standard_errors.covariance import LEAST_SHARE, Covariance, Dense
 from irt_engine.standard_errors.information import Information
 
 _RANDOM_DIRECTIONS, _PROBES = 12, 4
-# Persons that the power iteration looks at, at least.
+# The power iteration uses at least this many persons.
 _SAMPLE = 4000
-# Share by which variances may be too small on average: that is an error of SEs of half as much.
+# Variances may be too small by this share on average, and SEs by half of it.
 _MOST_LEFT_OVER = 0.02
 
 # At most `_ALWAYS_DENSE` parameters: invert the whole matrix. Up to `_NEVER_DENSE`: also if persons answer at least
@@ -62,7 +62,7 @@ class SubspaceCovariance:
 
     @classmethod
     def of(cls, information: Information) -> SubspaceCovariance | None:
-        """None if more joins the items than the subspace holds."""
+        """None if the subspace does not hold everything that joins the items."""
         basis, sampled_blocks = _joining_directions(information)
         vectors = np.concatenate([basis, _probes(information, sampled_blocks)], axis=1)
         missing, missing_blocks = information.missing_times(vectors)
@@ -155,10 +155,10 @@ def _inverse_shared(information: Information) -> np.ndarray:
 
 
 def _joining_directions(information: Information) -> tuple[np.ndarray, np.ndarray]:
-    """S (P, r), and the blocks (J, 6) of items that are missing in the sample.
+    """S (P, r), and the blocks (J, 6) of single items in the missing information of the sample.
 
-    S is what the power iteration finds, started from what is known to join items, and random directions. It iterates
-    with the part of the missing information that joins different items, in the metric of the complete information: its
+    S comes from a power iteration that starts from directions known to join items, and random ones. It iterates with
+    the part of the missing information that joins different items, in the metric of the complete information: its
     eigenvalues are the shares of information that the items owe each other.
     """
     stride = max(1, information.n_persons // _SAMPLE)
@@ -169,7 +169,7 @@ def _joining_directions(information: Information) -> tuple[np.ndarray, np.ndarra
     coupled = scale * information.complete_times(scale * shared)
     known = np.concatenate([shared, coupled, information.scale_directions() / scale], axis=1)
     basis = np.concatenate([known, _random(information.size, _RANDOM_DIRECTIONS)], axis=1)
-    # Parameters of no item join all others closely, and more closely than a sample can tell.
+    # Parameters that belong to no item join all others more closely than a sample can show.
     for taken in (stride, 1 if shared.size else stride):
         basis = scale * _orthonormal(basis)
         image, blocks = information.missing_times(basis, taken)
@@ -190,7 +190,7 @@ def _probes(information: Information, missing: np.ndarray) -> np.ndarray:
 def _left_over(
     information: Information, inverse: np.ndarray, vectors: np.ndarray, local: np.ndarray, joined: np.ndarray
 ) -> float:
-    """Share by which variances are too small on average, for want of what joins items outside of the subspace.
+    """Share by which variances are too small on average, because of what joins items outside the subspace.
 
     With R the rest of the information that joins items, the variances lack the diagonal of B^-1 R B^-1 R B^-1. It is
     estimated as that of (B^-1 R z)^2 for random probes z with the variances of B^-1 (Hutchinson 1990).
@@ -218,7 +218,7 @@ def _random(size: int, n: int) -> np.ndarray:
 
 
 def _orthonormal(vectors: np.ndarray) -> np.ndarray:
-    """Gram and Schmidt's orthonormal basis of the columns, twice over; what depends on those before is left out."""
+    """Orthonormal basis of the columns by Gram-Schmidt, twice over; columns that depend on earlier ones are dropped."""
     found: list[np.ndarray] = []
     for vector in vectors.T:
         length = np.sqrt((vector**2).sum())

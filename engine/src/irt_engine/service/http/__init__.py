@@ -1,1 +1,1 @@
-"""What speaks HTTP: the server, the routes, and who may ask."""
+"""HTTP: the server, the routes, and access control."""

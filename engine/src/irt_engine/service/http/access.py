@@ -1,4 +1,4 @@
-"""One line of log and one measurement for every request."""
+"""One log line and one measurement per request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from irt_engine.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
-# Of those without a token; see sparing_log.py.
+# For requests without a valid token; see sparing_log.py.
 refusals = logging.getLogger("irt_engine.service.refusals")
 
 _MOST_CHARACTERS = 200
@@ -20,7 +20,7 @@ _QUIET_PATHS = frozenset({"/healthz", "/metrics"})
 
 
 class RecordAccess:
-    """Middleware, the outermost: it sees refusals too. A request counts as answered when its headers leave."""
+    """The outermost middleware, so it sees refusals too. A request counts as answered once its headers are sent."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class RecordAccess:
         await self._app(scope, receive, record)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        # Routes, not paths: whoever makes paths up must not make up time series as well.
+        # Routes, not paths: invented paths must not create time series.
         route = getattr(scope.get("endpoint"), "__name__", "none")
         self._metrics.requests.add(1, route=route, status=str(status))
         self._metrics.latency.observe(seconds, route=route)

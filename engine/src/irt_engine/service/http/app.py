@@ -1,4 +1,4 @@
-"""Every route of the service, and what surrounds them."""
+"""The routes of the service, with middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_LISTED = 1000
 
 
 def create_app(service: Service, tokens: Callable[[], Tokens] | None) -> Starlette:
-    """The application; without `tokens` it is open to whoever reaches it."""
+    """The application; without `tokens` it is open to anyone."""
     routes = [
         Route("/irt/calibrate", calibrate, methods=["POST"]),
         Route("/irt/score", score, methods=["POST"]),
@@ -48,7 +48,7 @@ def create_app(service: Service, tokens: Callable[[], Tokens] | None) -> Starlet
         },
         lifespan=service.lifespan,
     )
-    # A path with a slash too many is unknown, not somewhere else.
+    # A path with an extra slash is unknown, not redirected.
     app.router.redirect_slashes = False
     app.state.service = service
     return app
@@ -68,7 +68,7 @@ async def list_jobs(request: Request) -> Response:
 
 
 async def one_job(request: Request) -> Response:
-    """Show the job, or cancel it first. One route, for a refused method to tell of both that there are."""
+    """Show the job, or cancel it first. One route for both, so that a 405 lists both in `Allow`."""
     job = _job(request)
     if request.method == "DELETE":
         await _service(request).runner.cancel(job)
@@ -87,8 +87,8 @@ async def show_result(request: Request) -> Response:
 
 async def show_health(request: Request) -> Response:
     service = _service(request)
-    told = health(service.runner, service.limits)
-    return JSONResponse(told, 200 if told["status"] == "ok" else 503)
+    state = health(service.runner, service.limits)
+    return JSONResponse(state, 200 if state["status"] == "ok" else 503)
 
 
 async def show_metrics(request: Request) -> Response:
@@ -101,8 +101,8 @@ def _service(request: Request) -> Service:
 
 
 def _job(request: Request) -> Job:
-    """:raise Problem: 404 when there is no such job, or no longer."""
-    # An id is only ever looked up among the known ones: it never becomes a part of a path.
+    """:raise Problem: 404 if the job does not exist, or no longer exists."""
+    # The id is only looked up among known ids; it never becomes part of a path.
     job = _service(request).store.get(request.path_params["job_id"])
     if job is None:
         raise not_found("There is no such job; perhaps it is no longer kept.")
@@ -117,5 +117,5 @@ async def _on_exception(_: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
-    # Nobody reads it; 499 is what access logs show for a client that left.
+    # Nobody reads it; access logs show 499 for a client that disconnected.
     return Response(status_code=499)

@@ -1,4 +1,4 @@
-"""Who may use the service: whoever holds one of its bearer tokens."""
+"""Access control by bearer tokens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OPEN_PATHS = frozenset({"/healthz"})
 
 
 class Tokens:
-    """The accepted tokens, kept as digests: all are of one length, so that comparing tells nothing of theirs."""
+    """The accepted tokens, kept as digests: these have one length, so comparisons do not reveal the tokens' lengths."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._digests = [_digest(token.encode()) for token in tokens if token]
 
     def accept(self, sent: bytes) -> bool:
         digest = _digest(sent)
-        # Every token is compared, so that the time does not tell which one came close.
+        # Compare with every token, so that the time does not reveal which one came close.
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return bool(sent) and any(matches)
 
@@ -51,13 +51,13 @@ class TokenFile:
                 self._tokens = Tokens(line.strip() for line in self._path.read_text().splitlines())
                 self._seen = seen
         except (OSError, UnicodeDecodeError) as error:
-            # Nobody is let in on the word of a file that is gone.
+            # Without a readable file, no token is accepted.
             log.error("the token file cannot be read: %s", error)
             self._tokens, self._seen = Tokens(()), None
         return self._tokens
 
 
-# Where the deployed client may send the token, in place of a bearer's.
+# The header in which the deployed client may send the token instead.
 _PLAIN_HEADER = "x-internal-token"
 
 

@@ -1,6 +1,6 @@
 """A request body on its way to disk.
 
-The event loop does no more than count bytes and hand them on: unpacking and parsing is the worker's.
+The event loop only counts bytes and writes them; the worker unpacks and parses.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from irt_engine.service.problems import body_too_large, invalid_field, timed_out
 
 
 async def receive(request: Request, folder: Path, limits: Limits, closing: asyncio.Event) -> Path:
-    """Write the body, as it arrives, to a file in `folder`, for as long as the service is not `closing`.
+    """Write the body, as it arrives, to a file in `folder`, until the service is `closing`.
 
-    :raise Problem: 413 as soon as it is known to be too large, 408 when nothing arrives for a while or not all of it in
-        its time, 503 when the service ends before.
-    :raise ClientDisconnect: when the client left before the end.
+    :raise Problem: 413 as soon as it is known to be too large, 408 if it pauses or takes too long, 503 if the service
+        is shutting down.
+    :raise ClientDisconnect: the client disconnected before the end.
     """
     _check_announced_length(request, limits)
     path = folder / BODY_FILE
@@ -46,7 +46,7 @@ def _check_announced_length(request: Request, limits: Limits) -> None:
         return
     if not announced.isascii() or not announced.isdecimal():
         raise invalid_field("Content-Length", "must be a number", value=announced)
-    # Comparing digits first keeps a length of thousands of digits from being computed with.
+    # Count the digits first: a number of thousands of digits must not be converted.
     if len(announced) > 18 or int(announced) > limits.max_body_bytes:
         raise body_too_large(limits.max_body_bytes)
 
@@ -56,14 +56,14 @@ class _File(Protocol):
 
 
 async def _write_all(file: _File, block: bytes) -> None:
-    """A disk that fills up takes a part of a block, and says why only when it is given the rest."""
+    """Write the whole block: a full disk accepts a part of it, and reports the error only for the rest."""
     left = memoryview(block)
     while left:
         left = left[await file.write(left) :]
 
 
 async def _blocks(arrival: _Arrival, limits: Limits) -> AsyncIterator[bytes]:
-    """The body in blocks of about a mebibyte: one visit to a thread for each, instead of one per packet."""
+    """The body in blocks of about a mebibyte: one call of a thread per block instead of per packet."""
     gathered = bytearray()
     total = 0
     async for chunk in arrival.chunks():
@@ -79,7 +79,7 @@ async def _blocks(arrival: _Arrival, limits: Limits) -> AsyncIterator[bytes]:
 
 @dataclass
 class _Arrival:
-    """A body that arrives; `ending` is done when the service ends."""
+    """An arriving body; `ending` is done when the service ends."""
 
     request: Request
     limits: Limits
@@ -96,12 +96,12 @@ class _Arrival:
             more = message.get("more_body", False)
 
     async def _next(self, left: float) -> Message:
-        """What arrives within the seconds that are `left`."""
+        """The next message, within the `left` seconds."""
         receiving = asyncio.ensure_future(self.request.receive())
         try:
             patience = max(min(left, self.limits.body_idle_seconds), 0.0)
             await asyncio.wait({receiving, self.ending}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            # Something is always there of a body that comes in drops.
+            # A trickling body always has something ready.
             if receiving.done() and left > 0.0:
                 return receiving.result()
         finally:

@@ -1,4 +1,4 @@
-"""The connections to the service: how many there may be, and how long one may take to ask for something.
+"""Limits on connections: their number, and the time until each sends a request.
 
 uvicorn limits neither the time that headers take nor the number of connections, and strangers need no token to connect.
 """
@@ -22,10 +22,10 @@ _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Connections:
-    """All open connections, and those among them without a whole request, the longest waiting first.
+    """All open connections, and among them those without a whole request, the longest waiting first.
 
-    Where there are too many, the one that has waited longest for its request is closed and the newcomer let in: a
-    health check asks as soon as it is connected, and whoever holds connections open does not.
+    If there are too many, the one that has waited longest for its request is closed to admit the new one: a health
+    check sends its request at once, an attacker who holds connections open does not.
     """
 
     def __init__(self, most: int, limits: Limits, metrics: Metrics) -> None:
@@ -56,12 +56,12 @@ class Connections:
     def drop(self, connection: Connection, reason: str) -> None:
         self.remove(connection)
         self._dropped.add(1, reason=reason)
-        # Each reason is a line of its own: see sparing_log.py.
+        # Each reason is a separate kind of line: see sparing_log.py.
         log.warning(f"a connection was closed: {reason}")
         connection.transport.abort()
 
     def drop_all_without_request(self) -> int:
-        """Give back descriptors; returns how many."""
+        """Free descriptors; returns how many."""
         dropped = list(self._without_request)
         for connection in dropped:
             self.drop(connection, "no descriptors left")
@@ -69,7 +69,7 @@ class Connections:
 
 
 class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's, with a limit on the time without a whole request, and on that in which an answer is not read."""
+    """uvicorn's connection, with limits on the time until a whole request, and on the time an answer is not read."""
 
     def __init__(self, *, connections: Connections, **settings: Any) -> None:
         super().__init__(**settings)
@@ -109,7 +109,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def _look(self) -> None:
         """Stop the header deadline once a whole request has arrived.
 
-        Data after an answer, such as the rest of a refused body, does not count as one.
+        Data after an answer, such as the rest of a refused body, does not count as a request.
         """
         if self.transport.is_closing():
             return
@@ -128,17 +128,17 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
 
 class Listener(socket.socket):
-    """Listens, and survives that no descriptor is left for who comes.
+    """A listening socket that survives when no descriptor is left for a new connection.
 
-    asyncio goes on accepting after such an error, as often as its backlog is long, logs each failure and plans a retry
-    for each (python/cpython#151615). Here one round of failures is one error.
+    After such an error, asyncio keeps accepting, as often as its backlog is long, logs each failure and schedules a
+    retry for each (python/cpython#151615). Here, one round of failures is one error.
     """
 
     connections: Connections | None = None
     _failed = False
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """:raise BlockingIOError: also where descriptors ran out, and some were given back: asyncio asks again."""
+        """:raise BlockingIOError: also if descriptors ran out and some were freed; asyncio then tries again."""
         if self._failed:
             self._failed = False
             raise BlockingIOError

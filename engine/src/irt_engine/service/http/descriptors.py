@@ -1,4 +1,4 @@
-"""How many connections the descriptors of this process allow."""
+"""The number of connections that this process's descriptors allow."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import resource
 
 from irt_engine.service.limits import Limits
 
-# asyncio accepts as many at once before it looks at the first of them.
+# asyncio accepts this many in a row before it handles the first.
 BACKLOG = 128
 FEWEST_CONNECTIONS = 16
-# Of the process itself, and of a job that is received or worked on (its body, its worker).
+# Descriptors for the process itself, and per job that is received or running (its body, its worker).
 _OWN, _PER_JOB = 64, 4
-# A connection, and the result that it is sent.
+# The connection, and the result file that is sent over it.
 _PER_CONNECTION = 2
 
 
 class TooFewDescriptors(Exception):
-    """The limit of open files is too low to serve with."""
+    """The limit of open files is too low for a service."""
 
 
 def connections_within(limits: Limits) -> int:
     """Raise the soft limit of open files as far as needed and allowed, and return how many connections then fit.
 
-    :raise TooFewDescriptors: when hardly any do.
+    :raise TooFewDescriptors: hardly any fit.
     """
     spared = BACKLOG + _OWN + _PER_JOB * limits.max_jobs
     needed = spared + _PER_CONNECTION * limits.max_connections

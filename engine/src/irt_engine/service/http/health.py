@@ -1,4 +1,4 @@
-"""What the service says of itself to anyone who asks."""
+"""The answer of `/healthz`, which needs no token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
 
 SERVICE = "irt-engine"
 CONTRACT = "1.0"
-# What a request may ask for that not every service can do.
+# Optional features of the contract that this service supports.
 CAPABILITIES = ("changes", "groups", "latent_shapes", "verdicts", "weak_links")
 
 

@@ -1,4 +1,4 @@
-"""How answers leave: JSON, problems, and results streamed from their file."""
+"""Responses: problems, and results streamed from their file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ProblemResponse(JSONResponse):
 
 
 class ResultResponse(StreamingResponse):
-    """A result that may be larger than memory should hold.
+    """A result, streamed because it may be large.
 
-    The file is opened at once: it may be removed while it is being sent.
+    The file is opened at once, because it may be removed while it is sent.
 
-    :raise OSError: when the file is not there.
+    :raise OSError: the file does not exist.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The web server: what it listens on, whom it lets in, and the order in which it ends."""
+"""The web server: its address, its tokens, and the order of its shutdown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from irt_engine.service.limits import TOKEN_VARIABLE, Limits
 
 log = logging.getLogger(__name__)
 
-# After the grace of running jobs (5 s) there is as much left of the 10 s in which a container's end may be awaited.
+# Time for the last answers, after the grace of running jobs (5 s): a container may get only 10 s to stop.
 _LAST_ANSWERS_SECONDS = 3
 
 
@@ -36,8 +36,8 @@ class CannotStart(Exception):
 def serve(args: argparse.Namespace, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    :raise CannotStart: when there is no token, or the address is not free.
-    :raise StateInUse: when another service works in the state folder.
+    :raise CannotStart: there is no token, or the address is not free.
+    :raise StateInUse: another service uses the state folder.
     """
     tokens = _tokens(args)
     sparing_log.install()
@@ -49,24 +49,24 @@ def serve(args: argparse.Namespace, limits: Limits) -> None:
             create_app(service, tokens),
             loop="asyncio",
             log_config=None,
-            # Ours names no secrets and knows the routes.
+            # Our own access log omits secrets and knows the routes.
             access_log=False,
             server_header=False,
             http=partial(Connection, connections=listener.connections),  # type: ignore[arg-type]
-            # There are none here: a request for one is an ordinary request.
+            # There are no WebSockets here: a request for one is an ordinary request.
             ws="none",
             backlog=BACKLOG,
-            # Otherwise whoever connects from this machine could say that it is another client.
+            # By default, any client on this machine could claim to be another.
             forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
-        # uvicorn raises the signal that ended it once more when all is done.
+        # uvicorn raises the signal that stopped it again at the end.
         with contextlib.suppress(KeyboardInterrupt):
             Server(config, service, args.port_file).run([listener])
 
 
 class Server(uvicorn.Server):
-    """Tells where it listens once it does, and winds the jobs up before it waits for the requests."""
+    """Reports its address once it listens, and stops the jobs before it waits for open requests."""
 
     def __init__(self, config: uvicorn.Config, service: Service, port_file: Path | None) -> None:
         super().__init__(config)
@@ -82,13 +82,13 @@ class Server(uvicorn.Server):
                 write_whole(self._port_file, f"{port}\n")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Requests that wait for a calibration end with their job: else the server would wait for them for ever.
+        # Requests that wait for a calibration end only when their job ends.
         await self._service.runner.stop()
         await super().shutdown(sockets)
 
 
 def _tokens(args: argparse.Namespace) -> Callable[[], Tokens] | None:
-    """:raise CannotStart: when there is no token, and that was not asked for on a loopback address."""
+    """:raise CannotStart: there is no token, or serving without one was requested for another address than loopback."""
     if args.insecure_no_token:
         if not _is_loopback(args.host):
             raise CannotStart("--insecure-no-token is for a loopback address only")
@@ -112,7 +112,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _most_connections(limits: Limits) -> int:
-    """:raise CannotStart: when too few files may be open."""
+    """:raise CannotStart: too few files may be open."""
     try:
         most = connections_within(limits)
     except TooFewDescriptors as reason:
@@ -123,7 +123,7 @@ def _most_connections(limits: Limits) -> int:
 
 
 def _listen(host: str, port: int) -> Listener:
-    """:raise CannotStart: when the address cannot be bound."""
+    """:raise CannotStart: the address cannot be bound."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         plain = socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,4 +1,4 @@
-"""A log that does not repeat itself: strangers decide how often some lines are written."""
+"""Limits repeated log lines, because anyone can cause some of them without a token."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 _SECONDS = 60.0
 _MOST_KINDS = 1000
 
-# The loggers whose lines need no token to be caused.
+# Loggers whose lines can be caused without a token.
 _LOGGERS = ("uvicorn.error", "asyncio", "irt_engine.service.http.connections", "irt_engine.service.refusals")
 
 
 class Sparing(logging.Filter):
-    """Lets a line of each kind through once a minute; the next says how many were left out."""
+    """Passes one line of each kind per minute; the next line has the number of those left out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def install() -> None:
 
 
 def _kind(record: logging.LogRecord) -> tuple[object, ...]:
-    """The text before its figures are filled in, and where the exception comes from: another fault is another line."""
+    """The text before its figures are filled in, and the origin of the exception, so that faults are told apart."""
     kind = (record.name, str(record.msg).partition("\n")[0])
     if not record.exc_info or not record.exc_info[2]:
         return kind

@@ -30,16 +30,16 @@ _POLL_SECONDS = "1"
 
 
 async def submit(request: Request, kind: str) -> Response:
-    """Answer 202 with the job where the client prefers that, else 200 with the result.
+    """Answer 202 with the job if the client prefers that, otherwise 200 with the result.
 
-    :raise Problem: whatever is wrong with the request, the room for it, or the outcome.
+    :raise Problem: the request is wrong, there is no room for it, or the job did not succeed.
     """
     media = Media.from_headers(request.headers)
     key = idempotency_key(request.headers)
     service: Service = request.app.state.service
     if service.store.by_key(key) is None:
         return await _submit(request, kind, media, key, service.runner.places.receiving(_client(request)))
-    # Also while it waits for the result: a known key is known for long.
+    # Held while waiting for the result, too, since a key stays known for long.
     with service.runner.places.repeating(_client(request)):
         return await _submit(request, kind, media, key, nullcontext())
 
@@ -49,13 +49,14 @@ async def _submit(
 ) -> Response:
     if prefers_async(request.headers):
         return _accepted(await _accept(request, kind, media, key, place, kept=True))
-    # A client that gave a key can come back for its job; without one, nobody could fetch the result once it leaves.
+    # A client that gave a key can come back for its job; without one, nobody could fetch the result after it has
+    # disconnected.
     job = await _accept(request, kind, media, key, place, kept=key is not None)
     return await _result(request, job)
 
 
 def idempotency_key(headers: Headers) -> str | None:
-    """:raise Problem: 422 when it is not 1 to 255 visible ASCII characters."""
+    """:raise Problem: 422 if it is not 1 to 255 visible ASCII characters."""
     keys = headers.getlist("idempotency-key")
     if not keys:
         return None
@@ -65,7 +66,7 @@ def idempotency_key(headers: Headers) -> str | None:
 
 
 def prefers_async(headers: Headers) -> bool:
-    """Whether any `Prefer` header holds `respond-async` (RFC 7240); other preferences are passed over."""
+    """Whether any `Prefer` header holds `respond-async` (RFC 7240); other preferences are ignored."""
     preferences = ",".join(headers.getlist("prefer")).split(",")
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 

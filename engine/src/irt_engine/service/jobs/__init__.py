@@ -1,1 +1,1 @@
-"""Which jobs there are, which of them runs, and what is kept of them."""
+"""Jobs: the queue, the running ones, and their records."""

@@ -1,4 +1,4 @@
-"""How many submissions are received, checked and waited for at once, and how many of them one client's may be."""
+"""Limits how many submissions are received, checked and waited for at once, in total and per client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from irt_engine.service.problems import too_many_jobs, too_many_of_client
 
 
 class Places:
-    """A client is an address: who comes through a proxy shares one, unless the proxy is named (see README.md)."""
+    """A client is an address; clients behind a proxy share one, unless the proxy is configured (see README.md)."""
 
     def __init__(self, limits: Limits, metrics: Metrics, under_way: Callable[[], int]) -> None:
         self._limits = limits
@@ -29,23 +29,23 @@ class Places:
     def receiving(self, client: str) -> Iterator[None]:
         """Hold a place among the jobs while a submission is read.
 
-        :raise Problem: 429 when all are taken, or the client has its share.
+        :raise Problem: 429 if all are taken, or the client has used its share.
         """
         with self._held(self._receiving, self._receiving.total() + self._under_way(), client):
             yield
 
     @contextmanager
     def repeating(self, client: str) -> Iterator[None]:
-        """Hold one of the places of those who repeat a known submission, which may come when all others are taken.
+        """Hold one of the separate places for repeats of known submissions.
 
-        :raise Problem: 429 when these are taken too, or the client has its share.
+        :raise Problem: 429 if these are taken too, or the client has used its share.
         """
         with self._held(self._repeating, self._repeating.total(), client):
             yield
 
     @asynccontextmanager
     async def preparing(self, client: str) -> AsyncIterator[None]:
-        """Wait for a turn to be checked; of one client one submission is checked at a time."""
+        """Wait for a turn to be checked; one submission per client is checked at a time."""
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn, self._preparing:
             yield

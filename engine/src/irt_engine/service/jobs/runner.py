@@ -1,4 +1,4 @@
-"""Which job runs when: a bounded number at once, the others in a bounded queue, the oldest first."""
+"""Runs a bounded number of jobs at once; the others wait in a bounded queue, the oldest first."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from irt_engine.service.requests.media import Media
 log = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 3
-# What may take this many times as long by the clock as it takes of processor time.
+# Wall-clock time may exceed processor time by this factor.
 _BUSY_MACHINE = 20
-# That killed workers may take to be gone.
+# Time for killed workers to exit.
 _END_SECONDS = 1.0
 
 
 @dataclass
 class RunningJob:
-    """A job that is running. `stopped` says why it was told to stop: what its end then means."""
+    """A running job. `stopped`: the reason it was stopped; decides the job's final status."""
 
     job: Job
     worker: Worker | None = None
@@ -45,7 +45,7 @@ class RunningJob:
 
 
 class Preparation:
-    """What a worker found in a submission, and that worker, which still holds the responses."""
+    """A checked submission: what the worker found, and the worker itself, which still holds the responses."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -54,7 +54,7 @@ class Preparation:
         self._kept = False
 
     def keep(self) -> Worker:
-        """Take the worker over."""
+        """Take over the worker."""
         self._kept = True
         return self.worker
 
@@ -68,7 +68,7 @@ class Preparation:
 
 
 class Runner:
-    """Prepares submissions and runs jobs, each in a process of its own."""
+    """Prepares submissions and runs jobs, each in its own process."""
 
     def __init__(self, store: JobStore, workers: Workers, limits: Limits, metrics: Metrics) -> None:
         self._store = store
@@ -80,7 +80,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self.places = Places(limits, metrics, lambda: self.queued + self.running)
         self._preparations: set[Preparation] = set()
-        # For those who must not wait for a client while the service ends.
+        # Set when the service shuts down, so that nothing waits for a client any longer.
         self.closing = asyncio.Event()
 
     @property
@@ -89,7 +89,7 @@ class Runner:
 
     @property
     def status(self) -> str:
-        """As `/healthz` says it."""
+        """The status in `/healthz`."""
         if self.stopping:
             return "stopping"
         return "recovering" if self._workers.standing_still else "ok"
@@ -103,7 +103,7 @@ class Runner:
         return len(self._queue)
 
     def check_open(self) -> None:
-        """:raise Problem: 503 when the service is ending."""
+        """:raise Problem: 503 if the service is shutting down."""
         if self.stopping:
             raise unavailable("The service is shutting down.")
 
@@ -111,7 +111,7 @@ class Runner:
     async def prepared(self, folder: Path, kind: str, media: Media, client: str) -> AsyncIterator[Preparation]:
         """Have a worker check a submission whose body is in `folder`.
 
-        :raise Problem: what the worker found wrong; 503 when it took too long.
+        :raise Problem: what the worker found wrong; 503 if it took too long.
         """
         async with self.places.preparing(client):
             self.check_open()
@@ -125,7 +125,7 @@ class Runner:
                 await preparation.close()
 
     async def _take(self) -> Worker:
-        """:raise Problem: there is none to be had, or the service ends before; the first one is a while in coming."""
+        """:raise Problem: no worker can be started, or the service is shutting down. (The first one takes a while.)"""
         taking = asyncio.ensure_future(self._workers.take())
         ending = asyncio.ensure_future(self.closing.wait())
         try:
@@ -143,7 +143,7 @@ class Runner:
 
     async def _prepare(self, preparation: Preparation, folder: Path, kind: str, media: Media) -> None:
         seconds = self._limits.seconds_to_prepare((folder / BODY_FILE).stat().st_size)
-        # The worker's own limit counts processor time; one that stands still uses none.
+        # The worker's own limit counts processor time; a hanging worker uses none.
         patience = min(self._limits.max_job_seconds, _BUSY_MACHINE * seconds)
         timer = asyncio.get_running_loop().call_later(patience, preparation.give_up)
         command = {"folder": str(folder), "kind": kind, "media": asdict(media), "limits": asdict(self._limits)}
@@ -159,7 +159,7 @@ class Runner:
             timer.cancel()
 
     def enqueue(self, job: Job, preparation: Preparation | None = None) -> None:
-        """Run the job when its turn comes; its worker is kept only if that is now."""
+        """Run the job when its turn comes; its worker is kept only if it starts at once."""
         starts_now = not self._queue and self.running < self._limits.max_running and not self.stopping
         worker = preparation.keep() if preparation and starts_now else None
         self._queue.append((job, worker))
@@ -168,7 +168,7 @@ class Runner:
             job.ended.set()
 
     async def cancel(self, job: Job) -> None:
-        """End the job if it has not ended, and wait until it has."""
+        """Cancel the job if it has not ended, and wait for its end."""
         waiting = next((entry for entry in self._queue if entry[0] is job), None)
         if waiting:
             self._queue.remove(waiting)
@@ -178,7 +178,7 @@ class Runner:
         await job.ended.wait()
 
     async def stop(self) -> None:
-        """Take nothing new; let what runs finish within the grace, then put it back for the next start."""
+        """Accept nothing new; let running jobs finish within the grace, then queue the others for the next start."""
         self.closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._limits.shutdown_grace_seconds)
@@ -186,7 +186,7 @@ class Runner:
             preparation.give_up()
         for run in self._runs.values():
             run.stop("service")
-        # A fork server that stands still ends no worker; its own end does.
+        # A hanging fork server kills no worker, but its own end does.
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_END_SECONDS)
         await self._workers.close()
@@ -219,7 +219,7 @@ class Runner:
             self._start_next()
 
     async def _outcome(self, run: RunningJob) -> dict[str, Any]:
-        """Run the job to its end; return what changes in it."""
+        """Run the job to its end; return the fields that change."""
         job = run.job
         if job.attempts >= _MAX_ATTEMPTS:
             detail = f"The service ended {job.attempts} times while this job ran; it is not tried again."
@@ -250,7 +250,7 @@ class Runner:
 
     def _stopped(self, run: RunningJob) -> dict[str, Any]:
         if run.stopped == "service" and run.job.kept:
-            # Our own end is not the job's fault: it must not use up its attempts.
+            # A shutdown is not the job's fault, so it must not count as an attempt.
             attempts = run.job.attempts - 1
             return {"status": QUEUED, "started_at": None, "progress": None, "attempts": attempts}
         if run.stopped == "service":
@@ -272,7 +272,7 @@ class Runner:
             job.ended.set()
             return
         await self._store.update(job, status=status, finished_at=now(), **changes)
-        # Not before the record is written: after a crash in between, the job would run again without its responses.
+        # Only after the record is written: after a crash in between, the job would run again without its responses.
         await asyncio.to_thread(discard_responses, job.folder)
         job.ended.set()
         self._metrics.job_ended(job)

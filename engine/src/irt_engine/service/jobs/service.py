@@ -1,4 +1,4 @@
-"""One running service: what its routes share, and how it begins and ends."""
+"""One running service: the state that its routes share, its start and its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SWEEP_SECONDS = 60.0
 
 
 class Service:
-    """:raise StateInUse: when another service works in `state_dir`."""
+    """:raise StateInUse: another service uses `state_dir`."""
 
     def __init__(self, state_dir: Path, limits: Limits) -> None:
         self.limits = limits
@@ -34,10 +34,10 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Take up what an earlier service left undone; at the end leave the rest to a later one."""
+        """Resume the unfinished jobs of an earlier service; at the end, leave the rest to a later one."""
         unfinished = self.store.load()
         for job in unfinished:
-            log.info("job %s is taken up again", job.id)
+            log.info("job %s is resumed", job.id)
             self.runner.enqueue(job)
         await self.workers.start()
         sweeper = asyncio.create_task(self._sweep())

@@ -37,19 +37,19 @@ log = logging.getLogger(__name__)
 
 
 class StateUnusable(RuntimeError):
-    """A service cannot work in this state folder."""
+    """The state folder cannot be used."""
 
 
 class StateInUse(StateUnusable):
-    """Another service works in it."""
+    """Another service uses the state folder."""
 
 
 class JobStore:
-    """All jobs that a service knows: in memory for reading, on disk to survive its end.
+    """All jobs of a service: in memory for reading, on disk to survive its end.
 
-    Its methods are called from the event loop alone; what touches the disk happens in a thread.
+    Call its methods only from the event loop; disk access happens in threads.
 
-    :raise StateUnusable: when the folder cannot be used; `StateInUse` when another service does.
+    :raise StateUnusable: the folder cannot be used; `StateInUse`: another service uses it.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -62,7 +62,7 @@ class JobStore:
         self._lock = _locked(state_dir / "lock")
 
     def load(self) -> list[Job]:
-        """Read what an earlier service left; return the jobs that it had not finished, the oldest first."""
+        """Read what an earlier service left; return its unfinished jobs, the oldest first."""
         for left in self._incoming.iterdir():
             shutil.rmtree(left, ignore_errors=True)
         found = [job for folder in self._kept.iterdir() if (job := _read(folder))]
@@ -83,7 +83,7 @@ class JobStore:
         return list(reversed(self._jobs.values()))
 
     def by_key(self, key: str | None) -> Job | None:
-        """The job that a repeated submission under `key` means: the last one, unless it failed or was cancelled."""
+        """The job that a submission under `key` repeats: the last one, unless it failed or was cancelled."""
         job = self._keys.get(key) if key else None
         return None if job is None or job.status in (FAILED, CANCELLED) else job
 
@@ -99,7 +99,7 @@ class JobStore:
             return job
 
     async def update(self, job: Job, **changes: Any) -> None:
-        """Change a job: on disk first, so that what a client was told still holds after a crash."""
+        """Update a job, on disk first, so that no state that a client has seen is lost in a crash."""
         if job.kept:
             await asyncio.to_thread(_keep_record, replace(job, **changes))
         for name, value in changes.items():
@@ -126,31 +126,31 @@ class JobStore:
 
 
 def discard_responses(folder: Path) -> None:
-    """Remove what only a job that has not ended needs; if it cannot be removed now, it goes with the job."""
+    """Remove the responses, which only an unfinished job needs; if that fails, they are removed with the job."""
     with contextlib.suppress(OSError):
         (folder / RESPONSES_FILE).unlink(missing_ok=True)
 
 
 def _keep_record(job: Job) -> None:
-    """Write the job's record; of one that has ended also on a disk that is full."""
+    """Write the job's record; if the job has ended, even to a full disk."""
     try:
         _write_record(job.folder, job.to_record())
         return
     except OSError:
         log.exception("job %s: its record cannot be written", job.id)
     if job.is_terminal:
-        # Makes room, and should that not be enough: without them a job is not run again.
+        # This makes room; if that is not enough, a job without responses at least does not run again.
         discard_responses(job.folder)
-        # Those who wait must hear of it all the same.
+        # Whoever waits for the job must be notified even if this fails.
         with contextlib.suppress(OSError):
             _write_record(job.folder, job.to_record())
 
 
 def _take_up(job: Job) -> None:
-    """Put a job into the state in which the next service finds it."""
+    """Correct the state of a job that an earlier service left."""
     written = _written(job.result_path)
     if job.finished_at and moment(job.finished_at) > time.time():
-        # The clock was ahead then: it must not be kept until that moment, and the time of keeping results besides.
+        # The clock was ahead then: the job must not be kept until that time.
         job.finished_at = now()
     if not job.is_terminal:
         if written is None and not (job.folder / RESPONSES_FILE).exists():
@@ -160,18 +160,18 @@ def _take_up(job: Job) -> None:
         if written is None:
             job.status, job.progress = QUEUED, None
             return
-        # A result is written elsewhere and renamed: where it is, it is whole, and only the record came too late.
+        # A result is written elsewhere and renamed: if it exists, it is complete, and only the record is late.
         job.status, job.finished_at = SUCCEEDED, timestamp(written)
         job.ended.set()
     elif job.status == SUCCEEDED and written is None:
-        # A repeated submission is a new job then, which a success would stand in the way of.
+        # As a failed job, it does not keep a repeated submission from starting a new job.
         log.error("job %s: its result is gone", job.id)
         job.status, job.error = FAILED, result_lost().to_contract()
     discard_responses(job.folder)
 
 
 def _written(result: Path) -> float | None:
-    """When the result was written; None where it is missing, or empty as after a power failure."""
+    """When the result was written; None if it is missing, or empty as after a power failure."""
     with contextlib.suppress(OSError):
         found = result.stat()
         return found.st_mtime if found.st_size else None
@@ -180,7 +180,7 @@ def _written(result: Path) -> float | None:
 
 def _create(state_dir: Path, incoming: Path, kept: Path) -> None:
     """:raise StateUnusable: naming what is in the way."""
-    # `incoming` is emptied at each start: what a link leads to is not ours to empty.
+    # `incoming` is emptied at each start, so it must not be a link to another folder.
     if incoming.is_symlink():
         raise StateUnusable(f"{incoming} is a symbolic link; remove it")
     for folder in (state_dir, incoming, kept):
@@ -197,7 +197,7 @@ def _age(job: Job, at: float) -> float:
 
 
 def _locked(path: Path) -> int:
-    """:raise StateInUse: when another process holds the lock; it is let go of when that process ends."""
+    """:raise StateInUse: another process holds the lock, which is released when that process ends."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,1 +1,1 @@
-"""The processes that check and calibrate, and how the service has them forked, watched and ended."""
+"""The processes that check and calibrate, and how the service forks, watches and ends them."""

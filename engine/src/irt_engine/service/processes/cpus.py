@@ -10,7 +10,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cpus() -> int:
-    """The processors that are ours by affinity, or fewer where a container's quota says so."""
+    """The processors of our affinity mask, or fewer if a container has a quota."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cpus, _quota(_QUOTA) or cpus))
 

@@ -1,10 +1,10 @@
-"""The process that workers are forked from: it has loaded all that a calibration needs, and calibrates nothing itself.
+"""The process that workers are forked from: it has loaded all a calibration needs, and calibrates nothing itself.
 
-So each calibration has a process of its own, and none waits for interpreter, packages and kernels to be loaded. It is
-started by `workers.py`, never by hand. Commands arrive as JSON lines on the standard input, a Unix socket: `fork` with
-the memory that the worker may take, in bytes, and one end of a socket pair, by which the service speaks with it; `kill`
-with the worker's number; `ping`, which is answered. What was the standard output tells who was forked, and who ended
-with which status. When the input ends, the service is gone, and so are this process and all workers.
+So each calibration has its own process, and does not wait for interpreter, packages and kernels to load. `workers.py`
+starts it, never a user. Commands arrive as JSON lines on the standard input, a Unix socket: `fork` with the worker's
+memory limit in bytes and one end of a socket pair for talking to the service; `kill` with the worker's process id;
+`ping`, which is answered. The original standard output reports which worker was forked, and which ended with which
+status. When the input ends, the service is gone, and this process and all workers end too.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class ForkServer:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
-        """Obey until the service is gone."""
+        """Handle commands until the service is gone."""
         warm = False
         while True:
             ready, _, _ = select.select([self._commands, self._wakeup], [], [], None if warm else _UNHURRIED_SECONDS)
             if not ready:
-                # Nobody waits.
+                # Idle: compile now.
                 _warm_up()
                 warm = True
             if self._wakeup in ready:
@@ -71,7 +71,7 @@ class ForkServer:
             self._report(alive=1)
         elif pid is None:
             self._fork(descriptors.pop(0), command["fork"])
-        # One that was reaped is no longer ours, and its number may be another's.
+        # A reaped worker's id may belong to another process by now.
         elif pid in self._alive:
             os.kill(pid, signal.SIGKILL)
 
@@ -110,7 +110,7 @@ class ForkServer:
 
 
 def tie_to(parent: int) -> None:
-    """End with the parent, even when it is killed while we are in the middle of a long kernel."""
+    """End with the parent, even if it is killed while a long kernel runs."""
     # The service decides when we end; a Ctrl-C or a stop of the whole process group is meant for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -122,7 +122,7 @@ def tie_to(parent: int) -> None:
 
 def _warm_up() -> None:
     warm_up()
-    # The first Arrow array made of Python values imports pandas, where that is installed.
+    # The first Arrow array made of Python values imports pandas if installed.
     Observations(["u"], ["i"], np.zeros(1, dtype=np.int8)).to_arrow()
     threads.close()
 
@@ -131,7 +131,7 @@ def main(parent: int) -> None:
     tie_to(parent)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
     reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # A library that prints must not end up between our lines: its standard output becomes the log.
+    # Output of libraries must not mix with our lines: the standard output becomes the log.
     os.dup2(2, 1)
     ForkServer(socket.socket(fileno=os.dup(0)), reports).serve()
 

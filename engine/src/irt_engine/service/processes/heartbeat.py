@@ -1,4 +1,4 @@
-"""Whether another process still works: it answers, or at least uses processor time, as while it compiles."""
+"""Detects that another process hangs: a working one answers, or at least uses processor time, as when it compiles."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-# Looks within the patience, and those without a sign of work after which it counts as late.
-_LOOKS, _LATE = 15, 5
+# Checks within the patience, and the number without a sign of work after which a process counts as late.
+_CHECKS, _LATE = 15, 5
 
 
 class Heartbeat:
-    """Asks a process for a sign now and then.
+    """Checks a process from time to time.
 
-    It counts looks and not seconds, so that a service that was itself stopped, or a clock that jumps, blames nobody.
+    It counts checks, not seconds, so that a pause of the service itself, or a jump of the clock, has no effect.
     """
 
     def __init__(self, pid: int, ask: Callable[[], None]) -> None:
@@ -31,14 +31,14 @@ class Heartbeat:
         self._quiet = 0
 
     async def lost(self, patience: float) -> None:
-        """Return when the process has given no sign for `patience` seconds; where there is no /proc, never."""
+        """Return when the process has given no sign of work for `patience` seconds; without /proc, never."""
         ticks = self._ticks()
-        while ticks is not None and self._quiet < _LOOKS:
-            # One question at a time: what nobody reads must not fill the socket.
+        while ticks is not None and self._quiet < _CHECKS:
+            # One ping at a time: unread ones must not fill the socket.
             if self._answered:
                 self._answered = False
                 self._ask()
-            await asyncio.sleep(patience / _LOOKS)
+            await asyncio.sleep(patience / _CHECKS)
             before, ticks = ticks, self._ticks()
             self._quiet = 0 if self._answered or ticks != before else self._quiet + 1
         if ticks is None:

@@ -1,4 +1,4 @@
-"""A limit on the processor time of this process: unlike one by the clock it is the same on a busy machine."""
+"""A limit on the processor time of this process: unlike wall-clock time, it does not depend on other load."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _NICENESS = 10
 _OOM_SCORE = "500"
 _PROGRESS_SECONDS = 0.1
 
-# What looks a request through before it is accepted, by kind of job.
+# Checks a request before it is accepted, by kind of job.
 _READERS: dict[str, Callable[[dict[str, Any]], Settings | ScoreRequest]] = {
     "calibrate": Settings.from_contract,
     "score": ScoreRequest.from_contract,
@@ -51,7 +51,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Settings | ScoreRequest]] = {
 
 
 class Channel:
-    """The way back to the service."""
+    """The connection back to the service."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._out = connection.makefile("w", encoding="utf-8")
@@ -69,7 +69,7 @@ class Work:
         self._prepared: tuple[str, Responses] | None = None
 
     def prepare(self, folder: Path, kind: str, media: Media, limits: Limits) -> None:
-        """Read the body, check all of it, and leave the request and the responses as files for whoever runs it."""
+        """Read the body, check all of it, and leave the request and the responses as files for the run."""
         started = time.perf_counter()
         self._prepared = None
         payload = rewritten(kind, read_payload(folder / BODY_FILE, media, limits), limits.max_rows)
@@ -107,13 +107,13 @@ class Work:
         self._channel.send("done", timings=timings)
 
     def _in_memory(self, folder: Path) -> Responses | None:
-        # A worker may have prepared a request that another one runs. A folder moves, but keeps its name.
+        # Another worker may have prepared the request. Its folder moves, but keeps its name.
         name, responses = self._prepared or ("", None)
         return responses if name == folder.name else None
 
 
 class Progress:
-    """Passes on the state of the estimation, no more often than anyone could read it."""
+    """Reports the state of the estimation, at a rate that people can read."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -132,7 +132,7 @@ def _finite(figure: float) -> float | None:
 
 
 def main(connection: socket.socket, max_bytes: int) -> None:
-    """Obey the commands on `connection` until it is closed, with no more than `max_bytes` of memory for them."""
+    """Handle the commands on `connection` until it is closed, with at most `max_bytes` of memory."""
     _yield_to_others()
     limit_memory(max_bytes)
     channel = Channel(connection)
@@ -167,14 +167,14 @@ def _listen(connection: socket.socket, commands: queue.SimpleQueue[dict[str, Any
 
 
 def _yield_to_others() -> None:
-    """Health checks go first, and when memory ends, the kernel ends this process and not the service."""
+    """Give health checks priority; if memory runs out, the kernel kills this process, not the service."""
     os.nice(_NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
 def _responses(payload: Payload, folder: Path, limits: Limits, settings: Settings | ScoreRequest) -> Responses:
-    """:raise Problem, InputError: when the observations are not usable."""
+    """:raise Problem, InputError: the observations are not usable."""
     target = folder / RESPONSES_FILE
     if isinstance(payload.observations, Path):
         payload.observations.rename(target)
@@ -186,6 +186,6 @@ def _responses(payload: Payload, folder: Path, limits: Limits, settings: Setting
 
 
 def _write_result(path: Path, result: dict[str, Any]) -> None:
-    """The same bytes as `irt-engine calibrate --out`, so that nobody downstream can tell which way a result came."""
+    """The same bytes as `irt-engine calibrate --out`, so that results from both are interchangeable."""
     text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     write_whole(path, text)

@@ -1,4 +1,4 @@
-"""The service's end of its worker processes: having them forked, speaking with one, ending it."""
+"""The service's side of its worker processes: forks them, talks to them, ends them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WorkerDied(Exception):
         self.returncode = returncode
 
     def to_problem(self, max_bytes: int) -> Problem:
-        # Libraries that cannot go on without the memory they ask for abort.
+        # Libraries abort if they do not get the memory they request.
         if self.returncode == -signal.SIGABRT:
             return needs_too_much_memory(max_bytes)
         if self.returncode == -signal.SIGKILL:
@@ -50,7 +50,7 @@ class WorkerDied(Exception):
 class Worker:
     """One process.
 
-    :param kill: has it ended; `ended` gets its exit status.
+    :param kill: ends the process; `ended`: resolves to its exit status.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Worker:
         return not self._ended.done()
 
     async def ask(self, **command: Any) -> AsyncIterator[dict[str, Any]]:
-        """Send a command and yield the events that it brings; the last is `prepared` or `done`.
+        """Send a command and yield its events; the last is `prepared` or `done`.
 
-        :raise Problem: when the worker refuses or fails.
-        :raise WorkerDied: when it ends, killed or crashed.
+        :raise Problem: the worker refuses or fails.
+        :raise WorkerDied: it was killed or crashed.
         """
         with contextlib.suppress(ConnectionError):
             self._commands.write(json.dumps(command).encode() + b"\n")
@@ -89,7 +89,7 @@ class Worker:
         return b""
 
     def kill(self) -> None:
-        """End the process at once; it holds nothing that must be put in order."""
+        """End the process at once; there is nothing to clean up."""
         if self.alive:
             self._kill(self.pid)
 
@@ -100,7 +100,7 @@ class Worker:
 
 
 class Workers:
-    """Has workers forked by a fork server, of which there is one; another is started when it dies or stands still."""
+    """Forks workers through a single fork server, which is replaced when it dies or hangs."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -112,7 +112,7 @@ class Workers:
 
     @property
     def standing_still(self) -> bool:
-        """Whether the fork server gives no sign of life; it will be replaced."""
+        """Whether the fork server hangs; it will be replaced."""
         return self._fork_server is not None and self._fork_server.alive and self._fork_server.heartbeat.is_late
 
     async def start(self) -> None:
@@ -124,12 +124,12 @@ class Workers:
     async def take(self) -> Worker:
         """A new worker.
 
-        :raise WorkerDied: the fork server died, and another one too.
+        :raise WorkerDied: the fork server died, and so did its successor.
         """
         try:
             return await self._fork()
         except WorkerDied:
-            # Nothing was begun: whoever waits for a worker need not know of it.
+            # Nothing had begun, so try again silently.
             return await self._fork()
 
     async def _fork(self) -> Worker:
@@ -145,20 +145,20 @@ class Workers:
             await self._fork_server.end()
 
     def _environment(self) -> dict[str, str]:
-        """Ours, without the token, and so that the fork server imports the same package from wherever it was found."""
+        """Our environment without the token, and with the path from which the fork server imports the same package."""
         package = str(Path(irt_engine.__file__).parents[1])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = max(1, usable_cpus() // self._limits.max_running)
         env = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
-        # A process of ours has one thread when it forks; macOS cannot know.
+        # Our processes have one thread when they fork, but macOS cannot know that.
         defaults = {"NUMBA_NUM_THREADS": str(threads), "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
-        # Without memory, the JSON parser's backtrace of a failed allocation would hang.
+        # When memory runs out, the JSON parser's backtrace of the failed allocation would hang.
         fixed = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "RUST_BACKTRACE": "0"}
         return defaults | env | fixed
 
 
 class ForkServerProcess:
-    """The service's end of `fork_server.py`."""
+    """The service's side of `fork_server.py`."""
 
     def __init__(self, process: asyncio.subprocess.Process, commands: socket.socket, patience: float) -> None:
         self._process, self._commands = process, commands
@@ -211,12 +211,12 @@ class ForkServerProcess:
 
     async def _end_when_lost(self, patience: float) -> None:
         await self.heartbeat.lost(patience)
-        log.error("the process that starts workers stands still: it is ended, with all workers, and replaced")
+        log.error("the process that forks workers hangs: it is ended, with all workers, and replaced")
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def _watch(self) -> None:
-        """Take in who was forked and who ended, until the fork server itself ends, and its workers with it."""
+        """Read which workers were forked and which ended, until the fork server ends, and its workers with it."""
         reports = self._process.stdout
         while reports and (line := await reports.readline()):
             report = json.loads(line)
@@ -237,6 +237,6 @@ class ForkServerProcess:
 
 
 def _settle(future: asyncio.Future[int], value: int) -> None:
-    # Whoever waited may have been cancelled.
+    # The waiting task may have been cancelled.
     if not future.done():
         future.set_result(value)

@@ -1,1 +1,1 @@
-"""What reads a request: its media types, its parts, and the answers in it."""
+"""Reading a request: its media types, its parts, and its answers."""

@@ -1,6 +1,7 @@
-"""Bodies in the forms that the deployed client sends, rewritten in the contract's own.
+"""Rewrites bodies from the deployed client's forms to the contract's own.
 
-What follows knows one form alone: observations with the ids of users and items, and items with their parameters.
+The rest of the service knows only that form: observations with the ids of users and items, and items with their
+parameters.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def rewritten(kind: str, payload: Payload, max_rows: int) -> Payload:
 
 
 def _by_default_first(payload: Payload) -> Payload:
-    """That client sends every attempt, and knows no `options` to say which of them counts."""
+    """That client sends every attempt, without `options` to say which one counts."""
     if payload.request.get("options") is not None:
         return payload
     return replace(payload, request={**payload.request, "options": {"repeats": FIRST}})
@@ -65,7 +66,7 @@ def _to_score(payload: Payload, max_rows: int) -> Payload:
 
 
 def _items(given: Any) -> list[dict[str, Any]]:
-    """The contract's `items`, of an object of parameters by item, or an array that names the columns of a matrix."""
+    """The contract's `items`, from an object of parameters by item, or an array that names the columns of a matrix."""
     if not isinstance(given, (dict, list)) or not given:
         raise invalid_field(ITEM_PARAMS, "must be an object of parameters by item, or an array of items, and not empty")
     top = Fields("", {ITEM_PARAMS: given})
@@ -102,9 +103,9 @@ def _of_one_user(responses: Any, known: set[str]) -> list[Any]:
 
 
 def _columns(matrix: Any, item_ids: list[str] | None, max_rows: int) -> dict[str, list[Any]]:
-    """Columns of observations, of a matrix of users by items of 1, 0 and null; ids are "1", "2", … by position.
+    """Columns of observations, from a matrix of users by items with 1, 0 and null; ids are "1", "2", … by position.
 
-    :param item_ids: ids of its columns where they are known.
+    :param item_ids: ids of its columns if they are known.
     """
     if not isinstance(matrix, list) or not matrix or not all(isinstance(row, list) for row in matrix):
         raise invalid_field(RESPONSES, "must be an array of rows of 1, 0 and null, one row for each user")

@@ -1,4 +1,4 @@
-"""Unpacking gzip, of which a body may be a sequence of members."""
+"""Unpacks gzip; a body may be a sequence of members."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from irt_engine.service.limits import MEBIBYTE
 
 _READ_BYTES = 16 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
-# Members that hold nothing: each costs as much as some kilobytes of others, and the sum of what is unpacked stays 0.
+# Limit on empty members: each takes as long as some kilobytes of others, but adds nothing to the unpacked size.
 _MOST_EMPTY = 1000
 
 
 def unpacked(packed: BinaryIO) -> Iterator[bytes]:
     """Blocks of at most a mebibyte.
 
-    :raise zlib.error: when it is no gzip, or has more empty members than anyone writes.
-    :raise EOFError: when it ends within a member.
+    :raise zlib.error: it is not gzip, or has too many empty members.
+    :raise EOFError: it ends within a member.
     """
     empty, rest = 0, packed.read(_READ_BYTES)
     while rest:
@@ -30,7 +30,7 @@ def unpacked(packed: BinaryIO) -> Iterator[bytes]:
         empty += not size
         if empty > _MOST_EMPTY:
             raise zlib.error("too many empty members")
-        # Zeros may fill up the last block of a tape.
+        # Zeros may pad the last block of a tape.
         rest = member.rest.lstrip(b"\0")
         while not rest and (more := packed.read(_READ_BYTES)):
             rest = more.lstrip(b"\0")

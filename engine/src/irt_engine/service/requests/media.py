@@ -20,7 +20,7 @@ _ENCODINGS = {"": None, "identity": None, "gzip": "gzip", "x-gzip": "gzip"}
 
 @dataclass(frozen=True)
 class Media:
-    """How a body is written: its media type, its compression, and what separates its parts."""
+    """How a body is written: its media type, its compression, and the boundary of its parts."""
 
     type: str
     encoding: str | None = None
@@ -30,7 +30,7 @@ class Media:
     def from_headers(cls, headers: Mapping[str, str]) -> Media:
         """Read `Content-Type` and `Content-Encoding`.
 
-        :raise Problem: 415 when the service does not read such a body.
+        :raise Problem: 415 if the service does not read such a body.
         """
         encoding = headers.get("content-encoding", "").strip().lower()
         if encoding not in _ENCODINGS:

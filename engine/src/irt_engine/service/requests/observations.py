@@ -1,4 +1,4 @@
-"""The observations of a JSON request, as rows or as columns, turned into three checked columns."""
+"""The observations of a JSON request, as rows or as columns, converted to checked columns."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Observations:
 
 
 def check_row_count(rows: int, max_rows: int) -> None:
-    """:raise Problem: 413 when there are more rows than the service accepts."""
+    """:raise Problem: 413 if there are more rows than the service accepts."""
     if rows > max_rows:
         raise too_large(f"There may be at most {max_rows:,} observations; the request has {rows:,}.")
 
@@ -99,11 +99,11 @@ class Errors:
                 self.add(place(index), message, value=value)
 
     def raise_if_any(self) -> None:
-        """:raise Problem: 422 that shows the first errors and says how many there are."""
+        """:raise Problem: 422 with the first errors and their number."""
         if self.count:
-            told = f"{self.first[0]['field']}: {self.first[0]['message']}"
+            message = f"{self.first[0]['field']}: {self.first[0]['message']}"
             more = f" ({self.count} such errors; the first {MAX_ERRORS} are listed)"
-            raise invalid(told + more if self.count > MAX_ERRORS else told, self.first)
+            raise invalid(message + more if self.count > MAX_ERRORS else message, self.first)
 
 
 def _row_place(where: str) -> Place:
@@ -119,7 +119,7 @@ def _from_rows(rows: list[Any], max_rows: int, place: Place) -> dict[str, list[A
     try:
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
         groups = [row.get(_GROUP) for row in rows]
-        # Rows without groups may spell that out.
+        # Rows without groups may have explicit nulls.
         known = groups if any(group is not None for group in groups) else []
         return columns | {_TIME: [row.get(_TIME) for row in rows], _GROUP: known}
     except (TypeError, KeyError, AttributeError):
@@ -153,14 +153,14 @@ def _from_columns(columns: dict[str, Any], max_rows: int) -> dict[str, list[Any]
     lengths = {name: len(values) for name, values in found.items()}
     lengths |= {name: len(values) for name, values in further.items() if values is not None}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise invalid_field("observations", f"the columns differ in length: {told}")
+        details = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise invalid_field("observations", f"the columns differ in length: {details}")
     check_row_count(lengths["user_id"], max_rows)
     return found | {name: values or [] for name, values in further.items()}
 
 
 def _ids(column: str, values: list[Any], place: Place, errors: Errors) -> list[Any]:
-    # Nearly every request has strings alone; looking at the set of types spares a test per answer.
+    # Nearly every request has only strings; checking the set of types saves a test per answer.
     if set(map(type, values)) == {str} and "" not in values:
         return values
     written = [_written_id(value) for value in values]
@@ -171,7 +171,7 @@ def _ids(column: str, values: list[Any], place: Place, errors: Errors) -> list[A
 
 
 def _written_id(value: Any) -> str | None:
-    """An id as a string; None where it is none. Numbers count only where JSON readers agree on their digits."""
+    """An id as a string; None if it is not valid. Numbers are valid only if all JSON readers agree on their digits."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, bool):
@@ -196,7 +196,7 @@ def is_correctness(value: Any) -> bool:
 
 
 def _check_times(values: list[Any], place: Place, errors: Errors) -> None:
-    """The time of an answer has no part in the estimation; only its type is looked at."""
+    """The time of an answer does not affect the estimation; only its type is checked."""
     if not set(map(type, values)) <= {str, type(None)}:
         message = "must be a date and time as a string, or null"
         errors.add_where(values, lambda v: not isinstance(v, (str, type(None))), lambda i: place(_TIME, i), message)

@@ -16,16 +16,16 @@ from irt_engine.service.memory_limit import memory_for
 from irt_engine.service.problems import Problem, invalid, invalid_field, unpacks_to_too_much
 from irt_engine.service.requests.observations import check_row_count
 
-# Of indices into the distinct ids, and of copies while they are sorted.
+# For indices into the distinct ids, and copies during sorting.
 _BYTES_PER_ROW = 64
 
 
 def read_parquet(path: Path, limits: Limits, repeats: str, timed: bool) -> Responses:
-    """Read an uploaded file, after a look at its own description of what is in it.
+    """Read an uploaded file, after checking its metadata.
 
     :raise Problem: 413 for too many rows, or columns that unpack to too much; 422 for a file that is not Parquet, or
-        has not the columns.
-    :raise InputError: when a value in it cannot be used.
+        lacks a column.
+    :raise InputError: a value in it cannot be used.
     """
     try:
         metadata = pq.read_metadata(path)
@@ -36,17 +36,17 @@ def read_parquet(path: Path, limits: Limits, repeats: str, timed: bool) -> Respo
         with memory_for(_memory_bytes(limits)):
             return Responses.from_parquet(path, repeats=repeats, timed=timed)
     except MemoryError:
-        # What it says of its sizes was not true.
+        # The sizes in its metadata were wrong.
         raise unpacks_to_too_much(limits.max_body_bytes) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError):
-        # What Arrow says names files of this machine.
+        # Arrow's message names files of this machine.
         raise invalid_field("observations", "is not a Parquet file that can be read") from None
 
 
 def _check_sizes(metadata: pq.FileMetaData, limits: Limits, columns: list[str]) -> None:
-    """The pages of a column are compressed, each for itself: a file of a few kilobytes can hold an id of a gigabyte.
+    """Check the sizes when unpacked: a file of a few kilobytes can hold an id of a gigabyte.
 
-    :raise Problem: 413 when the columns unpack to more than a body may.
+    :raise Problem: 413 if the columns unpack to more than a body may.
     """
     unpacked, values = 0, dict.fromkeys(columns, 0)
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
@@ -60,27 +60,27 @@ def _check_sizes(metadata: pq.FileMetaData, limits: Limits, columns: list[str]) 
 
 
 def _memory_bytes(limits: Limits) -> int:
-    """More than is needed for columns within the limits, whatever they hold."""
+    """More memory than any columns within the limits need."""
     return 4 * limits.max_body_bytes + _BYTES_PER_ROW * limits.max_rows + 256 * MEBIBYTE
 
 
 def _check_columns(schema: pa.Schema) -> None:
     errors = []
     for name in (*COLUMNS, *([GROUP] if GROUP in schema.names else [])):
-        found = schema.get_all_field_indices(name)
+        fields = schema.get_all_field_indices(name)
         wanted, is_right = _WANTED[name]
-        if len(found) != 1:
-            errors.append({"field": f"observations.{name}", "message": "is missing" if not found else "is there twice"})
-        elif not is_right(schema.field(found[0]).type):
-            kind = str(schema.field(found[0]).type)
+        if len(fields) != 1:
+            errors.append({"field": f"observations.{name}", "message": "is missing" if not fields else "appears twice"})
+        elif not is_right(schema.field(fields[0]).type):
+            kind = str(schema.field(fields[0]).type)
             errors.append({"field": f"observations.{name}", "value": kind, "message": f"must be a column of {wanted}"})
     if errors:
         raise _refused(errors)
 
 
 def _refused(errors: list[dict[str, str]]) -> Problem:
-    told = "; ".join(f"{error['field']} {error['message']}" for error in errors)
-    return invalid(f"The Parquet file: {told}", errors)
+    details = "; ".join(f"{error['field']} {error['message']}" for error in errors)
+    return invalid(f"The Parquet file: {details}", errors)
 
 
 def _is_id(kind: pa.DataType) -> bool:

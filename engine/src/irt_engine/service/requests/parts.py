@@ -19,7 +19,7 @@ OBSERVATIONS_PART = "observations"
 class Parts:
     """Writes each part to its own file in `folder` as the parser finds it.
 
-    A part that is unknown, or there twice, is refused from within the parser's `write` (Problem, 422).
+    An unknown or repeated part raises a Problem (422) from within the parser's `write`.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Parts:
         }
 
     def complete(self) -> dict[str, Path]:
-        """:raise Problem: 400 when the body stops before its last boundary, 422 when a part is missing."""
+        """:raise Problem: 400 if the body stops before its last boundary, 422 if a part is missing."""
         if not self._ended:
             raise not_json("The multipart body ends before its last boundary.")
         for name in (REQUEST_PART, OBSERVATIONS_PART):
@@ -69,7 +69,7 @@ class Parts:
         if self._name not in (REQUEST_PART, OBSERVATIONS_PART):
             raise _part_problem(self._name, "is not a part of this form")
         if self._name in self._files:
-            raise _part_problem(self._name, "is there more than once")
+            raise _part_problem(self._name, "appears more than once")
         self._files[self._name] = (self.folder / f"part-{self._name}").open("wb")
         self._digests[self._name] = hashlib.sha256()
 

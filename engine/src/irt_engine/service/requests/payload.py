@@ -1,4 +1,4 @@
-"""What a stored body says: the request, and where its observations are. Runs in the worker."""
+"""Reads a stored body: the request, and where its observations are. Runs in the worker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from irt_engine.service.requests.parts import OBSERVATIONS_PART, REQUEST_PART, P
 class Payload:
     """A request without its observations; these are JSON still to be checked, or a Parquet file, or None.
 
-    `where` is the field of the body that they came from. `fingerprint` is the same for the same content, however it was
-    compressed or its parts were separated.
+    `where` is the field of the body that they came from. `fingerprint` is the same for the same content, regardless of
+    compression and boundary.
     """
 
     request: dict[str, Any]
@@ -37,8 +37,8 @@ class Payload:
 def read_payload(body: Path, media: Media, limits: Limits) -> Payload:
     """Unpack and parse the body in the file `body`; parts are written beside it.
 
-    :raise Problem: 400 when it is not what its headers say, 413 when it unpacks to too much, 422 when a part of it
-        is missing or unknown.
+    :raise Problem: 400 if it does not match its headers, 413 if it unpacks to too much, 422 if a part of it is missing
+        or unknown.
     """
     try:
         with body.open("rb") as file:
@@ -56,7 +56,7 @@ def _read(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _limited(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
-    """The unpacked body, block by block, for as long as it is within the limit."""
+    """The unpacked body, block by block; 413 beyond the limit."""
     total = 0
     for block in blocks:
         total += len(block)
@@ -77,7 +77,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise not_json(f"The body is not valid JSON: {error}") from None
     except BaseException as panic:
-        # Where Python has no memory for an object, the parser, which is written in Rust, panics.
+        # If Python has no memory for an object, the parser, which is written in Rust, panics.
         if type(panic).__name__ == "PanicException":
             raise MemoryError from None
         raise

@@ -9,7 +9,7 @@ from typing import Any
 from irt_engine import InputError, Responses, Scores, Settings, score
 from irt_engine.contract.fields import Fields
 
-# Beyond these a grid around the mean has no two numbers that differ, or its squares are infinite.
+# Beyond these, a grid around the mean has no two different numbers, or its squares are infinite.
 _MAX_MEAN, _MIN_SD, _MAX_SD = 1000.0, 1e-6, 1e4
 
 
@@ -25,7 +25,7 @@ class ScoreRequest:
     def from_contract(cls, request: Mapping[str, Any]) -> ScoreRequest:
         """Read a request of the contract, without its `observations`.
 
-        :raise InputError: naming the fields that are wrong.
+        :raise InputError: fields are wrong; the error names them.
         """
         top = Fields.of("", request, ("items", "latent", "options"))
         latent = top.object("latent", ("mean", "sd"))
@@ -35,10 +35,10 @@ class ScoreRequest:
         items = request.get("items")
         if not isinstance(items, list) or not items:
             raise InputError("items", items, "must be an array with at least one item")
-        found = cls(items, Settings.from_contract({"options": request.get("options") or {}}), prior)
-        # Scoring one answer looks at all items: what is wrong with them is told before the job is accepted.
-        found.score(Responses.from_columns(["a user"], ["an item"], [True]))
-        return found
+        score_request = cls(items, Settings.from_contract({"options": request.get("options") or {}}), prior)
+        # Scoring one answer checks all items, so that errors in them are reported before the job is accepted.
+        score_request.score(Responses.from_columns(["a user"], ["an item"], [True]))
+        return score_request
 
     @property
     def repeats(self) -> str:
@@ -49,5 +49,5 @@ class ScoreRequest:
         return self.settings.timed
 
     def score(self, responses: Responses) -> Scores:
-        """:raise InputError: naming the items that are wrong."""
+        """:raise InputError: items are wrong; the error names them."""
         return score(responses, self.items, self.settings, latent=self.latent)
