@@ -3,7 +3,8 @@
 It should be 95 times in 100. Each setting draws its items once. Each replication draws new persons and answers, and
 the parameters that have a prior in the model. The other benchmarks run first: users with many answers (`heavy`),
 anchors that drifted
-(`drifted`), two grades and skewed abilities (`populations`), and banks with a fault (`faults`).
+(`drifted`), two grades and skewed abilities (`populations`), items that changed (`changed`), and banks with a fault
+(`faults`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import drifted, faults, heavy, populations
+from bench import changed, drifted, faults, heavy, populations
 from bench.drawing import answers, item_id
 from irt_engine import Calibration, Settings, calibrate
 
@@ -103,6 +104,7 @@ def run(replications: int, seed: int) -> int:
     fine = heavy.run(seed, console)
     fine &= drifted.run(replications, seed, console)
     fine &= populations.run(replications, seed, console)
+    fine &= changed.run(replications, seed, console)
     fine &= faults.run(seed, console)
     for number, setting in enumerate(SETTINGS):
         tallies = _replicate(setting, replications, np.random.default_rng([seed, number]), console)

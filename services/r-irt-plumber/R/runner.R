@@ -152,7 +152,7 @@ take_up <- function(service) {
       end_job(service, job, status = "failed", error = problem_body(problem_responses_lost()))
       next
     }
-    log_line("INFO", sprintf("job %s is taken up again", job$id))
+    log_line("INFO", sprintf("job %s is resumed", job$id))
     update_job(service$store, job, status = "queued", started_at = NULL)
     service$queue <- c(service$queue, list(job))
   }
