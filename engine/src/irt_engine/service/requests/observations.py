@@ -1,4 +1,7 @@
-"""The observations of a JSON request, as rows or as columns, turned into three checked columns."""
+"""The observations of a JSON request, as rows or as columns, turned into three checked columns.
+
+By hand, column by column: half a million rows that pydantic makes models of take seven times as long.
+"""
 
 from __future__ import annotations
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irt_engine import InputError, Responses, Scores, Settings, score
-from irt_engine.contract.fields import Fields
-
-# Beyond these a grid around the mean has no two numbers that differ, or its squares are infinite.
-_MAX_MEAN, _MIN_SD, _MAX_SD = 1000.0, 1e-6, 1e4
+from irt_engine import Responses, Scores, Settings, score
+from irt_engine.contract.scoring import ScoringRequest
+from irt_engine.contract.strict import read
 
 
 @dataclass(frozen=True)
@@ -27,23 +25,13 @@ class ScoreRequest:
 
         :raise InputError: naming the fields that are wrong.
         """
-        top = Fields.of("", request, ("items", "latent", "options"))
-        latent = top.object("latent", ("mean", "sd"))
-        mean = latent.number("mean", 0.0, low=-_MAX_MEAN, high=_MAX_MEAN)
-        prior = mean, latent.number("sd", 1.0, low=_MIN_SD, high=_MAX_SD)
-        top.raise_if_any()
-        items = request.get("items")
-        if not isinstance(items, list) or not items:
-            raise InputError("items", items, "must be an array with at least one item")
-        found = cls(items, Settings.from_contract({"options": request.get("options") or {}}), prior)
-        # Scoring one answer looks at all items: what is wrong with them is told before the job is accepted.
-        found.score(Responses.from_columns(["a user"], ["an item"], [True]))
-        return found
+        found = read(ScoringRequest, request)
+        latent = found.latent.mean, found.latent.sd
+        return cls(request["items"], Settings(**dict(found.options)), latent)
 
     @property
     def repeats(self) -> str:
         return self.settings.repeats
 
     def score(self, responses: Responses) -> Scores:
-        """:raise InputError: naming the items that are wrong."""
         return score(responses, self.items, self.settings, latent=self.latent)
