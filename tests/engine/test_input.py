@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from irt_engine import InputError, Responses, Settings, calibrate, score, simulate
-from irt_engine.contract.fields import Fields
 from irt_engine.model.priors import Prior, Priors
 from irt_engine.service.requests.scoring import ScoreRequest
 
@@ -368,14 +367,73 @@ def test_simulated_answers_follow_their_model():
     assert (np.diff(sparse.offsets) == 4).all()
 
 
+class Watched(list):
+    """An array that knows how far it was looked at."""
+
+    end = 0
+
+    def __getitem__(self, index):
+        self.end = max(self.end, index.stop)
+        return super().__getitem__(index)
+
+
 def test_a_million_wrong_entries_are_not_all_looked_at():
-    seen = []
-    request = Fields.of("", {"anchors": [7] * 1_000_000}, ("anchors",))
-    for entry in request.objects("anchors", ("item_id",)):
-        seen.append(entry.where)
-    with pytest.raises(InputError, match=r"anchors\[0\]: must be an object"):
-        request.raise_if_any()
-    assert len(seen) == len(request.errors) == 100
+    anchors = Watched([7] * 1_000_000)
+    with pytest.raises(InputError, match=r"anchors\[0\]: must be an object") as caught:
+        Settings.from_contract({"anchors": anchors})
+    assert [error["field"] for error in caught.value.errors] == [f"anchors[{index}]" for index in range(100)]
+    assert anchors.end < 10_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"item_models": {f"q{j}": "4PL" for j in range(100_000)}},
+        {f"x{j}": 1 for j in range(100_000)},
+        {"options": {f"x{j}": 1 for j in range(100_000)} | {"tolerance": 0}},
+    ],
+    ids=["item models", "unknown fields", "unknown options"],
+)
+def test_of_many_mistakes_a_hundred_are_told(request_):
+    with pytest.raises(InputError) as caught:
+        Settings.from_contract(request_)
+    assert len(caught.value.errors) == 100
+
+
+def test_rows_keep_their_numbers_in_a_long_array():
+    anchors = [{"item_id": f"q{j}", "params": {"a": 1, "b": 0}} for j in range(3000)]
+    assert [anchor.item_id for anchor in Settings.from_contract({"anchors": anchors}).anchors] == [
+        f"q{j}" for j in range(3000)
+    ]
+    anchors[1700], anchors[2999] = {"item_id": "q3", "params": {"a": 0, "b": 0}}, {"params": {"a": 1, "b": 0}}
+    with pytest.raises(InputError) as caught:
+        Settings.from_contract({"anchors": anchors})
+    assert [(error["field"], error["value"], error["message"]) for error in caught.value.errors] == [
+        ("anchors[1700].item_id", "q3", "is given more than once"),
+        ("anchors[1700].params.a", 0, "must be a finite number at most 1000 and above 0"),
+        ("anchors[2999].item_id", None, "is missing"),
+    ]
+
+
+def test_no_anchor_is_blamed_for_a_wrong_model():
+    anchor = {"item_id": "q", "params": {"a": 1, "b": 0, "c": 0.2}}
+    for request in ({"item_models": {"q": "3PL", "r": "x"}}, {"model": "x"}):
+        with pytest.raises(InputError) as caught:
+            Settings.from_contract(request | {"anchors": [anchor]})
+        assert [error["field"].split(".")[0] for error in caught.value.errors] == list(request)
+    twice = [{"item_id": "q", "params": {"a": 1, "b": 0, "c": 0.2, "model": "3pl"}}] * 2
+    with pytest.raises(InputError) as caught:
+        Settings.from_contract({"item_models": {"q": "3PL"}, "anchors": twice})
+    assert [error["field"] for error in caught.value.errors] == ["anchors[1].item_id"]
+
+
+def test_all_that_is_wrong_with_a_request_to_score_is_named_at_once():
+    items = [{"item_id": "1", "params": {"a": 0, "b": 0}}, {"item_id": "1", "model": "x", "params": {"a": 1}}]
+    with pytest.raises(InputError) as caught:
+        ScoreRequest.from_contract({"items": items, "latent": {"sd": 0}, "options": [], "model": "2PL"})
+    assert {error["field"] for error in caught.value.errors} == {
+        "items[0].params.a", "items[1].item_id", "items[1].model", "items[1].params.b", "latent.sd", "options", "model",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("index", [2, -1])

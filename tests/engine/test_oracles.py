@@ -11,7 +11,7 @@ import pytest
 from irt_engine import Responses, Settings, calibrate
 from irt_engine.answers.exclusion import everyone
 from irt_engine.answers.populations import whole
-from irt_engine.contract.settings import Anchor
+from irt_engine.contract.anchors import Anchor
 from irt_engine.estimation.fitting import fit_bank
 from irt_engine.estimation.objective import Objective
 from irt_engine.estimation.specification import specify

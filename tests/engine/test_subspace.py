@@ -7,7 +7,8 @@ import pytest
 
 from irt_engine import Responses, Settings
 from irt_engine.answers.exclusion import everyone
-from irt_engine.contract.settings import Anchor, LinkingOptions
+from irt_engine.contract.anchors import Anchor
+from irt_engine.contract.settings import LinkingOptions
 from irt_engine.estimation.fitting import fit_bank
 from irt_engine.standard_errors.covariance import DenseCovariance
 from irt_engine.standard_errors.information import Information

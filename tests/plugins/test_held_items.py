@@ -161,13 +161,13 @@ def test_the_alert_names_them(service, monkeypatch):
     sent = []
     monkeypatch.setattr("irt.alerts.send", sent.append)
 
-    class Told(Instance):
+    class Message(Instance):
         run_id, log_url = "run-1", "http://log"
 
         def xcom_pull(self, task_ids, map_indexes, key):
             return "newly held: 3 (reversed -6.20)" if key == HELD_CHANGES else None
 
-    context = {"ti": Told(), "task": type("Task", (), {"run": {"bank": "math"}})()}
+    context = {"ti": Message(), "task": type("Task", (), {"run": {"bank": "math"}})()}
     ItemNotifier()(context)
     [alert] = sent
     assert (alert.kind, alert.bank, alert.reason) == ("items", "math", "newly held: 3 (reversed -6.20)")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 import pytest
@@ -18,7 +17,7 @@ from irt.hooks.patience import lock_seconds
 from irt.migrations import FOLDER
 from irt.pods.settings import PodSettings
 from irt_engine.contract import names
-from irt_engine.contract.settings import LinkingOptions, Settings
+from irt_engine.contract.settings import LinkingOptions, Options
 from local.home import ROOT
 
 SCHEMAS = yaml.safe_load((ROOT / "contract" / "openapi.yaml").read_text())["components"]["schemas"]
@@ -67,9 +66,9 @@ def test_the_schema_of_given_models_accepts_each_in_any_case():
 
 
 def test_the_engine_has_the_defaults_of_the_contract():
-    own = {each.name: each.default for kind in (LinkingOptions, Settings) for each in fields(kind)}
+    own = {name: field.default for kind in (LinkingOptions, Options) for name, field in kind.model_fields.items()}
     own = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
-    assert {name: own.get(name, MISSING) for name in DEFAULTS} == DEFAULTS
+    assert {name: own.get(name) for name in DEFAULTS} == DEFAULTS
 
 
 def test_the_r_service_has_the_defaults_of_the_contract():

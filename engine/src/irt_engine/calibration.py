@@ -12,8 +12,9 @@ import numpy as np
 from irt_engine.answers.exclusion import Exclusion, everyone
 from irt_engine.answers.responses import Responses
 from irt_engine.answers.weak_links import weak_links
+from irt_engine.contract.anchors import Anchor
 from irt_engine.contract.names import NORMAL
-from irt_engine.contract.settings import Anchor, Settings
+from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError, TooFewAnchors
 from irt_engine.estimation.em import Progress
 from irt_engine.estimation.fitting import FittedBank, fit_bank
@@ -182,7 +183,8 @@ def _abilities(bank: FittedBank, settings: Settings) -> Abilities:
     fit, n = bank.fit, bank.responses.n_users
     parameters = ItemParameters(*bank.model.items(fit.evaluation.x))
     theta, se = np.empty(n), np.empty(n)
-    others = {name: (np.empty(n), np.empty(n)) for name in settings.scores if name != "EAP"}
+    names: list[str] = [name for name in settings.scores if name != "EAP"]
+    others = {name: (np.empty(n), np.empty(n)) for name in names}
     for g, part in enumerate(fit.objective.populations):
         own, distribution = parameters.take(part.items), bank.model.latent(fit.evaluation.x, g)
         if distribution == (0.0, 1.0) or bank.model.is_shaped:

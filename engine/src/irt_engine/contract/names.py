@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-MODELS = ("Rasch", "1PL", "2PL", "3PL")
-LINKING_METHODS = ("stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none")
-SCORES = ("EAP", "MAP", "WLE")
+from typing import Literal, get_args
+
+Model = Literal["Rasch", "1PL", "2PL", "3PL"]
+LinkingMethod = Literal["stocking_lord", "haebara", "mean_sigma", "mean_mean", "fixed", "none"]
+Score = Literal["EAP", "MAP", "WLE"]
 # What becomes of repeated answers of a user to an item.
-REFUSE, FIRST, LAST = REPEATS = ("refuse", "first", "last")
-# Shapes of the latent distribution.
-NORMAL, DAVIDIAN, HISTOGRAM = SHAPES = ("normal", "davidian", "histogram")
-UNLINKED = ("exclude", "same_population")
+Repeats = Literal["refuse", "first", "last"]
+# Of the latent distribution.
+Shape = Literal["normal", "davidian", "histogram"]
+Unlinked = Literal["exclude", "same_population"]
+
+MODELS, LINKING_METHODS, SCORES, UNLINKED = (get_args(each) for each in (Model, LinkingMethod, Score, Unlinked))
+REFUSE, FIRST, LAST = REPEATS = get_args(Repeats)
+NORMAL, DAVIDIAN, HISTOGRAM = SHAPES = get_args(Shape)

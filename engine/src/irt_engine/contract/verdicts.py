@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_args
 
-from irt_engine.contract.fields import Fields
+from pydantic import Field, create_model
 
-HOLD, WARN, IGNORE = ACTIONS = ("hold", "warn", "ignore")
+from irt_engine.contract.strict import DEFAULT_MESSAGE, Strict
+
+Action = Literal["hold", "warn", "ignore"]
+HOLD, WARN, IGNORE = get_args(Action)
 # Estimate the item from its answers after the change.
 USE_NEWER = "use_newer"
 REVERSED, FLAT, OUT_OF_RANGE, IMPRECISE, MISFIT, TOO_FEW, CHANGED = (
     "reversed", "flat", "out_of_range", "imprecise", "misfit", "too_few_answers", "changed",
 )  # fmt: skip
-_MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,24 @@ DEFAULTS: Mapping[str, Rule] = {
 }
 
 
-def read_verdicts(top: Fields) -> dict[str, Rule] | None:
-    """The rules by reason, in the contract's order, without those that are ignored; None if nothing is to be judged."""
-    if not top.has("verdicts"):
-        return None
-    entry = top.object("verdicts", tuple(DEFAULTS))
-    rules = {reason: _rule(entry, reason, default) for reason, default in DEFAULTS.items() if entry.has(reason)}
+_Action = Annotated[Action, DEFAULT_MESSAGE]
+_ActionOnChange = Annotated[Literal["hold", "warn", "ignore", "use_newer"], DEFAULT_MESSAGE]
+_Limit = Annotated[float, Field(ge=0, le=1e9), DEFAULT_MESSAGE]
+
+
+def _reader(reason: str, default: Rule) -> type[Strict]:
+    """The model of one reason: its fields are those that its default has."""
+    given = {each.name: getattr(default, each.name) for each in fields(default)}
+    limits: dict[str, Any] = {name: (_Limit, limit) for name, limit in given.items() if isinstance(limit, float)}
+    action: Any = _ActionOnChange if reason == CHANGED else _Action
+    return create_model(reason, __base__=Strict, action=(action, default.action), **limits)
+
+
+_readers: dict[str, Any] = {reason: (_reader(reason, rule) | None, None) for reason, rule in DEFAULTS.items()}
+_Verdicts = create_model("Verdicts", __base__=Strict, **_readers)
+
+
+def read_verdicts(value: Any) -> dict[str, Rule]:
+    """The rules by reason, in the contract's order, without those that are ignored; for a validator."""
+    rules = {reason: Rule(**dict(given)) for reason, given in _Verdicts.model_validate(value) if given is not None}
     return {reason: rule for reason, rule in rules.items() if rule.action != IGNORE}
-
-
-def _rule(verdicts: Fields, reason: str, default: Rule) -> Rule:
-    has_both = default.limit_a is not None
-    actions = (*ACTIONS, USE_NEWER) if reason == CHANGED else ACTIONS
-    entry = verdicts.object(reason, ("action", "limit", *["limit_a"] * has_both))
-    return Rule(
-        entry.choice("action", actions, default.action),
-        entry.number("limit", default.limit, low=0.0, high=_MOST),
-        entry.number("limit_a", default.limit_a, low=0.0, high=_MOST) if has_both else None,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from irt_engine.answers.connection import drop_unlinked
 from irt_engine.answers.exclusion import Exclusion, apply_rules
 from irt_engine.answers.populations import Populations
 from irt_engine.answers.responses import Responses
+from irt_engine.contract.anchors import Anchor
 from irt_engine.contract.names import DAVIDIAN, NORMAL
-from irt_engine.contract.settings import Anchor, Settings
+from irt_engine.contract.settings import Settings
 from irt_engine.errors import NoEstimate
 from irt_engine.estimation.divergence import (
     blamed,
@@ -83,7 +83,7 @@ def fit_bank(
     try:
         return _fit(responses, settings, exclusion, fixed, tolerance, progress)
     except NoEstimate:
-        without = dataclasses.replace(settings, priors=Priors(c=settings.priors.c))
+        without = settings.model_copy(update={"priors": Priors(c=settings.priors.c)})
         if settings.priors.on_scale and _has_estimates(responses, without, before, fixed):
             raise blamed(settings, responses, exclusion) from None
         raise

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from irt_engine.answers.responses import Responses
-from irt_engine.contract.settings import Anchor, Settings
+from irt_engine.contract.anchors import Anchor
+from irt_engine.contract.settings import Settings
 from irt_engine.model.parameters import COMMON_SLOPE, LATENT_MEAN, LOG_LATENT_SD, Model
 from irt_engine.model.priors import Prior
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irt_engine.contract.settings import Anchor, Settings
+from irt_engine.contract.anchors import Anchor
+from irt_engine.contract.settings import Settings
 from irt_engine.errors import CalibrationError, TooFewAnchors
 from irt_engine.estimation.fitting import FittedBank
 from irt_engine.linking.agreement import Agreement, agreement, require_agreement

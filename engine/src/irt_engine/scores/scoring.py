@@ -18,9 +18,9 @@ import numpy as np
 
 from irt_engine.answers.exclusion import apply_minimum, everyone
 from irt_engine.answers.responses import Responses
-from irt_engine.contract.fields import Fields
-from irt_engine.contract.names import MODELS
-from irt_engine.contract.settings import MAX_GIVEN_DIFFICULTY, MAX_GIVEN_SLOPE, Settings
+from irt_engine.contract.scoring import ScoredItems
+from irt_engine.contract.settings import Settings
+from irt_engine.contract.strict import read
 from irt_engine.errors import InputError
 from irt_engine.kernels import persons, tables
 from irt_engine.kernels.narrow import RESOLVED
@@ -110,7 +110,7 @@ def score(
     """
     started = time.perf_counter()
     settings = settings or Settings()
-    given = _given_items(items)
+    given = dict(read(ScoredItems, {"items": items}).items)
     if not (np.isfinite(latent).all() and latent[1] > 0):
         raise InputError("latent", latent, "must be a finite mean and a positive standard deviation")
     exclusion = everyone(responses)
@@ -178,7 +178,7 @@ def modal_estimates(
     mean, sd = latent
     reach = max(sd, 1.0) * _REACH
     grid = np.linspace(mean + reach * settings.theta_min, mean + reach * settings.theta_max, _INTERVALS + 1)
-    estimates = {}
+    estimates: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in settings.scores:
         if name == "EAP":
             continue
@@ -189,36 +189,6 @@ def modal_estimates(
         )  # fmt: skip
         estimates[name] = result[:, 0].copy(), result[:, 1].copy()
     return estimates
-
-
-def _given_items(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, float]]:
-    top = Fields("", {"items": items})
-    given: dict[str, tuple[float, float, float]] = {}
-    for entry in top.objects("items", ("item_id", "model", "params")):
-        item_id = entry.identity("item_id")
-        model = entry.choice("model", MODELS, "3PL" if _has_guessing(entry) else "2PL", any_case=True)
-        params = entry.object("params", ("a", "b", "c"), required=True)
-        given_c = params.values.get("c")
-        if given_c and model != "3PL":
-            params.refuse("c", given_c, f"a {model} item has no guessing")
-        if item_id in given:
-            entry.refuse("item_id", item_id, "is given more than once")
-        given[item_id] = given_parameters(params)
-    top.raise_if_any()
-    return given
-
-
-def given_parameters(params: Fields) -> tuple[float, float, float]:
-    """(a, b, c) of an item to score with, from its fields; c is 0 where it is missing."""
-    c = params.number("c", None, low=0.0, below=1.0, required=False)
-    a = params.number("a", None, low=-MAX_GIVEN_SLOPE, high=MAX_GIVEN_SLOPE)
-    if a == 0.0:
-        params.refuse("a", a, "must not be 0: such an item tells nothing of ability")
-    return a, params.number("b", None, low=-MAX_GIVEN_DIFFICULTY, high=MAX_GIVEN_DIFFICULTY), c or 0.0
-
-
-def _has_guessing(entry: Fields) -> bool:
-    return bool(entry.mapping("params").get("c"))
 
 
 def marginal_reliability(se: np.ndarray, latent_sd: float) -> float:

@@ -8,16 +8,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from irt_engine.contract.fields import Fields
+from pydantic import Field
+
 from irt_engine.contract.names import FIRST
-from irt_engine.scores.scoring import given_parameters
+from irt_engine.contract.scoring import GivenParameters
+from irt_engine.contract.strict import ENTRIES_IN_BLOCKS, ROWS_IN_BLOCKS, Message, Strict, read
+from irt_engine.contract.types import UniqueIdentity
 from irt_engine.service.problems import invalid_field
 from irt_engine.service.requests.observations import Errors, check_row_count, is_correctness
 from irt_engine.service.requests.payload import Payload
 
 RESPONSES, ITEM_PARAMS = "responses", "item_params"
+
+
+_ItemId = Annotated[str, Field(min_length=1), Message("has an empty item id")]
+
+
+class _ByItem(Strict):
+    item_params: Annotated[dict[_ItemId, GivenParameters], ENTRIES_IN_BLOCKS]
+
+
+class _Column(GivenParameters):
+    item: UniqueIdentity
+
+
+class _InColumns(Strict):
+    item_params: Annotated[list[_Column], ROWS_IN_BLOCKS]
+
+
+class _Answer(Strict):
+    """`Observations` looks at the values."""
+
+    item_id: Any = None
+    is_correct: Any = None
+
+
+class _OfOneUser(Strict):
+    responses: Annotated[list[_Answer], ROWS_IN_BLOCKS]
 
 
 def rewritten(kind: str, payload: Payload, max_rows: int) -> Payload:
@@ -69,23 +98,12 @@ def _items(given: Any) -> list[dict[str, Any]]:
     """The contract's `items`, from an object of parameters by item, or an array that names the columns of a matrix."""
     if not isinstance(given, (dict, list)) or not given:
         raise invalid_field(ITEM_PARAMS, "must be an object of parameters by item, or an array of items, and not empty")
-    top = Fields("", {ITEM_PARAMS: given})
+    items: list[tuple[str, GivenParameters]]
     if isinstance(given, dict):
-        names = ("a", "b", "c")
-        entries = [(name, Fields.of(f"{ITEM_PARAMS}.{name}", given[name], names, top.errors)) for name in given]
-        if "" in given:
-            top.refuse(ITEM_PARAMS, "", "has an empty item id")
+        items = list(read(_ByItem, {ITEM_PARAMS: given}).item_params.items())
     else:
-        rows = list(top.objects(ITEM_PARAMS, ("item", "a", "b", "c")))
-        entries = [(row.identity("item"), row) for row in rows]
-    items, seen = [], set()
-    for item_id, entry in entries:
-        if item_id in seen:
-            entry.refuse("item", item_id, "is given more than once")
-        seen.add(item_id)
-        items.append({"item_id": item_id, "params": dict(zip("abc", given_parameters(entry), strict=True))})
-    top.raise_if_any()
-    return items
+        items = [(column.item, column) for column in read(_InColumns, {ITEM_PARAMS: given}).item_params]
+    return [{"item_id": item, "params": dict(zip("abc", params.numbers, strict=True))} for item, params in items]
 
 
 def _of_one_user(responses: Any, known: set[str]) -> list[Any]:
@@ -94,12 +112,10 @@ def _of_one_user(responses: Any, known: set[str]) -> list[Any]:
         raise invalid_field(RESPONSES, "must be an array with at least one answer of the user")
     if isinstance(responses[0], list):
         raise invalid_field(RESPONSES, f"a matrix needs {ITEM_PARAMS} as an array, in the order of its columns")
-    top = Fields("", {RESPONSES: responses})
-    rows = [row.values for row in top.objects(RESPONSES, ("item_id", "is_correct"))]
-    top.raise_if_any()
-    if not any(str(row.get("item_id")) in known for row in rows):
+    read(_OfOneUser, {RESPONSES: responses})
+    if not any(str(answer.get("item_id")) in known for answer in responses):
         raise invalid_field(RESPONSES, f"none is to an item of {ITEM_PARAMS}: give the parameters of these items")
-    return [{**row, "user_id": "1"} for row in rows]
+    return [{**answer, "user_id": "1"} for answer in responses]
 
 
 def _columns(matrix: Any, item_ids: list[str] | None, max_rows: int) -> dict[str, list[Any]]:

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irt_engine import InputError, Responses, Scores, Settings, score
-from irt_engine.contract.fields import Fields
-
-# Beyond these, a grid around the mean has no two different numbers, or its squares are infinite.
-_MAX_MEAN, _MIN_SD, _MAX_SD = 1000.0, 1e-6, 1e4
+from irt_engine import Responses, Scores, Settings, score
+from irt_engine.contract.scoring import ScoringRequest
+from irt_engine.contract.strict import read
 
 
 @dataclass(frozen=True)
@@ -27,18 +25,9 @@ class ScoreRequest:
 
         :raise InputError: fields are wrong; the error names them.
         """
-        top = Fields.of("", request, ("items", "latent", "options"))
-        latent = top.object("latent", ("mean", "sd"))
-        mean = latent.number("mean", 0.0, low=-_MAX_MEAN, high=_MAX_MEAN)
-        prior = mean, latent.number("sd", 1.0, low=_MIN_SD, high=_MAX_SD)
-        top.raise_if_any()
-        items = request.get("items")
-        if not isinstance(items, list) or not items:
-            raise InputError("items", items, "must be an array with at least one item")
-        score_request = cls(items, Settings.from_contract({"options": request.get("options") or {}}), prior)
-        # Scoring one answer checks all items, so that errors in them are reported before the job is accepted.
-        score_request.score(Responses.from_columns(["a user"], ["an item"], [True]))
-        return score_request
+        found = read(ScoringRequest, request)
+        latent = found.latent.mean, found.latent.sd
+        return cls(request["items"], Settings(**dict(found.options)), latent)
 
     @property
     def repeats(self) -> str:
@@ -49,5 +38,4 @@ class ScoreRequest:
         return self.settings.timed
 
     def score(self, responses: Responses) -> Scores:
-        """:raise InputError: items are wrong; the error names them."""
         return score(responses, self.items, self.settings, latent=self.latent)
