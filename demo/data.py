@@ -109,7 +109,10 @@ def load(connection: psycopg.Connection, today: datetime) -> dict[str, int]:
 
     :return: the number of exams and of questions.
     """
-    rows = [_exam_row(exam, position, today) for position, exam in enumerate(exams())]
+    drawn = list(exams())
+    # LSAT7 is sorted by pattern: in that order its items would change in time.
+    places = np.random.RandomState(MATH_SEED).permutation(len(drawn)).tolist()
+    rows = [_exam_row(exam, place, today) for exam, place in zip(drawn, places)]
     question_rows = [(q.id, q.topic, json.dumps(q.meta)) for q in questions()]
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute((_SQL / "clear_exams.sql").read_text())

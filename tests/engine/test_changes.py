@@ -19,14 +19,17 @@ START = 1_785_542_400_000_000
 
 def drawn(
     seed: int, *, n_users: int = 1500, n_items: int = 40, changed: int = 0, by: float = 0.0, day: float = 45.0,
-    growth: float = 0.0,
+    growth: float = 0.0, gradual: bool = False,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Answers of 90 days, a user's within an hour; from `day` on the first `changed` items are harder by `by`."""
+    """Answers of 90 days, a user's within an hour. From `day` on the first `changed` items are harder by `by`, or they
+    become so over the 90 days.
+    """
     rng = np.random.default_rng(seed)
     a, b, theta = rng.lognormal(0, 0.2, n_items), rng.normal(0, 0.8, n_items), rng.normal(size=n_users)
     user, item = np.divmod(np.arange(n_users * n_items), n_items)
     time = rng.integers(0, 90 * DAY, n_users)[user] + rng.integers(0, DAY // 24, user.size)
-    difficulty = b[item] + by * ((item < changed) & (time >= day * DAY))
+    share = time / (90 * DAY) if gradual else time >= day * DAY
+    difficulty = b[item] + by * (item < changed) * share
     ability = theta[user] + growth * time / (90 * DAY)
     right = rng.random(user.size) < 1 / (1 + np.exp(-a[item] * (ability - difficulty)))
     return {"user": user, "item": item, "right": right, "time": START + time}
@@ -72,6 +75,15 @@ def test_nothing_is_found_where_nothing_changed():
 def test_users_who_become_better_change_no_item():
     """Over the 90 days all abilities grow by 1: without the comparison with the other items, all items would."""
     assert not reasons(judged(responses(drawn(3, growth=1.0)), limit=0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_steady_trend_is_no_change(seed):
+    """An item of a topic that is taught over the window becomes easier by 1.5, day by day; at once, it is a change."""
+    gradual = drawn(seed, n_users=6000, n_items=20, changed=1, by=-1.5, gradual=True)
+    assert not reasons(judged(responses(gradual), limit=0))
+    sudden = drawn(seed, n_users=6000, n_items=20, changed=1, by=-1.5)
+    assert list(reasons(judged(responses(sudden), limit=0))) == ["q00000"]
 
 
 def test_the_limit_is_on_the_scale_of_the_result():

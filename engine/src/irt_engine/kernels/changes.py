@@ -84,8 +84,9 @@ def scan(
 
     :param total: (B, 2), the sum of `sums` over items; other arguments as in `sum_by_period`.
     :param least: information, and `trim` share of it, that the answers before and after a change have at least.
-    :param found: (J, 4), written: the statistic, the intercept before minus that after, and the shares of the
-        information before the first and the last change that were tried; the statistic is NaN where none was.
+    :param found: (J, 5), written: the statistic, the intercept before minus that after, the shares of the information
+        before the first and the last change that were tried, and the statistic of a steady trend; the first is NaN
+        where no change was tried.
     :param since: (J,) int64, written: time of the first answer after the change.
     """
     n_items = starts.size - 1
@@ -128,18 +129,36 @@ def _share(own, total):
 
 
 @part
-def _score_of_change(before, sums, scale):
-    """Score of a change and its variance, given the sums before it and those of all answers.
+def _statistic(scores, by_d, by_a, own, sums, scale):
+    """Score of a direction in which answers may depart from the model, and its variance.
 
-    Both are projected: slope and intercept are estimated, so the sums of their scores are 0.
+    :param scores: sum of the scores, each times its answer's value of the direction; `by_d`, `by_a` and `own`, likewise
+        of w, of w x and, times the value once more, of w. Slope and intercept are estimated, so they are projected out.
     """
     determinant = sums[2] * sums[4] - sums[3] ** 2
-    by_d, by_a = before[2] / sums[2], 0.0
+    along_d, along_a = by_d / sums[2], 0.0
     if determinant > _SINGULAR * sums[2] * sums[4]:
-        by_d = (before[2] * sums[4] - before[3] * sums[3]) / determinant
-        by_a = (before[3] * sums[2] - before[2] * sums[3]) / determinant
-    score = before[0] - by_d * sums[0] - by_a * sums[1]
-    return score, scale * (before[2] - by_d * before[2] - by_a * before[3])
+        along_d = (by_d * sums[4] - by_a * sums[3]) / determinant
+        along_a = (by_a * sums[2] - by_d * sums[3]) / determinant
+    score = scores - along_d * sums[0] - along_a * sums[1]
+    return score, scale * (own - along_d * by_d - along_a * by_a)
+
+
+@part
+def _trend(scores, moments, sums, scale):
+    """The statistic of a steady trend over time."""
+    first, span = moments[0], moments[-1] - moments[0]
+    if span <= 0:
+        return 0.0
+    s, by_d, by_a, own = 0.0, 0.0, 0.0, 0.0
+    for k in range(moments.size):
+        t = (moments[k] - first) / span
+        s += t * scores[k, 0]
+        by_d += t * scores[k, 2]
+        by_a += t * scores[k, 3]
+        own += t * t * scores[k, 2]
+    score, variance = _statistic(s, by_d, by_a, own, sums, scale)
+    return score * score / variance if variance > 0.0 else 0.0
 
 
 @part
@@ -160,7 +179,7 @@ def _scan_item(scores, moments, noise, least, trim, found, since):
         before += scores[k]
         if min(before[2], sums[2] - before[2]) < margin or moments[k] == moments[k + 1]:
             continue
-        score, variance = _score_of_change(before, sums, scale)
+        score, variance = _statistic(before[0], before[2], before[3], before[2], sums, scale)
         if not variance > 0.0:
             continue
         found[3] = before[2] / sums[2]
@@ -169,3 +188,4 @@ def _scan_item(scores, moments, noise, least, trim, found, since):
         if score * score / variance > best:
             best = score * score / variance
             found[0], found[1], since[0] = best, score / variance, moments[k + 1]
+    found[4] = _trend(scores, moments, sums, scale)

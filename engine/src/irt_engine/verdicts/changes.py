@@ -6,6 +6,9 @@ changed, the sum before any moment is 0 but for noise; its largest square over i
 change at an unknown moment (Andrews 1993). The variance allows for the estimated slope and intercept. The probability
 of such a value is that of Vostrikova (1981), as in Csorgo & Horvath (1997, eq. 1.3.26).
 
+A steady trend is not a change: students may learn one topic over weeks, and its items become easier all the while. So
+the change must explain more than a linear trend in time does.
+
 Over the whole bank, the probability that any unchanged item is reported is at most `FALSE_ALARMS` (Holm 1979).
 """
 
@@ -79,13 +82,14 @@ def changes_of(bank: FittedBank) -> Changes:
     # An item that changed is no measure of what the others have in common: look again without it.
     for _ in range(_LOOKS):
         sums[changed] = 0.0
-        found, since = np.empty((n_items, 4)), np.empty(n_items, np.int64)
+        found, since = np.empty((n_items, 5)), np.empty(n_items, np.int64)
         run(
             kernels.scan, *shared, sums, sums.sum(axis=0), _LEAST_INFORMATION, _TRIM, found, since,
             work=100.0 * len(responses),
         )  # fmt: skip
         probability = np.array([change_probability(*row) for row in found[:, [0, 2, 3]].tolist()])
         significant = significant_by_holm(probability, FALSE_ALARMS)
+        significant &= found[:, 0] > found[:, 4]
         if not np.any(significant & ~changed):
             break
         changed |= significant
