@@ -18,7 +18,8 @@ _DAY = 86_400_000_000
 # The measured rate may differ from 5 % by this many SDs of the binomial.
 _CHANCE = 2.5
 _COLUMNS = (
-    "change of b", "answers a side", "growth", "at once", "banks", "false alarms, %", "found, %", "bias", "days off", "",
+    "change of b", "answers a side", "growth", "at once", "banks", "false alarms, %", "found, %", "bias",
+    "days off", "",
 )  # fmt: skip
 _RULES = {"verdicts": {"changed": {"action": "warn", "limit": 0.0}}}
 
@@ -69,7 +70,8 @@ def run(replications: int, seed: int, console: Console) -> bool:
             f"{np.median(tally.days):.1f}" if tally.sizes else "",
         ]
         table.add_row(
-            f"{case.shift:.1f}", f"{case.a_side:,}", f"{case.growth:.1f}", "no" if case.gradual else "yes", str(tally.banks),
+            f"{case.shift:.1f}", f"{case.a_side:,}", f"{case.growth:.1f}", "no" if case.gradual else "yes",
+            str(tally.banks),
             f"{100 * tally.false / tally.banks:.1f}", *(found if case.shift else ["", "", ""]),
             "" if good else "missed",
         )  # fmt: skip
