@@ -40,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--against", default="HEAD~1", metavar="COMMIT", help="default: %(default)s")
     demo.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each, in turn (default: %(default)s)")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    page = commands.add_parser("page", help="time the views of the page in Airflow's UI")
+    for name, default in (("items", 2_000), ("users", 1_000_000), ("nights", 3), ("repeat", 5)):
+        page.add_argument(f"--{name}", type=int, default=default, metavar="N", help="default: %(default)s")
     soak = commands.add_parser("soak", help="check a service after many jobs, damaged bodies and kills")
     soak.add_argument("--services", default="python,r", help="default: %(default)s")
     for name, default, text in (
@@ -63,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
             from bench import demo as demonstrated
 
             return demonstrated.run(arguments)
+        if arguments.command == "page":
+            from bench import page as viewed
+
+            return viewed.run(arguments.items, arguments.users, arguments.nights, arguments.repeat)
         if arguments.command == "soak":
             from bench import soak as long_day
 

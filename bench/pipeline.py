@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     upserts = arguments.upserts or arguments.abilities
     console = Console(width=max(110, Console().width))
     figures: dict[str, Any] = {}
-    with running_stack(_home(), say=lambda text: None) as stack:
+    with running_stack(bench_home(), say=lambda text: None) as stack:
         console.print(
             f"{os.cpu_count()} processors, {psutil.virtual_memory().total / 2**30:.0f} GiB, load "
             f"{os.getloadavg()[0]:.1f}; every task in a fresh process, seconds of the operator alone\n"
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _home() -> Home:
+def bench_home() -> Home:
     """A separate state folder for the benchmark, except for the compiled kernels."""
     usual = default_home()
     home = Home(usual.path / "bench" / "pipeline")

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from local.debian import CannotInstallError, apt_install
 from local.home import ROOT, Home, alone
 from local.processes import Command
 
@@ -103,16 +104,11 @@ def _r_name(package: str) -> str:
 
 
 def _apt_install(packages: tuple[str, ...], missing: list[str], say: Callable[[str], None]) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise RMissing(
-            f"the R service needs {', '.join(missing)}; on Debian or Ubuntu: sudo apt-get install {' '.join(packages)}"
-        )
     say("irt: installing R and its packages (once; about 600 MB)")
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", *arguments], env=quiet, capture_output=True, text=True)
-        if done.returncode:
-            raise RMissing(f"apt-get {arguments[0]} failed:\n{done.stderr[-2000:]}")
+    try:
+        apt_install(packages, missing=missing, needed_for="the R service")
+    except CannotInstallError as error:
+        raise RMissing(str(error)) from None
 
 
 def _stamp() -> str:

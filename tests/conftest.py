@@ -51,6 +51,7 @@ _TURN = pytest.StashKey["AirflowTurn"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="every fault in every task, besides what CI runs")
+    parser.addoption("--screenshots", metavar="DIR", help="keep pictures of the page's views there")
 
 
 @pytest.hookimpl(tryfirst=True)

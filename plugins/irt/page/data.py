@@ -1,0 +1,148 @@
+"""What the views show, as plain values: the same for the HTML and for the JSON of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from irt.page.reading import Reader, Row
+
+NIGHTS, PAGE = 30, 100
+_LONGEST_SEARCH = 200
+SORTS = (
+    "item_id", "a", "b", "c", "se_a", "se_b", "n_responses", "p_correct", "rmsd", "infit", "outfit", "change_b",
+    "is_held",
+)  # fmt: skip
+VERDICTS = ("", "published", "held", "warned", "anchor")
+# Above this SE, in SDs of the abilities, a band of them is called a hole if it holds this share of the users.
+_COARSE, _LEAST_SHARE = 0.4, 0.02
+
+
+@dataclass(frozen=True)
+class ItemsQuery:
+    """Which items, in which order; `page` counts from 1."""
+
+    search: str = ""
+    verdict: str = ""
+    sort: str = "item_id"
+    descending: bool = False
+    page: int = 1
+    most: int = PAGE
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "search": self.search[:_LONGEST_SEARCH], "verdict": self.verdict, "sort": self.sort,
+            "direction": -1 if self.descending else 1, "most": self.most, "skipped": (self.page - 1) * self.most,
+        }  # fmt: skip
+
+
+def banks(reader: Reader) -> list[Row]:
+    """All banks, each with its last nights, the oldest first."""
+    nights: dict[str, list[Row]] = {}
+    for night in reader.rows("nights", {"bank": None, "nights": NIGHTS}):
+        nights.setdefault(night["bank"], []).insert(0, night)
+    return [row | {"nights": nights.get(row["bank"], [])} for row in reader.rows("banks")]
+
+
+def bank(reader: Reader, name: str) -> Row | None:
+    """A bank's last nights, the newest first; None if it was never run."""
+    nights = reader.rows("nights", {"bank": name, "nights": 2 * NIGHTS})
+    return {"bank": name, "nights": nights} if nights else None
+
+
+def run(reader: Reader, run_key: str) -> Row | None:
+    """A run with its checks, anchors and abilities; None if there is none.
+
+    `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise.
+    """
+    found = reader.rows("run", {"run_key": run_key})
+    if not found:
+        return None
+    row, load = found[0], {"load_id": found[0]["load_id"]}
+    bands = reader.rows("abilities", load)
+    items = reader.rows("items", _all_items(row))
+    return row | {
+        "checks": reader.rows("checks", load | {"nights": NIGHTS}),
+        "anchors": reader.rows("anchors", load),
+        "items": items,
+        "abilities": bands,
+        "holes": holes(bands, items),
+    }
+
+
+def items(reader: Reader, run_key: str, query: ItemsQuery) -> Row | None:
+    """One page of a run's items, and how many there are in all; None if there is no such run."""
+    found = reader.rows("run", {"run_key": run_key})
+    if not found:
+        return None
+    load = {"run_key": run_key, "load_id": found[0]["load_id"]}
+    rows = reader.rows("items", load | query.parameters())
+    return {"run_key": run_key, "bank": found[0]["bank"], "total": rows[0]["total"] if rows else 0, "items": rows}
+
+
+def item(reader: Reader, bank_name: str, item_id: str) -> Row | None:
+    """An item over the bank's last loads, the newest first; None if it was never estimated."""
+    asked = {"bank": bank_name, "item_id": item_id, "nights": NIGHTS}
+    history = reader.rows("item_history", asked)
+    return {"bank": bank_name, "item_id": item_id, "history": history} if history else None
+
+
+def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
+    """Ranges of ability in which the mean SE is large: from, to, the SE, and how many items are that difficult."""
+    if not bands or not bands[0]["sd"]:
+        return []
+    mean, sd = bands[0]["mean"], bands[0]["sd"]
+    users = sum(band["users"] for band in bands)
+    found: list[dict[str, Any]] = []
+    for low in range(-30, 30, 5):
+        inside = [band for band in bands if low <= round(10 * band["band"]) < low + 5 and band["se"] is not None]
+        count = sum(band["users"] for band in inside)
+        if count < _LEAST_SHARE * users:
+            continue
+        se = sum(band["se"] * band["users"] for band in inside) / count
+        if se <= _COARSE * sd:
+            continue
+        first, last = mean + sd * low / 10, mean + sd * (low + 5) / 10
+        if found and abs(found[-1]["to"] - first) < 1e-9:
+            found[-1] |= {"to": last, "se": max(found[-1]["se"], se), "users": found[-1]["users"] + count}
+        else:
+            found.append({"from": first, "to": last, "se": se, "users": count})
+    for hole in found:
+        hole["items"] = sum(hole["from"] <= row["b"] < hole["to"] for row in items if row["b"] is not None)
+    return found
+
+
+def information(items: list[Row], theta: np.ndarray) -> np.ndarray:
+    """Information of all published items together at abilities `theta` (n,).
+
+    The sum of a^2 (P - c)^2 (1 - P) / (P (1 - c)^2) (Lord 1980, eq. 5-8).
+    """
+    total = np.zeros(theta.size)
+    for row in items:
+        if row["is_held"] or row["a"] is None or row["b"] is None:
+            continue
+        total += item_information(row["a"], row["b"], row["c"] or 0.0, theta)
+    return total
+
+
+def item_information(a: float, b: float, c: float, theta: np.ndarray) -> np.ndarray:
+    p = curve(a, b, c, theta)
+    found: np.ndarray = a**2 * (p - c) ** 2 * (1 - p) / (p * (1 - c) ** 2)
+    return found
+
+
+def curve(a: float, b: float, c: float, theta: np.ndarray) -> np.ndarray:
+    """The probability of a right answer at abilities `theta` (n,)."""
+    found: np.ndarray = c + (1 - c) / (1 + np.exp(-np.clip(a * (theta - b), -500, 500)))
+    return found
+
+
+# Items that are drawn in one picture.
+MOST_DRAWN = 5000
+
+
+def _all_items(run: Row) -> dict[str, Any]:
+    everything = ItemsQuery(most=MOST_DRAWN)
+    return {"run_key": run["run_key"], "load_id": run["load_id"]} | everything.parameters()
