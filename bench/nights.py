@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.attempts import END
+from irt.sql import statement
 
 SCRIPT = "<script>document.title='taken'</script>"
 
@@ -57,9 +58,14 @@ def _night(database, bank, night, state, names, a, b, users, anchors) -> str:
     _items(database, load, names, a, b, anchors)
     database.execute(
         "insert into irt.load_ability (load_id, user_id, theta, se, n_responses)"
-        " select %s, 'u' || n, 0.4 + 1.2 * sqrt(-2 * ln((n - 0.5) / %s)) * cos(2 * pi() * n * 0.618),"
+        " select %s, 'u' || n, 0.4 + 0.05 * %s + 1.2 * sqrt(-2 * ln((n - 0.5) / %s)) * cos(2 * pi() * n * 0.618),"
         " 0.3 + 0.1 * (n %% 3), 25 from generate_series(1, %s) as n",
-        [load, users, users],
+        [load, night, users, users],
+    )
+    database.execute(statement("load/bands"), {"load_id": load})
+    database.execute(
+        statement("load/people"),
+        {"load_id": load, "run_key": key, "people_moved_sd": 0.5, "levels": [-1.0, 0.0, 1.0]},
     )
     checks = [("convergence", True, "fail", 12.0), ("held_items", state != "rejected", "fail", 0.02),
               ("rapid_answers", False, "warn", 0.12 + 0.01 * night)]  # fmt: skip

@@ -137,6 +137,25 @@ def wright_map(bands: list[Row], items: list[Row], t: Words) -> Spec:
     )  # fmt: skip
 
 
+def people(row: Row, t: Words) -> Spec:
+    """How far the abilities of users in both move, in SDs of those published before."""
+    width, users = row["histogram"]["width"], row["histogram"]["users"]
+    middle = len(users) // 2
+    values = [{"change": round((n - middle) * width, 6), "users": count} for n, count in enumerate(users)]
+    return _of(
+        t("Change of abilities since the last publication"),
+        {
+            "width": "container", "height": 140, "data": {"values": values},
+            "mark": {"type": "bar"},
+            "encoding": {
+                "x": {"field": "change", "type": "quantitative", "bin": {"step": width},
+                      "title": t("change of ability, in SDs of those published")},
+                "y": {"field": "users", "type": "quantitative", "title": t("users")},
+            },
+        },
+    )  # fmt: skip
+
+
 def characteristic(row: Row, t: Words) -> Spec:
     """The item's curve, with the band that the SEs of a and b leave, taken as independent."""
     a, b, c = row["a"], row["b"], row["c"] or 0.0

@@ -55,19 +55,22 @@ def bank(reader: Reader, name: str) -> Row | None:
 def run(reader: Reader, run_key: str) -> Row | None:
     """A run with its checks, anchors and abilities; None if there is none.
 
-    `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise.
+    `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise, `people`
+    whom a publication changes.
     """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
         return None
     row, load = found[0], {"load_id": found[0]["load_id"]}
     bands = reader.rows("abilities", load)
+    people = reader.rows("people", load)
     items = reader.rows("items", _all_items(row))
     return row | {
         "checks": reader.rows("checks", load | {"nights": NIGHTS}),
         "anchors": reader.rows("anchors", load),
         "items": items,
         "abilities": bands,
+        "people": people[0] if people else None,
         "holes": holes(bands, items),
     }
 

@@ -66,6 +66,8 @@ def run(request: Request, run: Name) -> Response:
         "change": charts.change(row["items"], t),
         "wright": charts.wright_map(row["abilities"], row["items"], t),
     }
+    if row["people"] and row["people"]["histogram"]:
+        pictures["people"] = charts.people(row["people"], t)
     return _page(request, "run.html", run=row, charts=pictures)
 
 
