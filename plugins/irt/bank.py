@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from irt.strict import StrictSettings
 from irt.verdicts import Verdicts
@@ -231,6 +232,17 @@ class Pod(StrictSettings):
     minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is stopped")] = 60
 
 
+def _ascending(cuts: list[float]) -> list[float]:
+    """:raise ValueError: names the first cut point that is not above the one before it."""
+    for low, high in pairwise(cuts):
+        if not low < high:
+            raise ValueError(f"cut points must ascend, and {high} is not above {low}")
+    return cuts
+
+
+Cut = Annotated[float, Field(allow_inf_nan=False)]
+Levels = Annotated[list[Cut], Field(max_length=20), AfterValidator(_ascending)]
+
 # Of a bank.
 NAME = r"^[a-z][a-z0-9_-]{0,39}$"
 
@@ -295,6 +307,10 @@ class Bank(StrictSettings):
         Literal["normal", "davidian", "histogram"],
         Field(description="shape of the abilities' distribution; `davidian` for skewed ones or two humps"),
     ] = "normal"
+    levels: Annotated[
+        Levels,
+        Field(description="ascending cut points between levels of ability; a level begins at its cut point"),
+    ] = []
     runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
     linking: LinkingSettings = LinkingSettings()
