@@ -83,6 +83,7 @@ SEVERITY: dict[str, Severity] = {
     "difficulty_moved": "warn",
     "group_means": "warn",
     "users_lost": "warn",
+    "people_moved": "warn",
     "loglik_per_answer": "warn",
     "freshness": "warn",
     "items_of_other_banks": "fail",
@@ -135,6 +136,13 @@ class Checks(StrictSettings):
     max_lost_share: Annotated[Share, Field(description="share of the users last published without an ability now")] = (
         0.3
     )
+    people_moved_sd: Annotated[
+        Positive,
+        Field(description="a user moved if the ability changed by more, in units of the SD of those published"),
+    ] = 0.5
+    max_people_moved_share: Annotated[
+        Share, Field(description="share of the users in both that moved since the last publication")
+    ] = 0.1
     max_loglik_change: Annotated[Positive, Field(description="change of the log-likelihood per answer since")] = 0.1
     max_data_age_days: Annotated[Positive, Field(description="days from the newest answer to the window's end")] = 2.0
     max_passed_over_share: Annotated[Share, Field(description="share of the answers that belong to no bank")] = 0.05
