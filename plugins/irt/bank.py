@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from irt.strict import StrictSettings
 from irt.verdicts import Verdicts
@@ -82,6 +83,7 @@ SEVERITY: dict[str, Severity] = {
     "difficulty_moved": "warn",
     "group_means": "warn",
     "users_lost": "warn",
+    "people_moved": "warn",
     "loglik_per_answer": "warn",
     "freshness": "warn",
     "items_of_other_banks": "fail",
@@ -134,6 +136,13 @@ class Checks(StrictSettings):
     max_lost_share: Annotated[Share, Field(description="share of the users last published without an ability now")] = (
         0.3
     )
+    people_moved_sd: Annotated[
+        Positive,
+        Field(description="a user moved if the ability changed by more, in units of the SD of those published"),
+    ] = 0.5
+    max_people_moved_share: Annotated[
+        Share, Field(description="share of the users in both that moved since the last publication")
+    ] = 0.1
     max_loglik_change: Annotated[Positive, Field(description="change of the log-likelihood per answer since")] = 0.1
     max_data_age_days: Annotated[Positive, Field(description="days from the newest answer to the window's end")] = 2.0
     max_passed_over_share: Annotated[Share, Field(description="share of the answers that belong to no bank")] = 0.05
@@ -231,6 +240,17 @@ class Pod(StrictSettings):
     minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is stopped")] = 60
 
 
+def _ascending(cuts: list[float]) -> list[float]:
+    """:raise ValueError: names the first cut point that is not above the one before it."""
+    for low, high in pairwise(cuts):
+        if not low < high:
+            raise ValueError(f"cut points must ascend, and {high} is not above {low}")
+    return cuts
+
+
+Cut = Annotated[float, Field(allow_inf_nan=False)]
+Levels = Annotated[list[Cut], Field(max_length=20), AfterValidator(_ascending)]
+
 # Of a bank.
 NAME = r"^[a-z][a-z0-9_-]{0,39}$"
 
@@ -295,6 +315,10 @@ class Bank(StrictSettings):
         Literal["normal", "davidian", "histogram"],
         Field(description="shape of the abilities' distribution; `davidian` for skewed ones or two humps"),
     ] = "normal"
+    levels: Annotated[
+        Levels,
+        Field(description="ascending cut points between levels of ability; a level begins at its cut point"),
+    ] = []
     runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
     linking: LinkingSettings = LinkingSettings()

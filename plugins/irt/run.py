@@ -12,7 +12,7 @@ from typing import IO, Annotated, Any
 from airflow.sdk import ObjectStoragePath
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from irt.bank import NAME, Bank, Checks, not_online
+from irt.bank import NAME, Bank, Checks, Levels, not_online
 from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.form import AS_CONFIGURED
@@ -70,6 +70,7 @@ class Run:
     max_answers_per_user: int = 0
     groups: dict[str, Any] | None = None
     latent: str = "normal"
+    levels: Levels = field(default_factory=list)
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -188,6 +189,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         max_answers_per_user=bank.max_answers_per_user,
         groups=bank.groups.model_dump() if bank.groups else None,
         latent=bank.latent,
+        levels=bank.levels,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != AS_CONFIGURED}

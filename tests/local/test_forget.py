@@ -53,7 +53,8 @@ def known(database, tmp_path, monkeypatch):
 
 def everywhere(database):
     """The text of all tables that this project fills."""
-    tables = ("mirt_ability", "mirt_fit_meta", "irt.run", "irt.load", "irt.load_ability", "irt.forgotten")
+    loads = ("irt.load", "irt.load_ability", "irt.load_people")
+    tables = ("mirt_ability", "mirt_fit_meta", "irt.run", *loads, "irt.forgotten")
     rows = [database.execute(f"select t::text from {table} as t").fetchall() for table in tables]
     return json.dumps(rows, ensure_ascii=False)
 

@@ -94,7 +94,7 @@ def test_a_run(client, database):
     verdicts = re.findall(r'<th scope="row">(\w+)</th>\s*<td class="short"><span class="(\w+)">', html)
     assert verdicts == [("rapid_answers", "warn"), ("convergence", "good"), ("held_items", "good")]
     charts = specifications(html)
-    assert set(charts) == {"anchors", "change", "wright"}
+    assert set(charts) == {"anchors", "change", "people", "wright"}
     [changed] = [row for row in charts["change"]["data"]["values"] if row["item"] == KOREAN]
     assert abs(changed["b"] - changed["before"]) < 0.2 and changed["used"] == "within noise"
     run = client.get(f"/api/run?run={keys[2]}").json()
@@ -103,6 +103,20 @@ def test_a_run(client, database):
     assert [row["item_id"] for row in run["anchors"] if not row["used"]] == [KOREAN]
     [rapid] = [check for check in run["checks"] if check["check_name"] == "rapid_answers"]
     assert rapid["figures"] == pytest.approx([0.12, 0.13, 0.14])
+
+
+def test_who_changes(client, database):
+    keys = fill(database, "math", nights=2, users=500)
+    html = page(client, f"/run?run={keys[1]}")
+    people = client.get(f"/api/run?run={keys[1]}").json()["people"]
+    assert people["users_both"] == 500 and people["compared_with"] == keys[0]
+    assert people["mean_change"] == pytest.approx(0.05) and people["rank_correlation"] == pytest.approx(1)
+    assert sum(people["histogram"]["users"]) == sum(map(sum, people["levels"]["users"])) == 500
+    assert specifications(html)["people"]["data"]["values"][20] == {"change": 0.0, "users": 500}
+    table = html[html.index('<table id="levels">') :]
+    shown = [int(count) for count in re.findall(r'<td class="number">(\d+)</td>', table[: table.index("</table>")])]
+    assert shown == [count for row in people["levels"]["users"] for count in row]
+    assert "There are no abilities published before" in page(client, f"/run?run={keys[0]}")
 
 
 def test_a_run_without_anchors_and_one_without_a_result(client, database):

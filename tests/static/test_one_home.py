@@ -108,7 +108,20 @@ def pod_default(name: str) -> Any:
 
 # What the code has, and where the documentation repeats it.
 NUMBERS = [
-    (len(bank.SEVERITY), {"README.md": r"(\d+) files under `include/sql/checks`"}),
+    (
+        len(bank.SEVERITY),
+        {
+            "README.md": r"(\d+) files under `include/sql/checks`",
+            "README.ko.md": r"`include/sql/checks`의 파일 (\d+)개",
+        },
+    ),
+    (
+        100 * bank.Checks.model_fields["max_people_moved_share"].default,
+        {
+            "README.md": r"`people_moved` warns if more than (\d+) %",
+            "README.ko.md": r"(\d+)%를 넘으면 `people_moved`가 경고",
+        },
+    ),
     (bank.Bank.model_fields["lookback_days"].default, {"README.md": r"the answers of the last (\d+) days"}),
     (
         bank.Groups.model_fields["min_users"].default,

@@ -24,6 +24,8 @@ class CheckRunOperator(RunOperator):
     the others, but rejects nothing. A check returns NULL if it needs what the service did not state; for a bank with
     `legacy_service: true`, that is a warning.
 
+    Before the checks, the abilities are compared with those last published; the figures go to `irt.load_people`.
+
     :param checks: names of the files under include/sql/checks, without `.sql`.
     :return: the numbers of checks passed and of warnings.
     :raise BadDataError: the run is not loaded, or was loaded again meanwhile.
@@ -37,6 +39,9 @@ class CheckRunOperator(RunOperator):
     def execute(self, context: Any) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
         parameters = self._parameters(run)
+        with database.transaction() as cursor:
+            cursor.execute(statement("load/people"), parameters)
+            cursor.execute(statement("load/bands"), parameters)
         severity = SEVERITY | run.checks.get("severity", {})
         verdicts = [self._judge(name, severity[name], parameters) for name in self.checks]
         failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
@@ -64,6 +69,7 @@ class CheckRunOperator(RunOperator):
         return known | run.thresholds | {
             "load_id": load_id,
             "banks": json.dumps(run.place.banks),
+            "levels": run.levels,
             "legacy_service": run.legacy_service,
             "min_anchors": run.linking["min_anchors"],
             "previous_load_id": previous_load_id,
