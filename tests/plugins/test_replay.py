@@ -6,7 +6,9 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 import stat
+import subprocess
 import uuid
 from datetime import timedelta
 from importlib.metadata import version
@@ -119,6 +121,25 @@ def test_a_published_run_has_the_same_bytes_on_any_number_of_threads(database, a
         assert (status, said.splitlines()[-1]) == (SAME, "the result has the same bytes"), said
         assert said.count("the same bytes, SHA-256") == 3 and said.count("as it was sent, SHA-256") == 3
         assert f"responses.parquet  as it was sent, SHA-256 {digest(run, RESPONSES)}" in said
+
+
+def test_the_engine_gets_the_threads_and_no_connection(database, answers, tmp_path, replayed, monkeypatch):
+    run = loaded(tmp_path)
+    called = []
+    start = subprocess.run
+
+    def watched(command, *, env, **options):
+        called.append((command, env))
+        return start(command, env=env, **options)
+
+    monkeypatch.setattr(subprocess, "run", watched)
+    assert (replayed(run.run_key, 2)[0], replayed(run.run_key)[0]) == (SAME, SAME)
+    [(command, env), (_, by_default)] = called
+    assert (env["NUMBA_NUM_THREADS"], "NUMBA_NUM_THREADS" in by_default) == ("2", "NUMBA_NUM_THREADS" in os.environ)
+    assert not [name for name in env if name.startswith("AIRFLOW")]
+    # Private copies, which are gone.
+    responses = Path(command[command.index("calibrate") + 1])
+    assert responses.parent.name.startswith("irt-replay-") and not responses.parent.exists()
 
 
 def test_the_receipt_has_the_versions_and_no_user(database, answers, tmp_path):
