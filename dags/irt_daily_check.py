@@ -7,7 +7,8 @@ more about a failed night that nobody repaired during the day.
 1. `status` logs the results of `include/sql/status`; `./irt status` shows the same.
 2. `last_calibration` fails, and alerts, if a bank has no good calibration since the nightly DAG should have run.
 3. `remove_old` removes abilities and staged objects of runs older than the variable `irt_keep_days` (30). The items of
-   all runs stay, as the history for judging drift.
+   all runs stay, as the history for judging drift, and the inputs of published runs stay for `irt_keep_inputs_days` (by
+   default as long as the rest), so that `./irt replay` can calibrate them again.
 4. `remove_pods` removes calibration pods that ended more than `keep_failed_hours` (in the variable `irt_pods`; 24) ago.
 """
 
@@ -37,7 +38,11 @@ with DAG(
 ) as dag:
     status = StatusOperator(task_id="status", questions=["overview", "failed_checks", "held_items"])
     last_calibration = CheckAgeOperator(task_id="last_calibration", banks=list(load_banks()))
-    remove_old = RemoveOldOperator(task_id="remove_old", keep_days="{{ var.value.get('irt_keep_days', 30) }}")
+    remove_old = RemoveOldOperator(
+        task_id="remove_old",
+        keep_days="{{ var.value.get('irt_keep_days', 30) }}",
+        keep_inputs_days="{{ var.value.get('irt_keep_inputs_days', '') }}",
+    )
     remove_pods = RemovePodsOperator(task_id="remove_pods")
 
     status >> last_calibration

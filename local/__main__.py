@@ -15,14 +15,16 @@ from local.home import Home, default_home, engine_env
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
+    # Of a replay, 1 says that the result differs.
+    failed = 2 if arguments.command == "replay" else 1
     try:
         return _run(arguments)
     except (RuntimeError, requests.RequestException) as error:
         print(f"irt: {error}", file=sys.stderr)
-        return 1
+        return failed
     except psycopg.OperationalError as error:
         print(f"irt: the database cannot be reached (connection seedtest_db): {error}", file=sys.stderr)
-        return 1
+        return failed
     except psycopg.Error as error:
         print(
             f"irt: {error.diag.message_primary or error}",
@@ -30,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
             sep="; ",
             file=sys.stderr,
         )
-        return 1
+        return failed
     except KeyboardInterrupt:
         print("\nirt: stopped")
         return 130 if arguments.command == "demo" else 0
@@ -93,6 +95,12 @@ def _forget(home: Home, arguments: argparse.Namespace) -> int:
     from local import forget
 
     return forget.run(home, arguments.user_id)
+
+
+def _replay(home: Home, arguments: argparse.Namespace) -> int:
+    from local import replay
+
+    return replay.run(home, arguments.run_key, threads=arguments.threads)
 
 
 def _status(home: Home, arguments: argparse.Namespace) -> int:
@@ -161,6 +169,7 @@ _COMMANDS = {
     "old-jobs": _old_jobs,
     "psql": _psql,
     "r-service": _serve_r,
+    "replay": _replay,
     "status": _status,
     "up": _up,
     "warm-up": _warm_up,

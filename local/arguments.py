@@ -45,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     banks.add_argument("file", nargs="?", type=Path, help="default: include/banks.yaml")
     banks.add_argument("--schema", action="store_true", help="print its JSON Schema, which editors use")
     commands.add_parser("check-readers", help="list users whose newest ability is not the default bank's")
+    replay = commands.add_parser("replay", help="calibrate a run's staged inputs again and compare the result")
+    replay.add_argument("run_key", metavar="RUN_KEY", help="as in irt.run")
+    replay.add_argument("--threads", type=int, metavar="N", help="of the engine (default: the processors)")
+    replay.epilog = "Exit status: 0 the same bytes, 1 the result differs, 2 the run cannot be replayed."
     forget = commands.add_parser("forget", help="remove a person's abilities from wherever this project keeps them")
     forget.add_argument("user_id", help="as in mirt_ability, or as in exam_results")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -14,6 +14,9 @@ from local.home import Home
 from local.schema import SQL, database_conninfo, use_plugins
 from local.stack import StackError
 from local.status import reachable_database
+
+if TYPE_CHECKING:
+    from irt.run import Run
 
 # Statements that remove rows, and what each removes.
 _TABLES = {
@@ -42,6 +45,8 @@ def run(home: Home, user_id: str) -> int:
     for name, what in _TABLES.items():
         print(f"{found[name]:>6}  {what}")
     print(f"{found['staged']:>6}  runs whose staged objects held answers or an ability (folders removed)")
+    if found["staged"]:
+        print("        ./irt replay says of these runs that somebody was forgotten")
     print(f"receipt {found['receipt']} in irt.forgotten, without the id")
     if exams:
         print(
@@ -65,30 +70,35 @@ def ids_of(user_id: str) -> list[str]:
 def forget(connection: psycopg.Connection, ids: list[str]) -> dict[str, Any]:
     """Remove the rows and then the staged objects, from which a later run would bring them back.
 
+    The receipts of these runs say that somebody was forgotten.
+
     :return: how much was removed, by place, and the number of the receipt.
     """
     person = {"user_ids": ids}
     with connection.transaction():
+        runs = [settings for (settings,) in _statement(connection, "runs").fetchall()]
+        held = [run for settings in runs if (run := _holding(settings, ids))]
+        # Committed before the removal: if this is killed in between, a replay still says why the inputs are gone.
+        for run in held:
+            _statement(connection, "inputs", {"run_key": run.run_key})
+    with connection.transaction():
         found = {name: _statement(connection, name, person).rowcount for name in _TABLES}
-        found["staged"] = sum(
-            _forget_staged(settings, ids) for (settings,) in _statement(connection, "runs").fetchall()
-        )
+        found["staged"] = sum(run.remove_staged() for run in held)
         receipt = _statement(connection, "receipt", {"found": json.dumps(found)}).fetchone()[0]
     return found | {"receipt": receipt}
 
 
-def _forget_staged(settings: dict[str, Any], ids: list[str]) -> bool:
-    """Remove a run's staged folder if it holds data of the person; returns whether it did."""
+def _holding(settings: dict[str, Any], ids: list[str]) -> Run | None:
+    """The run, if its staged objects hold data of the person."""
     use_plugins()
     from irt.responses import distinct_ids
     from irt.run import Run
     from irt.staging import ABILITIES, RESPONSES
 
-    staged = Run.from_dict(settings)
-    folder = staged.staged_folder()
+    run = Run.from_dict(settings)
+    folder = run.staged_folder()
     objects = [folder / name for name in (RESPONSES, ABILITIES) if (folder / name).exists()]
-    held = any(set(ids) & distinct_ids(path, "user_id") for path in objects)
-    return held and staged.remove_staged()
+    return run if any(set(ids) & distinct_ids(path, "user_id") for path in objects) else None
 
 
 def _statement(connection: psycopg.Connection, name: str, parameters: dict[str, Any] | None = None) -> psycopg.Cursor:

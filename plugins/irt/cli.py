@@ -18,7 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = "bring the schema of the project database up to date"
     migrate = commands.add_parser("migrate", help=described, description=f"{described}: {_where()}")
     migrate.set_defaults(run=_migrate)
-    return int(parser.parse_args(argv).run())
+    described = "calibrate a run's staged inputs again and compare the result with its receipt"
+    replay = commands.add_parser("replay", help=described, description=f"{described}.")
+    replay.add_argument("run_key", metavar="RUN_KEY", help="as in irt.run")
+    replay.add_argument("--threads", type=int, metavar="N", help="of the engine (default: the processors)")
+    replay.epilog = "Exit status: 0 the same bytes, 1 the result differs, 2 the run cannot be replayed."
+    replay.set_defaults(run=_replay)
+    arguments = parser.parse_args(argv)
+    return int(arguments.run(arguments))
 
 
 def _where() -> str:
@@ -28,7 +35,7 @@ def _where() -> str:
     )
 
 
-def _migrate() -> int:
+def _migrate(arguments: argparse.Namespace) -> int:
     import psycopg
     from airflow.sdk.exceptions import AirflowException
 
@@ -43,6 +50,20 @@ def _migrate() -> int:
         return 1
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
     return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from airflow.sdk.exceptions import AirflowException
+
+    from irt.hooks.postgres import ArrowPostgresHook
+    from irt.replay import CANNOT, replay
+
+    try:
+        conninfo = ArrowPostgresHook(postgres_conn_id=_DATABASE).conninfo()
+    except AirflowException as error:
+        print(f"irt-calibration: {error}", file=sys.stderr)
+        return CANNOT
+    return replay(conninfo, arguments.run_key, threads=arguments.threads)
 
 
 def _conninfo() -> str:

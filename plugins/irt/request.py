@@ -17,7 +17,7 @@ from requests_toolbelt import MultipartEncoder
 from irt.errors import BadDataError
 from irt.responses import TIME, distinct_ids
 from irt.run import Run
-from irt.staging import ANCHORS, RESPONSES, read_json
+from irt.staging import ANCHORS, INPUTS, REQUEST, RESPONSES, digest, read_json, write_json
 from irt.verdicts import CHANGED
 
 PARQUET = "application/vnd.apache.parquet"
@@ -111,6 +111,22 @@ def verdicts_of(run: Run) -> dict[str, Any]:
     """By what the service judges items; whether they moved is judged in the database."""
     rules = {reason: rule for reason, rule in run.verdicts.items() if reason != "moved" and rule["action"] != "ignore"}
     return {"verdicts": rules} if rules else {}
+
+
+def stage_request(run: Run, asked: dict[str, Any], contract: str | None) -> dict[str, Any]:
+    """Stage the request as it is sent.
+
+    :param asked: without the observations.
+    :param contract: the version that the service follows.
+    :return: what the receipt says of it (see `sent_of`).
+    """
+    write_json(run.staged(REQUEST), asked)
+    return sent_of({name: digest(run.staged(name)) for name in INPUTS}, contract)
+
+
+def sent_of(inputs: dict[str, str], contract: str | None) -> dict[str, Any]:
+    """What a result was calculated from: the digests of the staged inputs, and the contract."""
+    return {"inputs": {name: inputs[name] for name in INPUTS}, "contract": contract}
 
 
 def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:

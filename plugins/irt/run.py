@@ -17,7 +17,7 @@ from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.form import AS_CONFIGURED
 from irt.publication import Place
-from irt.staging import in_folder, remove_folder, run_folder, write_whole
+from irt.staging import INPUTS, in_folder, remove_all_but, remove_folder, run_folder, write_whole
 from irt.strict import mistakes_of
 from irt.verdicts import CHANGED
 
@@ -120,6 +120,13 @@ class Run:
         :return: whether there was one.
         """
         return remove_folder(self.staged_folder())
+
+    def remove_staged_result(self) -> bool:
+        """Remove what is staged besides the inputs.
+
+        :return: whether there was anything.
+        """
+        return remove_all_but(self.staged_folder(), INPUTS)
 
     def staged_folder(self) -> ObjectStoragePath:
         """The folder of the run's staged objects; it may not exist yet."""

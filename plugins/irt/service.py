@@ -13,7 +13,7 @@ from irt import legacy
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.hooks.calibration import CalibrationHook
 from irt.job import judge
-from irt.request import Accepts, idempotency_key, staged_settings, write_body
+from irt.request import Accepts, idempotency_key, stage_request, staged_settings, write_body
 from irt.run import Run
 from irt.staged_result import stage_result
 from irt.staging import RESPONSES
@@ -53,19 +53,22 @@ class ServiceCalibration:
         """
         run, began = self._run, time.time()
         accepts = self._ask_health()
-        response = self._submit(accepts)
+        response, sent = self._submit(accepts)
         if response.status_code == 200:
             complete = self._completion(accepts.contract)
-            return stage_result(run, response.content, self._task.log, began=began, complete=complete)
+            return stage_result(run, response.content, self._task.log, began=began, complete=complete, sent=sent)
         job = self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self._task.log.info("R IRT service runs the calibration as job %s", job)
-        known: dict[str, Any] = {"job": job, "contract": accepts.contract, "began": began}
+        known: dict[str, Any] = {"job": job, "contract": accepts.contract, "began": began, "sent": sent}
         if event := self._wait_in_place(job):
             return self.resume(event, **known)
         self._defer(known)
         raise AssertionError("defer() does not return")
 
-    def resume(self, event: dict[str, str], *, job: str, contract: str | None, began: float | None) -> dict[str, Any]:
+    def resume(
+        self, event: dict[str, str], *, job: str, contract: str | None, began: float | None,
+        sent: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Continues when the job has ended: fetches its result.
 
         :return: the figures of the fit.
@@ -85,7 +88,7 @@ class ServiceCalibration:
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
         body = self._hook("GET").call(f"{job}/result", timeout=600).content
         complete = self._completion(contract)
-        return stage_result(self._run, body, self._task.log, began=began, complete=complete)
+        return stage_result(self._run, body, self._task.log, began=began, complete=complete, sent=sent)
 
     def _completion(self, contract: str | None) -> Callable[[Any], Any] | None:
         if contract is not None:
@@ -135,7 +138,8 @@ class ServiceCalibration:
         except (RequestRefusedError, ValueError):
             return Accepts()
 
-    def _submit(self, accepts: Accepts) -> Any:
+    def _submit(self, accepts: Accepts) -> tuple[Any, dict[str, Any]]:
+        """The service's answer, and what was sent (see `request.sent_of`)."""
         run = self._run
         responses = run.staged(RESPONSES)
         settings = staged_settings(run)
@@ -149,6 +153,7 @@ class ServiceCalibration:
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
             run.model, settings["linking"]["method"], len(asked["anchors"]), run.run_key,
         )  # fmt: skip
+        sent = stage_request(run, asked, accepts.contract)
         headers = {
             "Prefer": "respond-async",
             "Idempotency-Key": idempotency_key(run, settings, responses),
@@ -160,7 +165,8 @@ class ServiceCalibration:
             seconds = self._longest.total_seconds()
             if accepts.contract is not None:
                 seconds = min(seconds, _LONGEST_SUBMISSION)
-            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers | described, timeout=(20, seconds))
+            timeout = (20, seconds)
+            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers | described, timeout=timeout), sent
 
 
 def _location(response: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from irt.errors import BadDataError
 from irt.figures import rounded
+from irt.receipt import receipt_of
 from irt.responses import distinct_ids
 from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
@@ -19,46 +21,64 @@ from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, wr
 
 
 def stage_result(
-    run: Run, body: bytes, log: Any, *, began: float | None, complete: Callable[[Any], Any] | None = None
-) -> dict[str, Any]:
+    run: Run, body: bytes, log: Any, *, began: float | None, complete: Callable[[Any], Any] | None = None,
+    sent: dict[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Check the contract's response and stage it.
 
     :param log: the task's.
     :param began: when the calibration was requested, in seconds since 1970; None for a task deferred by a version that
         did not record it.
     :param complete: see `parse_result`.
+    :param sent: what it was calculated from (see `request.sent_of`); None for a task deferred by a version that did not
+        record it.
     :return: the figures of the fit, small enough for XCom.
     :raise BadDataError: it does not follow the contract, or belongs to another run.
     """
     result = parse_result(body, run_key=run.run_key, complete=complete)
     responses = run.staged(RESPONSES)
     result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
-    write_result(run, result, seconds=began and round(time.time() - began, 3))
+    write_result(run, result, seconds=began and round(time.time() - began, 3), sent=sent)
     return _report(result.fit, log)
 
 
-def write_result(run: Run, result: CalibrationResult, *, seconds: float | None) -> None:
-    """Stage a result; `fit.json`, written after the tables, names the run and holds the tables' digests."""
-    digests = {}
-    for name, table in ((ITEMS, result.items), (ABILITIES, result.abilities)):
-        packed = pa.BufferOutputStream()
-        pq.write_table(table, packed, compression="zstd")
-        content = packed.getvalue()
-        digests[name] = hashlib.sha256(content).hexdigest()
+def write_result(
+    run: Run, result: CalibrationResult, *, seconds: float | None, sent: dict[str, Any] | None = None
+) -> None:
+    """Stage a result; `fit.json`, written after the tables, names the run and holds the tables' digests.
+
+    :param sent: see `stage_result`.
+    """
+    for name, content in result_objects(run.run_key, result, sent).items():
         with run.write_staged(name) as file:
             file.write(content)
-    write_json(run.staged(FIT), result.fit | {"run_key": run.run_key, "digests": digests})
     write_json(run.staged(SECONDS), seconds)
 
 
-def read_result(run: Run) -> CalibrationResult:
-    """The staged result; its `fit` also holds how long the calibration took, as `seconds`.
+def result_objects(run_key: str, result: CalibrationResult, sent: dict[str, Any] | None) -> dict[str, Any]:
+    """The contents of the result's staged objects, in the order in which they are written."""
+    objects = {ITEMS: _packed(result.items), ABILITIES: _packed(result.abilities)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in objects.items()}
+    fit = result.fit | {"run_key": run_key, "digests": digests} | ({"sent": sent} if sent else {})
+    return objects | {FIT: json.dumps(fit).encode()}
+
+
+def _packed(table: pa.Table) -> pa.Buffer:
+    packed = pa.BufferOutputStream()
+    pq.write_table(table, packed, compression="zstd")
+    return packed.getvalue()
+
+
+def read_result(run: Run) -> tuple[CalibrationResult, dict[str, Any]]:
+    """The staged result and its receipt; `fit` also holds how long the calibration took, as `seconds`.
 
     :raise FileNotFoundError: nothing was staged.
     :raise BadDataError: the objects belong to another run, or not together.
     """
-    fit = read_json(run.staged(FIT))
-    owner, digests = fit.pop("run_key", None), fit.pop("digests", {})
+    content = run.staged(FIT).read_bytes()
+    found = {FIT: hashlib.sha256(content).hexdigest()}
+    fit = json.loads(content)
+    owner, digests, sent = fit.pop("run_key", None), fit.pop("digests", {}), fit.pop("sent", None)
     if owner != run.run_key:
         raise BadDataError(
             f"{FIT}: run_key: {owner!r} is not this run ({run.run_key!r}); clear calibrate, which stages it"
@@ -66,14 +86,16 @@ def read_result(run: Run) -> CalibrationResult:
     tables = []
     for name, schema in ((ITEMS, ITEM_SCHEMA), (ABILITIES, ABILITY_SCHEMA)):
         content = run.staged(name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != digests.get(name):
+        found[name] = hashlib.sha256(content).hexdigest()
+        if found[name] != digests.get(name):
             raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
         tables.append(_complete(pq.read_table(pa.BufferReader(content)), schema))
+    receipt = receipt_of(fit, sent, found)
     # In results staged before this file existed, they are in `fit`.
     if run.staged(SECONDS).exists():
         fit["seconds"] = read_json(run.staged(SECONDS))
     items, abilities = tables
-    return CalibrationResult(items, abilities, fit)
+    return CalibrationResult(items, abilities, fit), receipt
 
 
 def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -5,9 +5,10 @@ Tasks pass each other only names; nothing large travels by XCom.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -27,9 +28,13 @@ ABILITIES = "abilities.parquet"
 FIT = "fit.json"
 # How long it took; kept out of the result, whose bytes must not depend on it.
 SECONDS = "seconds.json"
-# A pod's request, and the folder of its results, the only place it can write to.
+# The request as it was sent, without the responses.
 REQUEST = "request.json"
+# What a calibration was calculated from.
+INPUTS = (RESPONSES, ANCHORS, REQUEST)
+# The folder of a pod's results, the only place it can write to.
 RESULTS = "pod"
+_BLOCK = 1 << 20
 
 
 def run_folder(staging: str, *, dag_run_id: str, bank: str) -> ObjectStoragePath:
@@ -93,6 +98,31 @@ def read_json(path: ObjectStoragePath) -> Any:
     """:raise FileNotFoundError: it was not staged."""
     with path.open("r") as file:
         return json.load(file)
+
+
+def digest(path: ObjectStoragePath) -> str:
+    """The SHA-256 of a staged object.
+
+    :raise FileNotFoundError: it was not staged.
+    """
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def remove_all_but(folder: ObjectStoragePath, names: Collection[str]) -> bool:
+    """Remove everything else from a run's folder: results, and drafts of tries that were killed.
+
+    :return: whether there was anything else.
+    """
+    if not folder.exists():
+        return False
+    others = [path for path in folder.iterdir() if path.name not in names]
+    for path in others:
+        path.fs.rm(path.path, recursive=True)
+    return bool(others)
 
 
 def remove_folder(folder: ObjectStoragePath) -> bool:

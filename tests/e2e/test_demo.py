@@ -8,7 +8,7 @@ import re
 import pytest
 
 from irt.bank import SEVERITY
-from local import demo, report
+from local import demo, replay, report
 from local.stack import DAG_ID, StackError, running_stack
 from local.status import psql, show
 from local.waiting import wait_until
@@ -135,6 +135,15 @@ def test_a_bank_that_fails_does_not_stop_the_others(stack, first_run):
     assert [row for row in after["mirt_item_params"] if row[3] == "math"] == [
         row for row in before["mirt_item_params"] if row[3] == "math"
     ]
+
+
+def test_a_run_is_replayed_to_the_byte(stack, first_run, capsys):
+    for bank, threads in (("lsat7", 1), ("math", 2)):
+        assert replay.run(stack.home, f"{first_run[0]}/{bank}", threads=threads) == 0, capsys.readouterr()
+        assert capsys.readouterr().out.count("the same bytes, SHA-256") == 3
+    with stack.database() as connection:
+        contracts = connection.execute("select distinct contract from irt.receipt").fetchall()
+    assert contracts == [("1.0",)]
 
 
 def test_a_run_that_cannot_go_in_a_pod_is_refused_at_its_start(stack, first_run):

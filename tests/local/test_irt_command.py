@@ -35,6 +35,7 @@ def fresh(tmp_path) -> Path:
         (["up", "-h"], "--port"),
         (["connections", "from-secrets", "--help"], "--namespace"),
         (["old-jobs", "--help"], "--ignore"),
+        (["replay", "--help"], "--threads N"),
         (["bench", "demo", "--help"], "--against"),
         (["test", "--help"], "--all"),
         (["conformance", "--help"], "IRT_SERVICE_TOKEN"),

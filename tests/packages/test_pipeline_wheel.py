@@ -167,6 +167,11 @@ def test_the_schema_is_applied_by_the_installed_command(installed, postgres, tmp
     assert second.stdout == "the schema is up to date\n"
     with psycopg.connect(postgres.conninfo("of_the_wheel")) as database:
         assert database.execute("select count(*) from irt.run").fetchone() == (0,)
+    command = [sys.executable, installed / "bin" / "irt-calibration", "replay", "nonsense"]
+    environment = variables | {"AIRFLOW_CONN_SEEDTEST_DB": json.dumps(connection)}
+    replayed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (replayed.returncode, replayed.stdout) == (2, ""), replayed.stderr
+    assert replayed.stderr.splitlines()[-1] == "cannot replay nonsense: there is no such run in irt.run"
     nowhere = {name: value for name, value in variables.items() if not name.startswith("AIRFLOW_CONN")}
     refused = migrate(**nowhere)
     assert refused.returncode == 1 and "seedtest_db" in refused.stderr.splitlines()[-1]

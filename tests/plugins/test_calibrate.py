@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -19,7 +20,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
 from irt.request import settings_of
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, RESPONSES
+from irt.staged_result import read_result
+from irt.staging import ABILITIES, ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, read_json
 from irt.triggers.calibration import CalibrationJobTrigger
 from local.waiting import STILL
 from tests.plugins.conftest import ANCHORED, HEALTH, ROWS, TOKEN
@@ -184,6 +186,32 @@ def test_a_job_is_waited_for_outside_the_worker(service, run):
     assert resume(run, event)["loglik"] == -3.2
     assert len(service.asked("POST", "/irt/calibrate")) == 1
     assert all(r.headers["Authorization"] == f"Bearer {TOKEN}" for r in service.asked("GET", JOB))
+
+
+def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
+    """Extraction may run again while the job does; the result still belongs to the first answers."""
+    service.script["POST", "/irt/calibrate"] = accepted()
+    service.script["GET", RESULT] = Answer(200, a_result())
+    deferred = submit(run)
+    asked = read_json(run.staged(REQUEST))
+    # This service knows neither verdicts nor the check of normal abilities.
+    assert "verdicts" not in asked and "latent_check" not in asked["options"]
+    assert json.dumps(asked).encode() in service.asked("POST", "/irt/calibrate")[0].body
+    digests = {name: hashlib.sha256(run.staged(name).read_bytes()).hexdigest() for name in INPUTS}
+    assert deferred.kwargs["sent"] == {"inputs": digests, "contract": "1.0"}
+    run.staged(ANCHORS).write_text("[]")
+    operator(run).resume({}, {"status": "succeeded"}, **deferred.kwargs)
+    assert read_json(run.staged(FIT))["sent"] == deferred.kwargs["sent"]
+    _, receipt = read_result(run)
+    assert receipt["anchors_sha256"] == digests[ANCHORS] and receipt["contract"] == "1.0"
+    # The scripted result does not state its engine.
+    assert (receipt["engine"], receipt["engine_packages"]) == (None, None)
+
+
+def test_a_task_deferred_by_a_version_without_receipts(service, run):
+    service.script["GET", RESULT] = Answer(200, a_result())
+    assert resume(run, {"status": "succeeded"})["loglik"] == -3.2
+    assert read_result(run)[1]["request_sha256"] is None
 
 
 def test_a_job_that_ends_soon_is_waited_for_in_place(service, run):

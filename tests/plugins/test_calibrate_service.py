@@ -18,9 +18,12 @@ from airflow.sdk.exceptions import TaskDeferred
 from contract.conformance.bodies import wait_for_job
 from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
-from irt.staging import ANCHORS, FIT, RESPONSES
+from irt.result import parse_result
+from irt.staged_result import result_objects
+from irt.staging import ANCHORS, FIT, REQUEST, RESPONSES
 from irt.triggers.calibration import CalibrationJobTrigger
 from irt_engine import warm_up
+from irt_engine.cli import main as engine
 from local.waiting import STILL, wait_until
 from tests.runs import a_run
 from tests.service.service_harness import TOKEN, ServiceProcess
@@ -140,6 +143,20 @@ def test_a_worker_that_died_after_submitting_finds_the_same_job(service, tmp_pat
     assert resume(run, third, poll(service, third))["items"] == 60
     assert run.staged("abilities.parquet").read_bytes() == before
     assert len(jobs(service)) == known + 1
+
+
+def test_the_engines_command_gives_the_bytes_of_the_service(service, tmp_path):
+    """By which a replay compares."""
+    run = stage(tmp_path, users=300)
+    deferred = submit(run)
+    resume(run, deferred, poll(service, deferred))
+    answers, request, result = tmp_path / "answers.parquet", tmp_path / "request.json", tmp_path / "result.json"
+    for name, copy in ((RESPONSES, answers), (REQUEST, request)):
+        copy.write_bytes(run.staged(name).read_bytes())
+    assert engine(["calibrate", str(answers), "--request", str(request), "--out", str(result)]) == 0
+    again = result_objects(run.run_key, parse_result(result.read_bytes(), run_key=run.run_key), deferred.kwargs["sent"])
+    for name, content in again.items():
+        assert run.staged(name).read_bytes() == bytes(content)
 
 
 def test_a_killed_task_cancels_and_a_cleared_one_starts_anew(service, tmp_path):

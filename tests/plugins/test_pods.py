@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +17,11 @@ from irt.errors import BadDataError, CalibrationFailedError, PermanentError, Tra
 from irt.operators.calibrate import CalibrateOperator
 from irt.pods.failure import failure_of, never_ran
 from irt.pods.settings import load_pod_settings, require_pods
+from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
 from irt.request import idempotency_key, staged_settings
 from irt.run import Run
-from irt.staging import ANCHORS, RESPONSES, RESULTS
+from irt.staged_result import read_result
+from irt.staging import ANCHORS, REQUEST, RESPONSES, RESULTS
 from tests.runs import a_run
 
 GOOD = {"image": "registry.example:5000/irt/irt-engine:1.0.0"}
@@ -163,8 +168,9 @@ def test_what_a_failed_pod_means(tmp_path, found, kind, told):
     assert never_ran(found) == (found is not None and found.status.phase == "Pending")
 
 
-def test_a_result_that_is_a_link_is_not_followed(tmp_path, variable):
-    """The pod can write to its results folder, so it could put a link there that leads the worker elsewhere."""
+@pytest.fixture
+def requested(tmp_path, variable):
+    """A run whose inputs are staged, and the path of the result that its pod would write."""
     variable(GOOD | {"volume": {"claim": "c", "root": str(tmp_path)}})
     run = a_run(tmp_path, bank={"runtime": "pod", "linking": {"method": "none"}})
     table = pa.table({"user_id": ["u"], "item_id": ["1"], "is_correct": [True]})
@@ -174,7 +180,32 @@ def test_a_result_that_is_a_link_is_not_followed(tmp_path, variable):
     digest = idempotency_key(run, staged_settings(run), run.staged(RESPONSES)).rpartition(":")[2]
     results = Path(run.staged(RESULTS).path)
     results.mkdir()
+    return run, results / f"result-{digest}.json"
+
+
+def test_a_pods_inputs_are_in_the_receipt_and_private_once_it_has_ended(requested):
+    run, result = requested
+    ability, item = (
+        {"user_id": "u", "theta": 0.5, "se": 1},
+        {"item_id": "1", "model": "2PL", "params": {"a": 1, "b": 0}},
+    )
+    meta = {"run_id": run.run_key, "model_spec": {"engine": {"name": "irt-engine", "version": "1"}}, "metrics": {}}
+    result.write_text(json.dumps({"item_params": [item], "abilities": [ability], "fit_meta": meta}))
+    run.staged(REQUEST).write_text("of an earlier try")
+    for name in (RESPONSES, REQUEST):
+        os.chmod(run.staged(name).path, 0o644)
+    CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
+    assert {stat.S_IMODE(os.stat(run.staged(name).path).st_mode) for name in (RESPONSES, REQUEST)} == {0o600}
+    _, receipt = read_result(run)
+    for name, column in (*INPUT_COLUMNS.items(), *RESULT_COLUMNS.items()):
+        assert receipt[column] == hashlib.sha256(run.staged(name).read_bytes()).hexdigest()
+    assert (receipt["engine"], receipt["engine_version"], receipt["contract"]) == ("irt-engine", "1", None)
+
+
+def test_a_result_that_is_a_link_is_not_followed(requested, tmp_path):
+    """The pod can write to its results folder, so it could put a link there that leads the worker elsewhere."""
+    run, result = requested
     (tmp_path / "elsewhere.json").write_text("{}")
-    (results / f"result-{digest}.json").symlink_to(tmp_path / "elsewhere.json")
+    result.symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(BadDataError, match=r"result-\w+.json is not a regular file"):
         CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -142,7 +145,7 @@ class Calibration:
                 **({} if self.populations is None else {"groups": self.populations}),
             },
             "priors": priors or None,
-            "engine": {"name": "irt-engine", "version": __version__},
+            "engine": {"name": "irt-engine", "version": __version__, "packages": dict(_packages())},
         }
 
     @property
@@ -190,6 +193,12 @@ class Calibration:
             "max_gradient": _or_none(self.max_gradient),
             "marginal_reliability": self.reliability,
         }
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """The versions that decide how the kernels are compiled, and with that the last digits of an estimate."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("llvmlite", "numba", "numpy")}
 
 
 def population_rows(

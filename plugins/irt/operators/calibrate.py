@@ -70,10 +70,12 @@ class CalibrateOperator(BaseOperator):
         return calibration.execute(context)
 
     def resume(
-        self, context: Any, event: dict[str, str], job: str, contract: str | None, began: float | None = None
-    ) -> dict[str, Any]:
+        self, context: Any, event: dict[str, str], job: str, contract: str | None, began: float | None = None,
+        sent: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Continues when the job has ended: fetches its result."""
-        return self._at_service(Run.from_dict(self.run)).resume(event, job=job, contract=contract, began=began)
+        service = self._at_service(Run.from_dict(self.run))
+        return service.resume(event, job=job, contract=contract, began=began, sent=sent)
 
     def resume_pod(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Continues when the pod has ended."""

@@ -65,28 +65,46 @@ class RemoveOldOperator(DatabaseOperator):
     """Removes abilities and staged objects of old runs; never those of the run that consumers read.
 
     :param keep_days: how long they are kept after the end of the run's window. (templated)
+    :param keep_inputs_days: how long the staged inputs of a published run are kept, for a replay; empty, or fewer than
+        `keep_days`: as long as the rest. (templated)
     :return: the numbers of loads, abilities and folders.
     """
 
-    template_fields: Sequence[str] = ("keep_days", *DatabaseOperator.template_fields)
+    template_fields: Sequence[str] = ("keep_days", "keep_inputs_days", *DatabaseOperator.template_fields)
 
-    def __init__(self, *, keep_days: Any, **kwargs: Any) -> None:
+    def __init__(self, *, keep_days: Any, keep_inputs_days: Any = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.keep_days = keep_days
+        self.keep_days, self.keep_inputs_days = keep_days, keep_inputs_days
 
     def execute(self, context: Any) -> dict[str, int]:
-        parameters = {"as_of": context["dag_run"].run_after, "keep_days": _days(self.keep_days)}
+        keep_days = _days("irt_keep_days", self.keep_days)
+        keep_inputs_days = _days("irt_keep_inputs_days", self.keep_inputs_days or keep_days)
+        parameters = {
+            "as_of": context["dag_run"].run_after,
+            "keep_days": keep_days,
+            "keep_inputs_days": max(keep_days, keep_inputs_days),
+        }
         loads = self.database.get_records(statement("maintain/old_loads"), parameters)
         abilities = folders = 0
-        for load_id, settings in loads:
+        for load_id, settings, keeps_inputs in loads:
             # One transaction per load: an interrupted task keeps what it has done.
             with self.database.transaction() as cursor:
                 cursor.execute(statement("maintain/remove_abilities"), {"load_id": load_id})
                 abilities += cursor.rowcount
-            folders += Run.from_dict(settings).remove_staged()
+            folders += self._remove_staged(Run.from_dict(settings), keeps_inputs)
         done = {"loads": len(loads), "abilities": abilities, "folders": folders}
         self.log.info("Removed the remains of %s old loads: %s", len(loads), done)
         return done
+
+    def _remove_staged(self, run: Run, keeps_inputs: bool) -> bool:
+        if keeps_inputs:
+            run.remove_staged_result()
+            return False
+        removed = run.remove_staged()
+        # After the removal: if the task is killed in between, the next day's finds no folder and notes it.
+        with self.database.transaction() as cursor:
+            cursor.execute(statement("maintain/inputs_removed"), {"run_key": run.run_key})
+        return removed
 
 
 def _answer(hook: ArrowPostgresHook, name: str) -> tuple[list[str], list[Any]]:
@@ -101,8 +119,8 @@ def _age(bank: str, calibrated_at: datetime | None, run_key: str | None, hours: 
     return f"the last good calibration of bank {bank} is {hours} hours old (run {run_key}, {calibrated_at.isoformat()})"
 
 
-def _days(value: Any) -> int:
+def _days(variable: str, value: Any) -> int:
     days = int(value)
     if days < 1:
-        raise ValueError(f"irt_keep_days: {value!r} is not a number of days, at least 1")
+        raise ValueError(f"{variable}: {value!r} is not a number of days, at least 1")
     return days

@@ -15,7 +15,7 @@ from irt.timer import Timer
 class LoadOperator(RunOperator):
     """Writes the staged result to the run tables as a load of the run, in one transaction.
 
-    It replaces the run's earlier load, which is kept if it was published.
+    It replaces the run's earlier load, which is kept if it was published. Each load has a receipt (`irt.receipt`).
 
     :return: the numbers of rows written.
     :raise BadDataError: the run is not in the registry.
@@ -25,7 +25,7 @@ class LoadOperator(RunOperator):
         from irt.staged_result import read_result
 
         run, database, timer = self.parsed_run, self.database, Timer()
-        result = read_result(run)
+        result, receipt = read_result(run)
         items, abilities, fit = result.items, result.abilities, result.fit
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
@@ -34,6 +34,7 @@ class LoadOperator(RunOperator):
             if row is None:
                 raise BadDataError(f"run {run.run_key} is not in the registry; clear extract_responses to register it")
             key["load_id"] = row[0]
+            transaction.execute("load/record_receipt", key | {"receipt": json.dumps(receipt)})
             kept, held = _without_held(items)
             for table, rows in (("load_item", kept), ("load_held", held), ("load_ability", abilities)):
                 transaction.append(table, _of_load(rows, row[0]), schema="irt")

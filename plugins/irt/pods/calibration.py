@@ -11,10 +11,10 @@ from typing import Any
 from irt.errors import BadDataError, TransientError
 from irt.pods.pod import CalibrationPod
 from irt.pods.settings import pod_settings
-from irt.request import idempotency_key, staged_settings
+from irt.request import idempotency_key, stage_request, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
-from irt.staging import REQUEST, RESPONSES, RESULTS, write_json
+from irt.staging import REQUEST, RESPONSES, RESULTS
 
 _DIGEST = 32
 
@@ -41,32 +41,34 @@ class PodCalibration:
         run, began = self._run, time.time()
         request = staged_settings(run)
         digest = idempotency_key(run, request, run.staged(RESPONSES)).rpartition(":")[2][:_DIGEST]
-        self._pod = self._calibration_pod(digest, began)
+        sent = stage_request(run, request, None)
+        self._pod = self._calibration_pod(digest, began, sent)
         if self._result(digest).exists():
             self._task.log.info("This request already has a result")
-            told = self._stage(digest, began)
+            told = self._stage(digest, began, sent)
             self._pod.remove_left(context)
             return told
-        write_json(run.staged(REQUEST), request)
         _open_to_pod(run)
         # Defers; returns only if the pod of an earlier try has ended meanwhile.
         self._pod.execute_async(context)
-        return self._stage(digest, began)
+        return self._stage(digest, began, sent)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Continues when the pod has ended: reads its log, and its result or the reason why there is none.
 
         :return: the figures of the fit.
         """
-        self._pod = self._calibration_pod(event["digest"], event["began"])
+        # Not in the event of a task deferred by a version without receipts.
+        known = event["digest"], event["began"], event.get("sent")
+        self._pod = self._calibration_pod(*known)
         self._pod.trigger_reentry(context, event)
-        return self._stage(event["digest"], event["began"])
+        return self._stage(*known)
 
     def on_kill(self) -> None:
         if self._pod is not None:
             self._pod.on_kill()
 
-    def _calibration_pod(self, digest: str, began: float) -> CalibrationPod:
+    def _calibration_pod(self, digest: str, began: float, sent: dict[str, Any] | None) -> CalibrationPod:
         settings = pod_settings()
         longest = timedelta(minutes=self._run.pod["minutes"], seconds=2 * settings.start_seconds)
         return CalibrationPod(
@@ -79,13 +81,13 @@ class PodCalibration:
             task_id=self._task.task_id,
             kubernetes_conn_id=self._kubernetes_conn_id,
             execution_timeout=longest + timedelta(minutes=5),
-            trigger_kwargs={"digest": digest, "began": began},
+            trigger_kwargs={"digest": digest, "began": began, "sent": sent},
         )
 
     def _result(self, digest: str) -> Any:
         return self._run.staged(RESULTS) / f"result-{digest}.json"
 
-    def _stage(self, digest: str, began: float) -> dict[str, Any]:
+    def _stage(self, digest: str, began: float, sent: dict[str, Any] | None) -> dict[str, Any]:
         path = self._result(digest)
         if not path.exists():
             raise TransientError(
@@ -94,7 +96,9 @@ class PodCalibration:
         if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
             # The worker would follow a link to files that the pod cannot see; a pipe never ends.
             raise BadDataError(f"the pod's result {path} is not a regular file")
-        return stage_result(self._run, path.read_bytes(), self._task.log, began=began)
+        told = stage_result(self._run, path.read_bytes(), self._task.log, began=began, sent=sent)
+        _close_to_pod(self._run)
+        return told
 
 
 def _open_to_pod(run: Run) -> None:
@@ -110,3 +114,11 @@ def _open_to_pod(run: Run) -> None:
     os.chmod(results.path, 0o1777)  # noqa: S103
     for name in (RESPONSES, REQUEST):
         os.chmod(run.staged(name).path, 0o644)
+
+
+def _close_to_pod(run: Run) -> None:
+    """The inputs may be kept for long; only their owner reads them once the pod has ended."""
+    for name in (RESPONSES, REQUEST):
+        path = run.staged(name)
+        if path.protocol == "file":
+            os.chmod(path.path, 0o600)
