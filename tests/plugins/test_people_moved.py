@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from statistics import correlation, stdev
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from psycopg.rows import dict_row
 
@@ -18,7 +20,8 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.daily import RemoveOldOperator
 from irt.run import Run
 from local.forget import forget
-from tests.chain import accept, check, load, publish, ready, stage, whole_chain
+from local.waiting import wait_until
+from tests.chain import CHECKS, accept, check, load, publish, ready, stage, whole_chain
 from tests.plugins.test_checks_on_change import verdict
 from tests.plugins.test_rollback import roll_back
 from tests.runs import END, a_run
@@ -286,13 +289,34 @@ def test_rows_of_online_updates_are_not_compared(database, nights):
 
 
 def test_a_retry_replaces_the_figures(database, nights):
+    nights.bank["levels"] = [-1.6, 0, 0.6]
     nights.publish(FOUR)
     run = nights.judge(FOUR)
     first = figures(database, run)
     check(run)
     again = figures(database, run)
     assert again.pop("compared_at") > first.pop("compared_at") and again == first
-    # Loaded again, it is another load; the figures of the one it replaces go with it.
+    # Whatever they were: every figure is replaced.
+    mine = [first["load_id"]]
+    database.execute("update irt.load_ability set theta = theta * 1.1 + 0.2 where load_id <> %s", mine)
+    database.execute("update irt.load_ability set theta = theta ^ 2 - 0.3 where load_id = %s", mine)
+    database.execute("delete from irt.load_ability where user_id = 'u00' or (user_id = 'u01' and load_id = %s)", mine)
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    replaced = figures(database, run)
+    database.execute("delete from irt.load_people")
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    fresh = figures(database, run)
+    assert fresh.pop("compared_at") > replaced.pop("compared_at") and fresh == replaced
+    same = {name for name in fresh if fresh[name] == again[name]}
+    assert same == {"run_key", "load_id", "publication_id"}
+
+
+def test_loaded_again_it_is_another_load(database, nights):
+    """The figures of the load that it replaces go with it."""
+    nights.publish(FOUR)
+    run = nights.judge(FOUR)
     stage(run, abilities({user: theta + 0.1 for user, theta in FOUR.items()}))
     load(run)
     assert database.execute("select count(*) from irt.load_people").fetchone() == (0,)
@@ -328,6 +352,26 @@ def test_a_load_that_was_replaced_meanwhile_gets_none(database, nights, monkeypa
     monkeypatch.setattr(CheckRunOperator, "_parameters", late)
     with pytest.raises(BadDataError, match="was loaded again during the checks"):
         check(run)
+    assert database.execute("select count(*) from irt.load_people").fetchone() == (0,)
+
+
+def test_a_load_that_is_being_replaced_is_waited_for(database, nights):
+    """And then is gone: the check ends with the reason, not with a broken foreign key."""
+    nights.publish(FOUR)
+    run = nights.judge(FOUR)
+    load_id = figures(database, run)["load_id"]
+    waiting = "select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid))"
+    with psycopg.connect(database.info.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("delete from irt.load where load_id = %s", [load_id])
+        # Its parameters were read before, as in a check that is under way.
+        operator = CheckRunOperator(task_id="check", run=run.to_dict(), checks=CHECKS)
+        known = operator._parameters(run)
+        operator._parameters = lambda run: known
+        checked = pool.submit(operator.execute, {})
+        wait_until(lambda: database.execute(waiting, [other.info.backend_pid]).fetchone()[0], what="the check's lock")
+        other.commit()
+        with pytest.raises(BadDataError, match="was loaded again during the checks"):
+            checked.result()
     assert database.execute("select count(*) from irt.load_people").fetchone() == (0,)
 
 
