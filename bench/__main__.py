@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from local.schema import use_plugins
+
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="irt bench", description=__doc__)
@@ -67,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 
             return demonstrated.run(arguments)
         if arguments.command == "page":
+            use_plugins()
             from bench import page as viewed
 
             return viewed.run(arguments.items, arguments.users, arguments.nights, arguments.repeat)

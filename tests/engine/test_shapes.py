@@ -212,6 +212,19 @@ def test_each_group_has_a_shape_of_its_own():
     assert tests["normal"]["normality"]["p"] > 1e-3
 
 
+def test_where_the_answers_tell_nothing_of_the_shape_nothing_is_said():
+    """LSAT7 without item 4: the test's information is not positive; it used to report a skewness of 1e8."""
+    columns = cases.columns("a_lsat7")
+    items = sorted(set(columns["item_id"]))
+    kept = [item != items[3] for item in columns["item_id"]]
+    four = [[value for value, keep in zip(columns[name], kept, strict=True) if keep] for name in columns]
+    request = {"options": {"latent_check": True}}
+    result = calibrate(Responses.from_columns(*four), Settings.from_contract(request)).to_contract()
+    assert "normality" not in result["fit_meta"]["model_spec"]["latent"]
+    five = calibrate(Responses.from_columns(*columns.values()), Settings.from_contract(request)).to_contract()
+    assert five["fit_meta"]["model_spec"]["latent"]["normality"]["p"] == pytest.approx(0.8217, abs=1e-3)
+
+
 def test_normal_abilities_stay_normal():
     """The criterion chooses degree 0, and the result is that of a normal fit."""
     responses = small_bank(n_groups=1, users=800)

@@ -15,14 +15,14 @@ from irt_engine.standard_errors.normality import Normality
 
 
 def shapes_of(
-    bank: FittedBank, distributions: Sequence[LatentDistribution], tests: Sequence[Normality] | None
+    bank: FittedBank, distributions: Sequence[LatentDistribution], tests: Sequence[Normality | None] | None
 ) -> list[dict[str, Any]]:
     """For each population: `shape`, the test of `normality`, or neither.
 
     :param distributions: mean and SD on the scale of the result.
     """
     if tests is not None:
-        return [{"normality": dataclasses.asdict(test) | {"df": 2}} for test in tests]
+        return [{"normality": dataclasses.asdict(test) | {"df": 2}} if test else {} for test in tests]
     if bank.shaped is None or (not bank.shaped.criteria and not bank.model.is_shaped):
         return [{} for _ in distributions]
     return [{"shape": _shape(bank, g, each)} for g, each in enumerate(distributions)]

@@ -19,6 +19,8 @@ from irt_engine.model.shape import Histogram, hermite
 from irt_engine.standard_errors.covariance import Covariance
 
 _STEP = 1e-3
+# Least information in any direction, as a share of the largest.
+_LEAST = 1e-6
 _OF_SKEWNESS, _OF_KURTOSIS = math.sqrt(6.0), math.sqrt(24.0)
 
 
@@ -32,12 +34,12 @@ class Normality:
     kurtosis: float
 
 
-def normality(objective: Objective, evaluation: Evaluation, covariance: Covariance) -> list[Normality]:
-    """The test for each population of a fit with normal distributions."""
+def normality(objective: Objective, evaluation: Evaluation, covariance: Covariance) -> list[Normality | None]:
+    """The test for each population of a fit with normal distributions; None where the answers do not determine it."""
     return [_test(objective, evaluation, covariance, g) for g in range(objective.model.n_populations)]
 
 
-def _test(objective: Objective, evaluation: Evaluation, covariance: Covariance, g: int) -> Normality:
+def _test(objective: Objective, evaluation: Evaluation, covariance: Covariance, g: int) -> Normality | None:
     derivatives = _Derivatives(objective, evaluation.x, g)
     score, _ = derivatives.at(np.zeros(2))
     beside, below = np.zeros((covariance.undetermined.size, 2)), np.zeros((2, 2))
@@ -50,7 +52,9 @@ def _test(objective: Objective, evaluation: Evaluation, covariance: Covariance, 
         np.add.at(beside[:, k], column[known], ((down - up) / (2.0 * _STEP))[known])
     information = 0.5 * (below + below.T) - beside.T @ covariance.times(beside)
     values, vectors = np.linalg.eigh(information)
-    values = np.maximum(values, 1e-9 * max(values.max(), 1e-300))
+    # A few items with few answers: once the items are estimated, the answers tell nothing of the shape.
+    if not values.min() > _LEAST * max(values.max(), 1e-300):
+        return None
     turned = vectors.T @ score
     estimates = vectors @ (turned / values)
     chi_square = float((turned**2 / values).sum())
