@@ -6,8 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.schema import use_plugins
-
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="irt bench", description=__doc__)
@@ -69,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
 
             return demonstrated.run(arguments)
         if arguments.command == "page":
+            from local.schema import use_plugins
+
             use_plugins()
             from bench import page as viewed
 

@@ -113,6 +113,10 @@ def verdicts_of(run: Run) -> dict[str, Any]:
     return {"verdicts": rules} if rules else {}
 
 
+# The version in which requests are written; the engine in a pod is asked in it without saying so itself.
+CONTRACT = "1.0"
+
+
 def stage_request(run: Run, asked: dict[str, Any], contract: str | None) -> dict[str, Any]:
     """Stage the request as it is sent.
 

@@ -138,7 +138,7 @@ def test_the_pictures_have_texts(browser, stack, nights):
     labels = [each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, ".picture")]
     assert labels == [
         "Anchors: b of this run against the reference", "Change: b now against b published",
-        "Users, precision and items on one scale",
+        "Users, precision and items on one scale", "Change of abilities since the last publication",
     ]  # fmt: skip
     assert all(each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, "svg.spark"))
 

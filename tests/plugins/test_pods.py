@@ -199,7 +199,7 @@ def test_a_pods_inputs_are_in_the_receipt_and_private_once_it_has_ended(requeste
     _, receipt = read_result(run)
     for name, column in (*INPUT_COLUMNS.items(), *RESULT_COLUMNS.items()):
         assert receipt[column] == hashlib.sha256(run.staged(name).read_bytes()).hexdigest()
-    assert (receipt["engine"], receipt["engine_version"], receipt["contract"]) == ("irt-engine", "1", None)
+    assert (receipt["engine"], receipt["engine_version"], receipt["contract"]) == ("irt-engine", "1", "1.0")
 
 
 def test_a_result_that_is_a_link_is_not_followed(requested, tmp_path):

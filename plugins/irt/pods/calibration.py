@@ -11,7 +11,7 @@ from typing import Any
 from irt.errors import BadDataError, TransientError
 from irt.pods.pod import CalibrationPod
 from irt.pods.settings import pod_settings
-from irt.request import idempotency_key, stage_request, staged_settings
+from irt.request import CONTRACT, idempotency_key, stage_request, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
 from irt.staging import REQUEST, RESPONSES, RESULTS
@@ -41,7 +41,7 @@ class PodCalibration:
         run, began = self._run, time.time()
         request = staged_settings(run)
         digest = idempotency_key(run, request, run.staged(RESPONSES)).rpartition(":")[2][:_DIGEST]
-        sent = stage_request(run, request, None)
+        sent = stage_request(run, request, CONTRACT)
         self._pod = self._calibration_pod(digest, began, sent)
         if self._result(digest).exists():
             self._task.log.info("This request already has a result")
