@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bench.nights import SCRIPT, fill
+from irt.page import data
 from irt.page.access import MAY_READ
 from irt.page.app import application
 
@@ -172,6 +173,29 @@ def test_the_items_as_csv(client, database):
     assert {"'=1+1", KOREAN, SCRIPT} <= {row["item_id"] for row in rows}
     [row] = [row for row in rows if row["item_id"] == "1003"]
     assert row["is_held"] == "True" and "changed" in row["reasons"]
+
+
+def test_more_items_than_are_drawn(client, database):
+    """The picture says so; the table and the file have them all."""
+    [key] = fill(database, "math", nights=1, items=5200, users=50)
+    html = page(client, f"/run?run={key}")
+    assert "Items that are drawn: 5,000 / 5,200" in html
+    assert len(list(csv.DictReader(io.StringIO(client.get(f"/items.csv?run={key}").text)))) == 5200
+    assert listed(client, run=key, page=52) == [str(each) for each in range(6100, 6200)]
+
+
+def test_where_abilities_are_imprecise():
+    """Bands of 0.1 SD; a range of half an SD counts from 2 % of the users on, above an SE of 0.4 SD."""
+    bands = [
+        {"band": n / 10, "users": 10, "se": 1.0 if 10 <= n < 20 or n >= 29 else 0.3, "mean": 1.0, "sd": 2.0}
+        for n in range(-30, 30)
+    ]
+    items = [{"b": b} for b in (0.0, 2.9, 3.0, 4.9, 5.0, None)]
+    assert data.holes(bands, items) == [{"from": 3.0, "to": 5.0, "se": 1.0, "users": 100, "items": 2}]
+    assert data.holes([band | {"se": 0.79} for band in bands], items) == []
+    assert data.holes([], items) == data.holes([{"sd": None}], items) == []
+    few = [band | {"users": 1000 if band["se"] < 1 else 1} for band in bands]
+    assert data.holes(few, items) == []
 
 
 def test_an_item(client, database):

@@ -2,15 +2,7 @@
 --          its noise. With the action `hold` they leave the load's items, with `warn` they get the reason.
 -- Grain:   one item of the load.
 -- Parameters: load_id, run_key, action (hold, warn), most (of |change of b|), least_z (the change over its SE).
-with published as (
-    select distinct on (i.item_id) i.item_id, i.b, i.se_b
-    from irt.published_before as p
-    inner join irt.load_item as i on i.load_id = p.load_id
-    where p.run_key = %(run_key)s
-    order by i.item_id, p.publication_id desc
-),
-
-moved as (
+with moved as (
     select
         now.item_id,
         jsonb_build_array(
@@ -20,7 +12,8 @@ moved as (
             )
         ) as reason
     from irt.load_item as now
-    inner join published as before on before.item_id = now.item_id
+    inner join irt.item_published_before as before
+        on before.run_key = %(run_key)s and before.item_id = now.item_id
     where now.load_id = %(load_id)s
         -- An anchor at its given parameters moves with them alone.
         and now.anchor is distinct from 'fixed'

@@ -5,16 +5,8 @@ select
     load.run_key, load.load_id, load.window_end, load.state, i.model, i.a, i.b, i.c, i.se_a, i.se_b, i.se_c,
     i.n_responses, i.p_correct, i.anchor, i.fit, i.reasons, i.is_held,
     exists (select from irt.publication as p where p.load_id = load.load_id) as is_published
-from (
-    select load_id, model, a, b, c, se_a, se_b, se_c, n_responses, p_correct, anchor, fit, reasons, false as is_held
-    from irt.load_item
-    where item_id = %(item_id)s
-    union all
-    select load_id, model, a, b, c, se_a, se_b, se_c, n_responses, p_correct, anchor, fit, reasons, true
-    from irt.load_held
-    where item_id = %(item_id)s
-) as i
+from irt.load_estimate as i
 inner join irt.load as load on load.load_id = i.load_id
-where load.bank = %(bank)s
+where load.bank = %(bank)s and i.item_id = %(item_id)s
 order by load.load_id desc
 limit %(nights)s

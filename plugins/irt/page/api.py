@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 
@@ -12,17 +12,12 @@ from irt.page.reading import reading
 router = APIRouter(tags=["data"])
 
 Name = Annotated[str, Query(max_length=300)]
-Sort = Literal[
-    "item_id", "a", "b", "c", "se_a", "se_b", "n_responses", "p_correct", "rmsd", "infit", "outfit", "change_b",
-    "is_held",
-]  # fmt: skip
-Verdict = Literal["", "published", "held", "warned", "anchor"]
 
 
 def items_query(
     search: Annotated[str, Query(max_length=200)] = "",
-    verdict: Verdict = "",
-    sort: Sort = "item_id",
+    verdict: data.Verdict = "",
+    sort: data.Sort = "item_id",
     descending: bool = False,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> data.ItemsQuery:

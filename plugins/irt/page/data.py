@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,11 +11,15 @@ from irt.page.reading import Reader, Row
 
 NIGHTS, PAGE = 30, 100
 _LONGEST_SEARCH = 200
-SORTS = (
+# Items that are drawn in one picture; the view says so if there are more.
+MOST_DRAWN = 5000
+# No bank has as many items.
+EVERY_ITEM = 1_000_000
+Sort = Literal[
     "item_id", "a", "b", "c", "se_a", "se_b", "n_responses", "p_correct", "rmsd", "infit", "outfit", "change_b",
     "is_held",
-)  # fmt: skip
-VERDICTS = ("", "published", "held", "warned", "anchor")
+]  # fmt: skip
+Verdict = Literal["", "published", "held", "warned", "anchor"]
 # Above this SE, in SDs of the abilities, a band of them is called a hole if it holds this share of the users.
 _COARSE, _LEAST_SHARE = 0.4, 0.02
 
@@ -25,8 +29,8 @@ class ItemsQuery:
     """Which items, in which order; `page` counts from 1."""
 
     search: str = ""
-    verdict: str = ""
-    sort: str = "item_id"
+    verdict: Verdict = ""
+    sort: Sort = "item_id"
     descending: bool = False
     page: int = 1
     most: int = PAGE
@@ -117,33 +121,10 @@ def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def information(items: list[Row], theta: np.ndarray) -> np.ndarray:
-    """Information of all published items together at abilities `theta` (n,).
-
-    The sum of a^2 (P - c)^2 (1 - P) / (P (1 - c)^2) (Lord 1980, eq. 5-8).
-    """
-    total = np.zeros(theta.size)
-    for row in items:
-        if row["is_held"] or row["a"] is None or row["b"] is None:
-            continue
-        total += item_information(row["a"], row["b"], row["c"] or 0.0, theta)
-    return total
-
-
-def item_information(a: float, b: float, c: float, theta: np.ndarray) -> np.ndarray:
-    p = curve(a, b, c, theta)
-    found: np.ndarray = a**2 * (p - c) ** 2 * (1 - p) / (p * (1 - c) ** 2)
-    return found
-
-
 def curve(a: float, b: float, c: float, theta: np.ndarray) -> np.ndarray:
     """The probability of a right answer at abilities `theta` (n,)."""
     found: np.ndarray = c + (1 - c) / (1 + np.exp(-np.clip(a * (theta - b), -500, 500)))
     return found
-
-
-# Items that are drawn in one picture.
-MOST_DRAWN = 5000
 
 
 def _all_items(run: Row) -> dict[str, Any]:

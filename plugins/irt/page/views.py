@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
@@ -77,13 +77,13 @@ def items(request: Request, run: Name, query: Query) -> Response:
         page = data.items(reader, text(run), query)
     if page is None:
         return problem(request, 404, _words(request)("There is no such run."))
-    return _page(request, "items.html", **page, query=query, columns=_COLUMNS, verdicts=data.VERDICTS)
+    return _page(request, "items.html", **page, query=query, columns=_COLUMNS, verdicts=get_args(data.Verdict))
 
 
 @router.get("/items.csv")
 def items_csv(run: Name, query: Query) -> Response:
     with reading() as reader:
-        whole = data.ItemsQuery(query.search, query.verdict, query.sort, query.descending, most=data.MOST_DRAWN)
+        whole = data.ItemsQuery(query.search, query.verdict, query.sort, query.descending, most=data.EVERY_ITEM)
         page = found(data.items(reader, text(run), whole), "there is no such run")
     name = "".join(each if each.isalnum() else "_" for each in run if each.isascii())
     headers = {"Content-Disposition": f'attachment; filename="items_{name[:100]}.csv"'}
@@ -145,7 +145,7 @@ def _environment() -> Environment:
 
 
 def _number(value: Any, digits: int = 3) -> str:
-    """A figure for people: thousands apart, a minus that is one; a dash where there is none."""
+    """A figure for people: thousands separated, a real minus sign; a dash if there is no figure."""
     if value is None:
         return "–"
     written = f"{value:,}" if isinstance(value, int) else f"{float(value):,.{digits}f}"

@@ -46,6 +46,7 @@ _KOREAN = {
     "Item": "문항",
     "Item characteristic curve": "문항 특성 곡선",
     "Items": "문항",
+    "Items that are drawn:": "그린 문항:",
     "Last good publication": "마지막 정상 게시",
     "Last run": "마지막 실행",
     "Linking intercept": "연결 절편",

@@ -2,7 +2,7 @@
 
 # How long the loop rests while no request comes; it checks on the workers after each rest.
 loop_milliseconds <- 20L
-# A request takes several turns of the loop. While there is one, the loop rests this long, for so many turns.
+# A request takes several turns of the loop. After each, the loop rests only this long, for this many turns.
 busy_milliseconds <- 1L
 busy_turns <- 20L
 sweep_seconds <- 30

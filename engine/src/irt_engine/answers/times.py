@@ -52,7 +52,7 @@ def read_times(column: Any, rows: np.ndarray, *, needed_for: str) -> np.ndarray:
 
 
 def written(microseconds: int) -> str:
-    """A time as RFC 3339 has it, in UTC."""
+    """A time in the format of RFC 3339, in UTC."""
     return f"{np.datetime_as_string(np.datetime64(microseconds, 'us'), unit='s')}Z"
 
 
