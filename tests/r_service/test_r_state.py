@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_r_jobs import submit
 
-from contract.conformance.bodies import wait_for_job
+from contract.conformance.bodies import wait_for, wait_for_job
 from tests.faults.disk import StagingDisk, required_disk
 
 
@@ -81,3 +81,18 @@ def test_bodies_on_a_full_disk(small_disk, start_r_service, contract, lsat7):
     contract.problem(service.client.post("/irt/calibrate", json=request), 503, "unavailable")
     small_disk.free()
     assert service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
+
+
+def test_disk_that_fills_up_while_the_engine_is_loaded(small_disk, start_r_service, contract, lsat7):
+    """callr returns what a session says in a file: a session that could not write it would be waited for for ever."""
+    service = start_r_service(TMPDIR=str(small_disk.folder))
+    sessions = service.workers()
+    for session in sessions:
+        session.suspend()
+    small_disk.fill()
+    for session in sessions:
+        session.resume()
+    contract.problem(service.client.post("/irt/calibrate", json={"observations": lsat7}), 503, "unavailable")
+    wait_for(service.log, until=lambda log: "a worker cannot load the engine" in log)
+    small_disk.free()
+    wait_for(lambda: service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200)

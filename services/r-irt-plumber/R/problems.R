@@ -101,6 +101,10 @@ problem_unavailable <- function(detail) {
   problem("unavailable", "The service is unavailable", 503L, detail, headers = headers)
 }
 
+problem_no_worker <- function() {
+  problem_unavailable("The service cannot load its engine at the moment; its log says why.")
+}
+
 problem_memory <- function() {
   problem_unavailable("The request needs more memory than the machine has, or than this service gives to one job.")
 }

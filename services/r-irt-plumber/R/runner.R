@@ -57,6 +57,14 @@ prepare_next <- function(service, worker) {
   )
 }
 
+#' Refuse all submissions that no session can check
+#' @noRd
+refuse_waiting <- function(service, problem) {
+  waiting <- service$preparing
+  service$preparing <- list()
+  for (entry in waiting) unharmed(entry$answer(reject_job(entry$job, problem)))
+}
+
 #' @return `accept_job`: the job to return to the client, an earlier one if it has the same key; or a problem.
 #' @noRd
 accept_job <- function(service, job, outcome) {

@@ -100,10 +100,8 @@ tend <- function(service) {
 }
 
 #' Log an error and go on, since a failure of one job, as on a full disk, must not end the service
-#'
-#' Except if no worker can start: then no job would ever run.
 #' @noRd
 unharmed <- function(work) {
-  tryCatch(work, irt_cannot_work = stop, error = log_failure)
+  tryCatch(work, error = log_failure)
   invisible()
 }

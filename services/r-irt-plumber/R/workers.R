@@ -11,11 +11,13 @@ start_pause_seconds <- 2
 start_workers <- function(service) {
   while (length(service$workers) < service$limits$max_running + 1 && seconds_now() >= service$start_after) {
     # If a session cannot be started, as on a full disk, try again later.
-    service$start_after <- seconds_now() + start_pause_seconds
+    pause_starts(service)
     service$workers <- c(service$workers, list(start_worker(service$limits)))
     service$start_after <- seconds_now()
   }
 }
+
+pause_starts <- function(service) service$start_after <- seconds_now() + start_pause_seconds
 
 start_worker <- function(limits) {
   # The supervisor ends the session when the service is killed.
@@ -62,9 +64,18 @@ tend_workers <- function(service) {
     if (worker$state == "idle") next
     unharmed(tend_worker(worker))
   }
-  gone <- vapply(service$workers, function(worker) worker$state == "gone", logical(1))
+  gone <- vapply(service$workers, function(worker) worker$state == "gone", NA)
+  useless <- any(vapply(service$workers[gone], function(worker) isTRUE(worker$never_worked), NA))
   service$workers <- service$workers[!gone]
+  if (useless) {
+    pause_starts(service)
+    if (!any_works(service)) refuse_waiting(service, problem_no_worker())
+  }
   start_workers(service)
+}
+
+any_works <- function(service) {
+  any(vapply(service$workers, function(worker) worker$state %in% c("idle", "busy"), NA))
 }
 
 tend_worker <- function(worker) {
@@ -101,7 +112,7 @@ receive <- function(worker, message) {
     })
     worker$state <- "loading"
   } else if (message$code == 200 && worker$state == "loading") {
-    if (!is.null(message$error)) stop_no_worker(conditionMessage(message$error))
+    if (!is.null(message$error)) return(stop_useless(worker, conditionMessage(message$error)))
     worker$loaded_bytes <- memory_used(worker)
     worker$state <- "idle"
   } else if (message$code == 200) {
@@ -111,8 +122,14 @@ receive <- function(worker, message) {
   }
 }
 
-stop_no_worker <- function(reason) {
-  stop_classed("irt_cannot_work", paste("a worker cannot load the engine:", reason))
+#' End a session that could not load the engine
+#'
+#' It may be alive: on a full disk, callr cannot write what the session returned.
+#' @noRd
+stop_useless <- function(worker, reason) {
+  log_line("ERROR", paste("a worker cannot load the engine:", reason))
+  end_worker(worker)
+  give_up(worker, NULL)
 }
 
 finish_work <- function(worker, message) {
@@ -138,6 +155,7 @@ is_reusable <- function(worker) {
 
 give_up <- function(worker, outcome) {
   was_busy <- worker$state == "busy"
+  worker$never_worked <- worker$state %in% c("starting", "loading")
   worker$state <- "gone"
   if (was_busy) worker$on_end(outcome)
 }
