@@ -93,6 +93,6 @@ def test_disk_that_fills_up_while_the_engine_is_loaded(small_disk, start_r_servi
     for session in sessions:
         session.resume()
     contract.problem(service.client.post("/irt/calibrate", json={"observations": lsat7}), 503, "unavailable")
-    wait_for(service.log, until=lambda log: "a worker cannot load the engine" in log)
+    wait_for(service.log, until=lambda log: log.count("a worker cannot load the engine") >= len(sessions))
     small_disk.free()
     wait_for(lambda: service.client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200)
