@@ -22,6 +22,7 @@ covers a missed one, because its window holds the same answers.
    are wrong are held (`irt.run_held`), and consumers keep their last published row.
 5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
+7. `report` writes the run's report, whatever came of it; its failure changes nothing.
 
 **Manual runs.** *Trigger* opens a form: banks, model, window, linking, dry run. A cleared task runs again and rewrites
 only its own rows. A failed bank does not stop the others. A refused request, bad data or a failed check fails at once,
@@ -48,6 +49,7 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
+from irt.operators.report import ReportOperator
 from irt.pods.settings import require_pods
 from irt.preflight import planned_before, require_capabilities, require_connections, require_known_conf, require_staging
 from irt.published import PUBLISHED
@@ -108,6 +110,9 @@ with DAG(
         told = [RecoveryNotifier(), ItemNotifier()]
         publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
 
-        responses >> anchors >> calibrate >> load >> check >> publish
+        report = ReportOperator(task_id="report", on_failure_callback=None, **named)
+
+        # A teardown runs whatever became of the tasks before it, and its own failure is not that of the run.
+        responses >> anchors >> calibrate >> load >> check >> publish >> report.as_teardown()
 
     bank.expand(run=plan_runs())

@@ -71,6 +71,7 @@ class Run:
     groups: dict[str, Any] | None = None
     latent: str = "normal"
     levels: Levels = field(default_factory=list)
+    report_language: str = "en"
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -197,6 +198,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         groups=bank.groups.model_dump() if bank.groups else None,
         latent=bank.latent,
         levels=bank.levels,
+        report_language=bank.report_language,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != AS_CONFIGURED}
