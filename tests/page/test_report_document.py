@@ -28,7 +28,8 @@ def test_three_paragraphs_say_what_happened_what_was_found_and_what_to_do(databa
     first, second = fill(database, nights=2, anchors=10)
     assert paragraphs(report(second)) == [
         "Published at 2026-05-02 03:05 UTC: 59 items, abilities of 500 users. Consumers read this run.",
-        "Found: checks with a warning: 1 (rapid_answers); held items: 1 (1003); anchors left out: 1 (1001); "
+        "Found: checks with a warning: 1 (rapid_answers); held items: 1 (1003); items with a warning: 1 (1004); "
+        "anchors left out: 1 (1001); "
         f"users who change level: {changed(database)}.",
         "To do: nothing is urgent. Look at the warnings and the held items when there is time.",
     ]
@@ -68,6 +69,7 @@ def test_a_run_without_findings(database):
     [key] = fill(database, nights=1, anchors=0)
     database.execute("update irt.load_check set passed = true")
     database.execute("delete from irt.load_held")
+    database.execute("update irt.load_item set reasons = null")
     assert paragraphs(report(key))[1:] == ["Nothing else stood out.", "To do: nothing."]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from irt.page import charts
@@ -17,6 +18,7 @@ _OF_CHECKS = {
     "users_lost": "precision", "standard_errors": "precision", "held_items": "misfit",
 }  # fmt: skip
 _OTHERS = "change"
+_IDS = re.compile(r"\b(?:clip|gradient_)\d+\b")
 
 
 def run_pictures(run: Row, t: Words) -> dict[str, Spec]:
@@ -42,15 +44,21 @@ def most_telling(checks: list[Row], there: set[str]) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in there][:2]
 
 
-def svg(spec: Spec) -> str:
-    """The picture as SVG of a fixed width, for a light ground. Its marks have no texts for screen readers: the
-    description is said once, by whatever shows it."""
+def svg(spec: Spec, name: str) -> str:
+    """The picture as SVG of a fixed width, for a light ground; the same bytes for the same figures.
+
+    Its marks have no texts for screen readers: whatever shows it says the description once.
+
+    :param name: begins the ids in it, which must differ between the pictures of a document.
+    """
     import vl_convert
 
     whole = _with_width(spec, _WIDTH)
     whole["config"] = whole["config"] | {"aria": False}
     drawn: str = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
-    return drawn
+    # Vega numbers them through as long as the process lives.
+    ids = {found: f"{name}-{n}" for n, found in enumerate(dict.fromkeys(_IDS.findall(drawn)))}
+    return _IDS.sub(lambda match: ids[match[0]], drawn)
 
 
 def _with_width(part: Any, width: int) -> Any:

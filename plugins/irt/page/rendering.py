@@ -18,7 +18,13 @@ def environment() -> Environment:
         folder = Path(__file__).with_name("templates")
         found = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
         found.trim_blocks = found.lstrip_blocks = True
-        found.filters |= {"number": number, "moment": moment, "specification": _specification, "points": _points}
+        found.filters |= {
+            "number": number,
+            "moment": moment,
+            "figure": figure,
+            "specification": _specification,
+            "points": _points,
+        }
         _cached.append(found)
     return _cached[0]
 
@@ -29,6 +35,11 @@ def number(value: Any, digits: int = 3) -> str:
         return "–"
     written = f"{value:,}" if isinstance(value, int) else f"{float(value):,.{digits}f}"
     return written.replace("-", "\u2212")
+
+
+def figure(value: float | None) -> str:
+    """A check's figure, which may be a count."""
+    return number(int(value) if value is not None and value.is_integer() and abs(value) >= 2 else value)
 
 
 def moment(value: datetime | None) -> str:

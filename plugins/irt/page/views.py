@@ -83,7 +83,7 @@ def picture(request: Request, run: Name, name: Name) -> Response:
     chart = run_pictures(row, _words(request)).get(name) if row and row["load_id"] else None
     if chart is None:
         return Response(status_code=404)
-    return Response(svg(chart), media_type="image/svg+xml")
+    return Response(svg(chart, name), media_type="image/svg+xml")
 
 
 @router.get("/items")

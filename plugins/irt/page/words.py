@@ -164,6 +164,7 @@ _KOREAN = {
     "hours ago": "시간 전",
     "information of all items": "전체 문항의 정보량",
     "items": "문항 수",
+    "items with a warning: {n} ({names})": "경고가 나온 문항 {n}개({names})",
     "items of this difficulty": "이 난이도의 문항",
     "left out": "제외됨",
     "loaded": "적재됨",

@@ -46,7 +46,7 @@ def document(reader: Reader, run_key: str, language: str) -> str:
 
     def picture(name: str, caption: str) -> Markup:
         # Drawn by Vega from figures and escaped texts.
-        drawn = Markup(svg(charts[name]))  # noqa: S704
+        drawn = Markup(svg(charts[name], name))  # noqa: S704
         return Markup('<figure role="img" aria-label="{}">{}<figcaption>{}</figcaption></figure>').format(
             charts[name]["description"], drawn, caption
         )

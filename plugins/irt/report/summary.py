@@ -47,11 +47,13 @@ def _read_now(run: Row, current: Row, t: Words) -> str:
 
 
 def _found(run: Row, t: Words) -> str:
-    warned, held = _names(run, "warn"), [row["item_id"] for row in run["items"] if row["is_held"]]
+    held = [row["item_id"] for row in run["items"] if row["is_held"]]
+    warned = [row["item_id"] for row in run["items"] if row["reasons"] and not row["is_held"]]
     out = [row["item_id"] for row in run["anchors"] if not row["used"]]
     found = [
-        (t("checks with a warning: {n} ({names})"), warned),
+        (t("checks with a warning: {n} ({names})"), _names(run, "warn")),
         (t("held items: {n} ({names})"), held),
+        (t("items with a warning: {n} ({names})"), warned),
         (t("anchors left out: {n} ({names})"), out),
     ]
     told = [text.format(n=number(len(names)), names=_first(names)) for text, names in found if names]
@@ -66,7 +68,7 @@ def _to_do(run: Row, t: Words) -> str:
         first = t("To do: read what the failed checks found.")
         then = t("Correct the answers and clear extract_responses, or publish the run with irt_publish_rejected.")
         return f"{first} {then}"
-    if _names(run, "warn") or any(row["is_held"] for row in run["items"]):
+    if _names(run, "warn") or any(row["reasons"] for row in run["items"]):
         return t("To do: nothing is urgent. Look at the warnings and the held items when there is time.")
     return t("To do: nothing.")
 

@@ -14,5 +14,5 @@ Z = 1.959964
 
 def of(description: str, spec: Spec) -> Spec:
     """A whole specification."""
-    config = {"legend": {"orient": "top"}, "axis": {"labelOverlap": True}}
+    config = {"legend": {"orient": "top"}, "axis": {"labelOverlap": True, "labelSeparation": 8}}
     return {"$schema": _SCHEMA, "description": description, "background": None, "config": config, **spec}

@@ -68,17 +68,17 @@ def precision(bands: list[Row], items: list[Row], t: Words) -> Spec:
     curve = [{"theta": x, "information": y} for x, y in zip(theta.tolist(), information(known, theta).tolist())]
     difficulties = _histogram([row["b"] for row in known], 0.2 * sd)
     point, line = {"x": _axis("theta")}, {"type": "line"}
-    band = {"x": _axis("from"), "x2": {"field": "to"}}
-    last = {"x": _axis("from", t("ability θ, difficulty b")), "x2": {"field": "to"}}
+    to = {"x2": {"field": "to"}, "y2": {"datum": 0}}
+    band, last = {"x": _axis("from")} | to, {"x": _axis("from", t("ability θ, difficulty b"))} | to
     return of(
         t("Users, precision, information and items on one scale"),
         {
             "resolve": {"scale": {"x": "shared"}},
             "vconcat": [
-                _row(users, {"type": "bar"}, band, "users", t("users")),
+                _row(users, {"type": "rect"}, band, "users", t("users")),
                 _row(users, line | {"point": True}, point, "se", t("mean SE of abilities")),
                 _row(curve, line, point, "information", t("information of all items")),
-                _row(difficulties, {"type": "bar"}, last, "items", t("items")),
+                _row(difficulties, {"type": "rect"}, last, "items", t("items")),
             ],
         },
     )
@@ -142,10 +142,13 @@ def people(row: Row, t: Words) -> Spec:
 
 def _against_equality(values: list[Row], field: str, x_title: str, y_title: str) -> Spec:
     """Points (`value` against `field`) with error bars around the line on which nothing changed."""
-    both = [row[name] for row in values for name in (field, "value")]
-    ends = [min(both, default=-1.0), max(both, default=1.0)]
-    x = {"field": field, "type": "quantitative", "title": x_title, "scale": {"zero": False}}
-    y = {"type": "quantitative", "title": y_title, "scale": {"zero": False}}
+    both = [row[name] for row in values for name in (field, "value")] or [-1.0, 1.0]
+    margin = 0.05 * (max(both) - min(both)) or 0.5
+    ends = [min(both) - margin, max(both) + margin]
+    # The same for both axes, and set by the points: the bar of one imprecise item must not flatten the picture.
+    scale = {"domain": ends, "nice": False}
+    x = {"field": field, "type": "quantitative", "title": x_title, "scale": scale}
+    y = {"type": "quantitative", "title": y_title, "scale": scale}
     kind = {"field": "kind", "title": None}
     line = [{"x": end, "y": end} for end in ends]
     return {
@@ -153,7 +156,7 @@ def _against_equality(values: list[Row], field: str, x_title: str, y_title: str)
         "layer": [
             {"data": {"values": line}, "mark": {"type": "line", "color": "gray", "strokeDash": [4, 4]},
              "encoding": {name: {"field": name, "type": "quantitative"} for name in ("x", "y")}},
-            {"mark": {"type": "rule", "color": "gray", "opacity": 0.6},
+            {"mark": {"type": "rule", "color": "gray", "opacity": 0.6, "clip": True},
              "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
             {"mark": {"type": "point", "filled": True},
              "encoding": {"x": x, "y": y | {"field": "value"}, "color": kind, "shape": kind,
