@@ -74,7 +74,7 @@ class _Counts:
 
     def __init__(self, items: pa.Array, days: tuple[np.datetime64, int] | None) -> None:
         self._items, self._days = items, days
-        self._answers, self._correct = (np.zeros((len(_NODES), len(items))) for _ in range(2))
+        self._answers, self._correct, self._squares = (np.zeros((len(_NODES), len(items))) for _ in range(3))
         n_days = days[1] if days else 0
         self._day_answers, self._day_correct = (np.zeros((n_days, len(items)), np.int64) for _ in range(2))
 
@@ -87,6 +87,7 @@ class _Counts:
             weights = users.weights[who, node]
             self._answers[node] += np.bincount(item, weights, len(self._items))
             self._correct[node] += np.bincount(item[right], weights[right], len(self._items))
+            self._squares[node] += np.bincount(item, weights**2, len(self._items))
         if self._days:
             first, n_days = self._days
             day = ((_as_days(part[TIME]) - first) // _DAY).astype(np.int64)
@@ -96,11 +97,15 @@ class _Counts:
 
     def table(self, nodes: np.ndarray) -> pa.Table:
         kept = np.flatnonzero(self._answers.sum(axis=0) > 0)
+        squares = self._squares[:, kept]
+        # Kish (1965), Survey Sampling, 11.7.
+        effective = np.divide(self._answers[:, kept] ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
         columns = {
             "item_id": self._items.take(pa.array(kept)).cast(pa.string()),
             "theta": _lists(np.tile(nodes, (len(kept), 1)), pa.float64()),
             "answers": _lists(self._answers.T[kept], pa.float64()),
             "correct": _lists(self._correct.T[kept], pa.float64()),
+            "effective": _lists(effective.T, pa.float64()),
         }
         if self._days:
             columns |= {

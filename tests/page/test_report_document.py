@@ -63,6 +63,8 @@ def test_a_superseded_run_and_one_that_is_not_published(database):
     assert paragraphs(report(accepted))[0].startswith("All checks passed. Nothing was published.")
     database.execute("update irt.run set state = 'loaded' where bank = 'other'")
     assert paragraphs(report(accepted))[0].startswith("The state of the run is: loaded. It is not published.")
+    database.execute("update irt.run set settings = '{\"dry_run\": true}' where bank = 'other'")
+    assert paragraphs(report(accepted))[2] == "To do: nothing. A dry run is never published."
 
 
 def test_a_run_without_findings(database):

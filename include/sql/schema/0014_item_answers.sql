@@ -8,6 +8,8 @@ create table if not exists irt.load_item_answers (
     theta float8[] not null,
     answers float8[] not null,
     correct float8[] not null,
+    -- How many whole answers tell as much as these parts of answers.
+    effective float8[] not null,
     -- Answers and right answers of each day (UTC) from the first on; NULL where the times of the answers are not kept.
     first_day date,
     day_answers int[],

@@ -80,12 +80,19 @@ def run(reader: Reader, run_key: str) -> Row | None:
 
 
 def items(reader: Reader, run_key: str, query: ItemsQuery) -> Row | None:
-    """One page of a run's items, and how many there are in all; None if there is no such run."""
+    """One page of a run's items, and how many there are in all; None if there is no such run.
+
+    Unless the page is larger than the usual, `nights` has each item's difficulties over the last nights.
+    """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
         return None
     load = {"run_key": run_key, "load_id": found[0]["load_id"]}
     rows = reader.rows("items", load | query.parameters())
+    if query.most <= PAGE:
+        shown = {"load_id": load["load_id"], "item_ids": [row["item_id"] for row in rows], "nights": NIGHTS}
+        nights = {night["item_id"]: night["b"] for night in reader.rows("item_nights", shown)}
+        rows = [row | {"nights": nights.get(row["item_id"], [])} for row in rows]
     return {"run_key": run_key, "bank": found[0]["bank"], "total": rows[0]["total"] if rows else 0, "items": rows}
 
 

@@ -58,6 +58,7 @@ def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
             found[-1] |= {"to": last, "se": max(found[-1]["se"], se), "users": found[-1]["users"] + count}
         else:
             found.append({"from": first, "to": last, "se": se, "users": count})
+    difficulties = [row["b"] for row in items if row["b"] is not None and not row["is_held"]]
     for hole in found:
-        hole["items"] = sum(hole["from"] <= row["b"] < hole["to"] for row in items if row["b"] is not None)
+        hole["items"] = sum(hole["from"] <= b < hole["to"] for b in difficulties)
     return found

@@ -22,7 +22,13 @@ def words(language: str) -> Callable[[str], str]:
 
 
 _KOREAN = {
-    "95 % bars; what lies off the line changed.": "막대는 95% 구간입니다. 선에서 벗어난 문항이 바뀐 문항입니다.",
+    "95 % bars of this run; some miss the line by chance.": (
+        "막대는 이번 실행의 95% 구간입니다. 우연히 선에서 벗어나는 문항도 있습니다."
+    ),
+    "95 % bars, too wide for nights that share answers; some miss the line by chance.": (
+        "막대는 95% 구간이며, 응답을 공유하는 야간 실행 사이에서는 실제보다 넓습니다. "
+        "우연히 선에서 벗어나는 문항도 있습니다."
+    ),
     "All checks passed. Nothing was published.": "모든 검사를 통과했습니다. 아무것도 게시되지 않았습니다.",
     "All items": "모든 문항",
     "Anchors": "앵커",
@@ -117,6 +123,7 @@ _KOREAN = {
     "The state of the run is: {state}. It is not published.": "실행의 상태: {state}. 게시되지 않았습니다.",
     "The worst items": "적합도가 가장 나쁜 문항",
     "There are no abilities published before to compare with.": "비교할 이전 게시 능력이 없습니다.",
+    "There are no items published before to compare with.": "비교할 이전 게시 문항이 없습니다.",
     "There are no runs yet.": "아직 실행이 없습니다.",
     "There is no such bank, or it was never run.": "그런 은행이 없거나 실행된 적이 없습니다.",
     "There is no such item in this bank.": "이 은행에 그런 문항이 없습니다.",
@@ -128,6 +135,7 @@ _KOREAN = {
     "To do: nothing is urgent. Look at the warnings and the held items when there is time.": (
         "할 일: 급한 것은 없습니다. 시간이 날 때 경고와 보류된 문항을 살펴보세요."
     ),
+    "To do: nothing. A dry run is never published.": "할 일: 없습니다. 모의 실행(dry run)은 게시되지 않습니다.",
     "To do: nothing.": "할 일: 없습니다.",
     "To do: read what the failed checks found.": "할 일: 실패한 검사의 결과를 읽으세요.",
     "Trigger the DAG with this bank and this run key:": "이 은행과 실행 키로 DAG를 실행하세요:",
@@ -146,6 +154,7 @@ _KOREAN = {
     "anchor": "앵커",
     "answers": "응답 수",
     "ascending": "오름차순",
+    "b over the nights": "야간 실행에 따른 b",
     "b of this run": "이번 실행의 b",
     "b published before": "이전에 게시된 b",
     "before": "이전",

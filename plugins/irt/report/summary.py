@@ -64,6 +64,8 @@ def _found(run: Row, t: Words) -> str:
 
 
 def _to_do(run: Row, t: Words) -> str:
+    if run["settings"].get("dry_run"):
+        return t("To do: nothing. A dry run is never published.")
     if run["state"] == "rejected" and not run["published_at"]:
         first = t("To do: read what the failed checks found.")
         then = t("Correct the answers and clear extract_responses, or publish the run with irt_publish_rejected.")

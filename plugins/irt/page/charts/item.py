@@ -35,7 +35,6 @@ def characteristic(row: Row, answers: Row | None, t: Words) -> Spec:
     ]
     x = {"field": "theta", "type": "quantitative", "title": t("ability θ")}
     y = {"type": "quantitative", "title": t("probability of a right answer"), "scale": {"domain": [0, 1]}}
-    seen = {"data": {"values": _observed(answers) if answers else []}}
     return of(
         t("Item characteristic curve"),
         {
@@ -44,27 +43,38 @@ def characteristic(row: Row, answers: Row | None, t: Words) -> Spec:
                 {"mark": {"type": "area", "opacity": 0.25},
                  "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
                 {"mark": "line", "encoding": {"x": x, "y": y | {"field": "p"}}},
-                seen | {"mark": {"type": "rule", "color": "gray"},
-                        "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
-                seen | {"mark": {"type": "point", "filled": True, "color": "#d9480f"},
-                        "encoding": {"x": x, "y": y | {"field": "share"},
-                                     "tooltip": [{"field": "theta"}, {"field": "share"}, {"field": "answers"}]}},
+                *_points(answers, x, y),
             ],
         },
     )  # fmt: skip
 
 
+def _points(answers: Row | None, x: Spec, y: Spec) -> list[Spec]:
+    """The layers of the observed shares; none without any."""
+    values = _observed(answers) if answers else []
+    if not values:
+        return []
+    tooltip = [{"field": "theta"}, {"field": "share"}, {"field": "answers"}]
+    reach = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
+    return [
+        {"data": {"values": values}, "mark": {"type": "rule", "color": "gray"}, "encoding": reach},
+        {"data": {"values": values}, "mark": {"type": "point", "filled": True, "color": "#d9480f"},
+         "encoding": {"x": x, "y": y | {"field": "share"}, "tooltip": tooltip}},
+    ]  # fmt: skip
+
+
 def _observed(answers: Row) -> list[Row]:
     """The shares of right answers by ability, with 95 % intervals: Wilson (1927), Journal of the American Statistical
-    Association 22(158), 209-212."""
+    Association 22(158), 209-212, for as many whole answers as tell the same."""
     found = []
-    for theta, n, correct in zip(answers["theta"], answers["answers"], answers["correct"], strict=True):
+    columns = (answers[name] for name in ("theta", "answers", "correct", "effective"))
+    for theta, weight, correct, n in zip(*columns, strict=True):
         if n < _LEAST_ANSWERS:
             continue
-        share, z2 = correct / n, Z * Z
+        share, z2 = correct / weight, Z * Z
         middle = (share + z2 / (2 * n)) / (1 + z2 / n)
         reach = Z / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
-        found.append({"theta": theta, "share": share, "answers": n, "low": middle - reach, "high": middle + reach})
+        found.append({"theta": theta, "share": share, "answers": weight, "low": middle - reach, "high": middle + reach})
     return found
 
 

@@ -63,7 +63,7 @@ def precision(bands: list[Row], items: list[Row], t: Words) -> Spec:
          "to": mean + sd * (band["band"] + 0.1), "users": band["users"], "se": band["se"]}
         for band in bands
     ]  # fmt: skip
-    known = [row for row in items if row["a"] is not None and row["b"] is not None]
+    known = [row for row in items if not row["is_held"] and row["a"] is not None and row["b"] is not None]
     theta = np.linspace(mean - 4 * sd, mean + 4 * sd, 81)
     curve = [{"theta": x, "information": y} for x, y in zip(theta.tolist(), information(known, theta).tolist())]
     difficulties = _histogram([row["b"] for row in known], 0.2 * sd)
