@@ -25,7 +25,7 @@ PARTS = {
     FILES[1]: (r"\*\*정상\*\*", r"\*\*(?:실패|경고)하면\*\*", r"\*\*할 일\*\*"),
 }
 NUMBER = r"\d+(?:\.\d+)?"
-SETTING = r"(?:checks|linking|minimum|verdicts|groups)\.[a-z_.]+[a-z]"
+SETTING = r"(?:(?:checks|linking|minimum|verdicts|groups)\.[a-z_.]+|lookback_days)"
 
 both = pytest.mark.parametrize("file", FILES)
 
