@@ -141,8 +141,10 @@ def test_links_lead_somewhere(file):
 # Numbers (#) of the code, and where the text repeats them.
 NUMBERS = [
     ("^_COARSE, _LEAST_SHARE = #,", "above # SD of the EAPs", "EAP 표준편차의 #배를"),
-    ("^_NAMED = #", "changed by more than #", "b가 # 넘게 바뀌었으면"),
+    ("^_NAMED = #$", "changed by more than #", "b가 # 넘게 바뀌었으면"),
     ("^NIGHTS, PAGE = #,", "over the bank's last # loads", "은행의 최근 적재 #회의"),
+    ("^WORST = #", "the # largest in a table", "가장 큰 #개를 표로"),
+    ("^_LEAST_ANSWERS = #", "drawn for fewer than # answers", "응답이 #개 미만이면"),
     ("^SHORTEST_REASON = #", "a reason of at least # characters", "#자 이상의 이유"),
 ]
 
