@@ -27,9 +27,10 @@ def fill(
     names = [*item_ids, *(str(1000 + j) for j in range(len(item_ids), items))]
     a, b = rng.lognormal(0.1, 0.3, items), rng.normal(0.3, 1.0, items)
     database.execute(
-        "insert into question (id, topic_id, meta) select n, %s, jsonb_build_object('irt', jsonb_build_object("
-        "'a', 1.0, 'b', 0.1)) from generate_series(1000, 999 + %s) as n on conflict do nothing",
-        [bank, items],
+        "insert into question (id, topic_id, meta) select 999 + n, %s, jsonb_build_object('irt', jsonb_build_object("
+        "'a', a, 'b', b)) from unnest(%s::float8[], %s::float8[]) with ordinality as known (a, b, n)"
+        " on conflict do nothing",
+        [bank, np.round(a, 2).tolist(), np.round(b, 1).tolist()],
     )
     keys = []
     for night in range(nights):
@@ -50,9 +51,10 @@ def _night(database, bank, night, state, names, a, b, users, anchors) -> str:
     )  # fmt: skip
     judged = {"published": "accepted", "superseded": "accepted"}.get(state, state)
     [load] = database.execute(
-        "insert into irt.load (run_key, bank, state, window_start, window_end, settings, counts, result, engine)"
-        " values (%s, %s, %s, %s, %s, '{}', '{}', %s, 'irt-engine 1.0.0') returning load_id",
-        [key, bank, judged, *window, json.dumps(result)],
+        "insert into irt.load"
+        " (run_key, bank, state, window_start, window_end, settings, counts, result, engine, judged_at)"
+        " values (%s, %s, %s, %s, %s, '{}', '{}', %s, 'irt-engine 1.0.0', %s) returning load_id",
+        [key, bank, judged, *window, json.dumps(result), end],
     ).fetchone()
     database.execute("update irt.run set load_id = %s where run_key = %s", [load, key])
     _items(database, load, names, a, b, anchors)
@@ -94,7 +96,7 @@ def _items(database, load, names, a, b, anchors) -> None:
                   "limit": 0.3, **({"at": "2026-04-11T08:00:00Z"} if j == 3 else {})}]
             )  # fmt: skip
         anchor = None if j >= anchors else "drifted" if j == 1 else "used"
-        fit = json.dumps({"infit": 1.01, "outfit": 0.99, "rmsd": 0.03, "md": 0.0})
+        fit = json.dumps({"infit": 1.01, "outfit": 0.99, "rmsd": 0.02 + 0.06 * (7 * j % 11 / 11) ** 2, "md": 0.0})
         rows.append((load, name, "2PL", float(a[j]), float(b[j]), 0.12, 0.1, 25 * (j + 1), 0.6, anchor, fit, reasons))
     columns = "load_id, item_id, model, a, b, se_a, se_b, n_responses, p_correct, anchor, fit, reasons"
     with database.cursor() as cursor:

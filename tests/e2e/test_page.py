@@ -123,12 +123,13 @@ def _hosts(browser) -> set[str]:
 def test_items_are_sorted_filtered_and_found(browser, stack, nights):
     opened(browser, stack, views(nights)["items"])
     browser.find_element(By.LINK_TEXT, "b").click()
+    _wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "th[aria-sort=ascending] a[href*='sort=b']"))
     shown = [
         float(cell.text.replace("\u2212", "-")) for cell in browser.find_elements(By.CSS_SELECTOR, "td:nth-child(4)")
     ]
     assert shown == sorted(shown) and len(shown) == 100
     browser.find_element(By.LINK_TEXT, "b").click()
-    assert browser.find_element(By.CSS_SELECTOR, "th[aria-sort=descending]").text == "b"
+    _wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "th[aria-sort=descending] a[href*='sort=b']"))
     browser.find_element(By.NAME, "search").send_keys("덧셈")
     browser.find_element(By.CSS_SELECTOR, "form button").click()
     assert [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "tbody th")] == [KOREAN]

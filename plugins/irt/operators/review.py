@@ -62,7 +62,7 @@ class ReviewRejectedOperator(DatabaseOperator):
             for name in most_telling(run["checks"], set(charts))
         ]
         links = [f"[{text}]({page_path(view, run=self.run_key)})" for text, view in _LINKS.items()]
-        return [" · ".join(links), "", *(line for picture in pictures for line in (picture, ""))]
+        return [" · ".join(links), *("\n" + picture for picture in pictures)]
 
 
 def _line(check: str, severity: str, passed: bool, finding: str) -> str:

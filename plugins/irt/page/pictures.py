@@ -53,7 +53,7 @@ def svg(spec: Spec, name: str) -> str:
     import vl_convert
 
     whole = _with_width(spec, _WIDTH)
-    whole["config"] = whole["config"] | {"aria": False}
+    whole |= {"background": "white", "config": whole["config"] | {"aria": False}}
     drawn: str = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
     # Vega numbers them through as long as the process lives.
     ids = {found: f"{name}-{n}" for n, found in enumerate(dict.fromkeys(_IDS.findall(drawn)))}
