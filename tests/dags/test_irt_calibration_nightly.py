@@ -31,6 +31,13 @@ def test_which_task_stands_upstream_of_which(dag):
     }
 
 
+def test_the_report_is_written_whatever_happened_and_decides_nothing(dag):
+    """Airflow leaves teardowns out of the state of a run, and runs them after failures."""
+    report = dag.get_task("bank.report")
+    assert report.is_teardown and report.on_failure_fail_dagrun is False
+    assert report.trigger_rule.value == "all_done_setup_success"
+
+
 def test_schedule(dag):
     assert dag.schedule == "0 3 * * *"
     assert dag.timezone.utcoffset(datetime(2026, 7, 1)) == timedelta(0)

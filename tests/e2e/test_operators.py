@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,6 +62,10 @@ def test_a_rejected_run_changes_nothing_and_somebody_is_told(stack, rejected, al
     kinds, messages = told(alerts, "manual__rejected")
     assert kinds == [("rejected", "bank.check")]
     assert messages[-1]["bank"] == "lsat7"
+    assert messages[-1]["report"].endswith("/irt/report?run=manual__rejected%2Flsat7")
+    [report] = demo.report_files(stack.api, "manual__rejected")
+    html = Path(urlsplit(report).path).read_text()
+    assert "Rejected: these checks failed: difficulty_shift. Nothing was published." in html
     assert "difficulty_shift: mean of b shifted by -5.0000" in messages[-1]["reason"]
     assert "/dags/irt_calibration_nightly/runs/manual__rejected/tasks/bank.check" in messages[-1]["log"]
 

@@ -87,7 +87,7 @@ def test_the_wheel_holds_every_module_every_statement_and_the_licence(pipeline_w
     assert licence == (ROOT / "LICENSE").read_bytes()
     plugins, include = ROOT / "plugins", ROOT / "include"
     wanted = {str(file.relative_to(plugins)): file for file in (plugins / "irt").rglob("*.py")}
-    page = [file for kind in ("static", "templates") for file in (plugins / "irt" / "page" / kind).iterdir()]
+    page = [file for kind in ("static", "templates") for file in (plugins / "irt" / "page" / kind).rglob("*.*")]
     wanted |= {str(file.relative_to(plugins)): file for file in [plugins / "irt" / "py.typed", *page]}
     data = {file.relative_to(include).as_posix(): file for file in include.rglob("[!.]*.*")}
     wanted |= {f"irt/include/{name}": file for name, file in data.items() if not name.startswith(_OF_LOCAL)}
