@@ -20,7 +20,8 @@ covers a missed one, because its window holds the same answers.
    same result.
 4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads; items that
    are wrong are held (`irt.run_held`), and consumers keep their last published row.
-5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
+5. `check` runs `include/sql/checks`, then your own checks (`checks_folder`). A run that fails is kept as rejected and
+   changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
 
 **Manual runs.** *Trigger* opens a form: banks, model, window, linking, dry run. A cleared task runs again and rewrites
@@ -49,13 +50,21 @@ from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperat
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.pods.settings import require_pods
-from irt.preflight import planned_before, require_capabilities, require_connections, require_known_conf, require_staging
+from irt.preflight import (
+    planned_before,
+    require_capabilities,
+    require_connections,
+    require_known_conf,
+    require_own_checks,
+    require_staging,
+)
 from irt.published import PUBLISHED
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 from irt.schedule import DEADLINE, NIGHTLY
 
 BANKS = load_banks()
+OWN_CHECKS_FOLDER = str(BANKS.checks_folder) if BANKS.checks_folder else None
 FORM = params(BANKS)
 # A pool that counts deferred tasks limits the number of concurrent calibrations, and so of pods.
 CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
@@ -92,6 +101,7 @@ with DAG(
         require_connections(runs)
         require_capabilities(runs)
         require_pods(runs)
+        require_own_checks(runs, OWN_CHECKS_FOLDER)
         return [run.to_dict() for run in runs]
 
     @task_group
@@ -104,7 +114,7 @@ with DAG(
             task_id="calibrate", execution_timeout=timedelta(hours=2), pool=CALIBRATION_POOL, **named
         )
         load = LoadOperator(task_id="load", **named)
-        check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
+        check = CheckRunOperator(task_id="check", checks=list(SEVERITY), own_checks_folder=OWN_CHECKS_FOLDER, **named)
         told = [RecoveryNotifier(), ItemNotifier()]
         publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
 

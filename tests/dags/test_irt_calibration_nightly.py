@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from irt.banks import banks_of
 from irt.errors import BadDataError
 from tests.runs import END, FORM
 
@@ -145,6 +146,17 @@ def test_no_run_is_planned_with_a_key_that_the_form_does_not_have(plan, monkeypa
     monkeypatch.setattr("irt.hooks.postgres.ArrowPostgresHook.get_first", lambda *_: (False,))
     with pytest.raises(BadDataError, match="conf: 'dryrun' is not a field of the form, perhaps dry_run"):
         plan({"dryrun": True})
+
+
+def test_no_run_is_planned_with_an_own_check_that_cannot_run(plan, dag, database, monkeypatch, tmp_path):
+    (tmp_path / "new.sql").write_text("select passed, figure, threshold, finding from nowhere")
+    (tmp_path / "new.yaml").write_text("severity: warn")
+    banks = banks_of([{"name": name, "topics": [name]} for name in ("lsat7", "math")], checks_folder=tmp_path)
+    known = dag.get_task("plan_runs").python_callable.__globals__
+    monkeypatch.setitem(known, "BANKS", banks)
+    monkeypatch.setitem(known, "OWN_CHECKS_FOLDER", str(tmp_path))
+    with pytest.raises(BadDataError, match='bank lsat7: own check new: relation "nowhere" does not exist; bank math: '):
+        plan()
 
 
 def test_no_run_is_planned_without_staging_or_a_connection(plan, monkeypatch):
