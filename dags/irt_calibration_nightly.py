@@ -58,7 +58,7 @@ from irt.preflight import (
     require_own_checks,
     require_staging,
 )
-from irt.published import PUBLISHED
+from irt.published import PUBLICATION, PUBLISHED, bank_asset
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 from irt.schedule import DEADLINE, NIGHTLY
@@ -116,7 +116,9 @@ with DAG(
         load = LoadOperator(task_id="load", **named)
         check = CheckRunOperator(task_id="check", checks=list(SEVERITY), own_checks_folder=OWN_CHECKS_FOLDER, **named)
         told = [RecoveryNotifier(), ItemNotifier()]
-        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
+        # With its inlets, Airflow knows the asset of each bank before its first event.
+        assets = {"inlets": [PUBLICATION, *map(bank_asset, BANKS)], "outlets": PUBLISHED}
+        publish = PublishOperator(task_id="publish", on_success_callback=told, **assets, **named)
 
         responses >> anchors >> calibrate >> load >> check >> publish
 

@@ -70,9 +70,12 @@ def test_a_run_that_fails_as_a_whole_is_told_of(bag):
         assert type(dag.on_failure_callback).__name__ == "DagRunNotifier", dag.dag_id
 
 
-def test_publish_feeds_the_assets_of_the_three_tables(dag):
-    names = {asset.name for asset in dag.get_task("bank.publish").outlets}
-    assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta"}
+def test_publish_feeds_the_assets_of_the_three_tables_and_of_its_bank(dag):
+    publish = dag.get_task("bank.publish")
+    names = {asset.name for asset in publish.outlets}
+    assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta", "irt_publication", "irt_bank"}
+    # An asset that no DAG names is unknown until its first event.
+    assert {"irt_bank_lsat7", "irt_bank_math"} <= {asset.name for asset in publish.inlets}
 
 
 def test_form(dag):
