@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import datetime, timezone
-
-import pytest
 
 from irt.operators.publish import PublishOperator
 from irt.published import TABLES
-from irt.run import Run
 from local.home import ROOT
-from tests.chain import accept, load, register, stage
-from tests.runs import SMALL
 
 NIGHTLY, ROLLBACK, APPROVAL = "irt_calibration_nightly", "irt_publish_rollback", "irt_publish_rejected"
 NAMES = sorted([*(asset.name for asset in TABLES), "irt_bank_math", "irt_publication"])
-
-
-@pytest.fixture
-def night(tasks, database, monkeypatch, tmp_path):
-    """Plans a night of the bank math; its load is accepted and not yet published."""
-    monkeypatch.setenv("AIRFLOW_VAR_IRT_STAGING", tmp_path.as_uri())
-    monkeypatch.setenv("AIRFLOW_CONN_R_IRT", '{"conn_type": "http", "host": "localhost"}')
-
-    def plan(run_id, **conf):
-        tasks.new_run(NIGHTLY, run_id, {"banks": ["math"]} | conf)
-        assert tasks.run(NIGHTLY, run_id, "plan_runs")[0] == "success"
-        tasks.expand(NIGHTLY, run_id, "bank.publish")
-        run = replace(Run.from_dict(tasks.xcom(NIGHTLY, run_id, "plan_runs")[0]), minimum=SMALL)
-        register(database, run)
-        stage(run)
-        load(run)
-        accept(database, run)
-        return run
-
-    return plan
 
 
 def test_one_event_per_asset_and_publication(tasks, database, night):

@@ -38,6 +38,7 @@ class CheckRunOperator(RunOperator):
     def __init__(self, *, checks: Sequence[str], own_checks_folder: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.checks, self.own_checks_folder = list(checks), own_checks_folder
+        self._verdicts: list[dict[str, Any]] = []
 
     def execute(self, context: Any) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
@@ -58,10 +59,20 @@ class CheckRunOperator(RunOperator):
                 raise BadDataError(f"run {run.run_key} was loaded again during the checks; the new load needs its own")
             for each in verdicts:
                 cursor.execute(statement("load/record_check"), each)
+        self._verdicts = verdicts
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
         passed = sum(verdict["passed"] for verdict in verdicts)
         return {"passed": passed, "warnings": len(verdicts) - passed, "of": len(verdicts)}
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        # Also called for a run that is rejected.
+        from irt.lineage import of_check
+
+        return of_check(self.database, self._verdicts)
 
     def _parameters(self, run: Run) -> dict[str, Any]:
         from irt.judging import parameters_of

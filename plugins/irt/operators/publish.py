@@ -47,6 +47,7 @@ class PublishOperator(RunOperator):
     def __init__(self, *, approval: Any = None, judged_at: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.approval, self.judged_at = approval, judged_at
+        self._done: dict[str, int] = {}
 
     def execute(self, context: Any) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
@@ -74,6 +75,7 @@ class PublishOperator(RunOperator):
         self.log.info("Published run %s as version %s: %s", run.run_key, run.place.version, published)
         if not emit(context, extra, repeated=bool(last and last.is_this)):
             self.outlets = []
+        self._done = published
         if before and "ti" in context:
             context["ti"].xcom_push(key=RECOVERED, value=before[0])
         if changes:
@@ -81,6 +83,14 @@ class PublishOperator(RunOperator):
             if "ti" in context:
                 context["ti"].xcom_push(key=HELD_CHANGES, value=changes)
         return published
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_publication
+
+        return of_publication(self.database, self._done)
 
     def _load_to_publish(self, cursor: Any, run: Run) -> int:
         """The run's last load, if it may be published."""

@@ -44,6 +44,7 @@ class RollbackOperator(DatabaseOperator):
         super().__init__(**kwargs)
         self.bank, self.run_key, self.reason, self.items_only = bank, run_key, reason, items_only
         self.banks = banks
+        self._done: dict[str, int] = {}
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
@@ -80,7 +81,16 @@ class RollbackOperator(DatabaseOperator):
         )
         if not emit(context, extra, repeated=repeated):
             self.outlets = []
+        self._done = done
         return done
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_publication
+
+        return of_publication(self.database, self._done)
 
 
 def _current(history: list[Published], bank: str, rollback_id: str, asked_at: datetime) -> Published:
