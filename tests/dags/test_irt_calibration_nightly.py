@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import runpy
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
 from irt.banks import banks_of
 from irt.errors import BadDataError
@@ -160,6 +162,15 @@ def test_no_run_is_planned_with_an_own_check_that_cannot_run(plan, dag, database
     monkeypatch.setitem(known, "OWN_CHECKS_FOLDER", str(tmp_path))
     with pytest.raises(BadDataError, match='bank lsat7: own check new: relation "nowhere" does not exist; bank math: '):
         plan()
+
+
+def test_check_gets_the_folder_of_own_checks(dag, monkeypatch, tmp_path):
+    assert dag.get_task("bank.check").own_checks_folder is None
+    banks = banks_of([{"name": "math", "topics": ["math"]}], checks_folder=tmp_path)
+    monkeypatch.setattr("irt.banks.load_banks", lambda: banks)
+    found = runpy.run_path(dag.fileloc)["dag"]
+    assert found.get_task("bank.check").own_checks_folder == str(tmp_path)
+    assert DagSerialization.serialize_dag(found)
 
 
 def test_no_run_is_planned_without_staging_or_a_connection(plan, monkeypatch):
