@@ -145,6 +145,8 @@ def _load(folder: Path, name: str) -> OwnCheck:
         raise OwnCheckError(f"{name!r} cannot name a check; use lower case, digits and _, at most 40 characters")
     if name in SEVERITY:
         raise OwnCheckError(f"{name}.sql: there is a check {name!r} already; choose another name")
+    if not (folder / f"{name}.sql").exists():
+        raise OwnCheckError(f"{name}.yaml: there is no {name}.sql beside it; the folder holds only checks")
     named = _named(folder, name)
     check = _settings(folder, name)
     if taken := sorted(set(check.thresholds) & PARAMETERS):

@@ -220,7 +220,7 @@ MISTAKES = {
     "ours": ({"freshness__sql": SQL, "freshness__yaml": "severity: warn"}, "there is a check 'freshness' already"),
     "name": ({"New-items__sql": SQL, "New-items__yaml": "severity: warn"}, "'New-items' cannot name a check"),
     "no yaml": ({"new__sql": ONE.format(True)}, "new.yaml cannot be read: No such file or directory"),
-    "no sql": ({"new__yaml": "severity: warn"}, "new.sql cannot be read: No such file or directory"),
+    "no sql": ({"new__yaml": "severity: warn"}, "new.yaml: there is no new.sql beside it"),
     "no severity": ({"new__sql": ONE.format(True), "new__yaml": ""}, "new.yaml: severity: Field required"),
     "severity": (
         {"new__sql": ONE.format(True), "new__yaml": "severity: ignore"},
