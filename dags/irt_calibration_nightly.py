@@ -23,6 +23,7 @@ covers a missed one, because its window holds the same answers.
 5. `check` runs `include/sql/checks`, then your own checks (`checks_folder`). A run that fails is kept as rejected and
    changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
+7. `report` writes the run's report, whatever came of it; its failure changes nothing.
 
 **Manual runs.** *Trigger* opens a form: banks, model, window, linking, dry run. A cleared task runs again and rewrites
 only its own rows. A failed bank does not stop the others. A refused request, bad data or a failed check fails at once,
@@ -49,6 +50,7 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
+from irt.operators.report import ReportOperator
 from irt.pods.settings import require_pods
 from irt.preflight import (
     planned_before,
@@ -120,6 +122,9 @@ with DAG(
         assets = {"inlets": [PUBLICATION, *map(bank_asset, BANKS)], "outlets": PUBLISHED}
         publish = PublishOperator(task_id="publish", on_success_callback=told, **assets, **named)
 
-        responses >> anchors >> calibrate >> load >> check >> publish
+        report = ReportOperator(task_id="report", on_failure_callback=None, **named)
+
+        # A teardown runs whatever became of the tasks before it, and its own failure is not that of the run.
+        responses >> anchors >> calibrate >> load >> check >> publish >> report.as_teardown()
 
     bank.expand(run=plan_runs())

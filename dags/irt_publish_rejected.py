@@ -7,7 +7,7 @@ renewed on purpose, or half of the users were on holiday. Then a person may publ
 1. *Trigger* it; `choose` offers the rejected runs under *Required Actions*, unless the form names one.
 2. `approve` shows what failed and waits up to a day for an answer under *Required Actions*: approve with a reason, or
    reject. Without an answer, nothing is published.
-3. `publish` works as every night; the name and the reason are kept in `irt.run.approval` and in `mirt_fit_meta`.
+3. `publish` works as every night; the name and the reason are kept in `irt.load.approval` and in `mirt_fit_meta`.
 
 Only what was reviewed is published: if the run is loaded or checked again meanwhile, it must be reviewed again. A run
 whose window ends before that of the bank's last publication is never published.

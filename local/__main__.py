@@ -103,6 +103,12 @@ def _replay(home: Home, arguments: argparse.Namespace) -> int:
     return replay.run(home, arguments.run_key, threads=arguments.threads)
 
 
+def _report(home: Home, arguments: argparse.Namespace) -> int:
+    from local import run_report
+
+    return run_report.run(home, arguments.run_key, out=arguments.out, language=arguments.language)
+
+
 def _status(home: Home, arguments: argparse.Namespace) -> int:
     from local import status
 
@@ -170,6 +176,7 @@ _COMMANDS = {
     "psql": _psql,
     "r-service": _serve_r,
     "replay": _replay,
+    "report": _report,
     "status": _status,
     "up": _up,
     "warm-up": _warm_up,

@@ -87,6 +87,11 @@ class AirflowApi:
         path = f"dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances"
         return self.call("GET", path, params={"limit": 1000})["task_instances"]
 
+    def returned(self, dag_id: str, run_id: str, task: dict) -> Any:
+        """What a task returned."""
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task['task_id']}/xcomEntries/return_value"
+        return self.call("GET", path, params={"map_index": task["map_index"], "deserialize": "true"})["value"]
+
     def clear(self, dag_id: str, run_id: str, task_id: str, map_index: int, downstream: bool = False) -> None:
         body = {
             "dry_run": False,

@@ -49,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("run_key", metavar="RUN_KEY", help="as in irt.run")
     replay.add_argument("--threads", type=int, metavar="N", help="of the engine (default: the processors)")
     replay.epilog = "Exit status: 0 the same bytes, 1 the result differs, 2 the run cannot be replayed."
+    report = commands.add_parser("report", help="write the report of a run as one HTML file")
+    report.add_argument("run_key", metavar="RUN_KEY", help="as in irt.run")
+    report.add_argument("--out", type=Path, metavar="FILE", help="default: named after the run, in this folder")
+    report.add_argument("--language", choices=("en", "ko"), default="en", help="default: %(default)s")
     forget = commands.add_parser("forget", help="remove a person's abilities from wherever this project keeps them")
     forget.add_argument("user_id", help="as in mirt_ability, or as in exam_results")
     commands.add_parser("psql", help="open the project database; arguments go to psql", add_help=False)

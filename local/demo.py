@@ -49,10 +49,13 @@ def run(
             show_failures(api, run_id, say)
         with stack.database() as connection:
             summary = report.summary(connection, run_id)
+        summary["reports"] = report_files(api, run_id)
     summary |= {"state": state, "seconds": round(time.monotonic() - began, 1)}
     if json_file:
         json_file.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     report.show(summary)
+    for file in summary["reports"]:
+        say(f"Report: {file}")
     return 0 if state == "success" else 1
 
 
@@ -122,6 +125,12 @@ def show_failures(api: AirflowApi, run_id: str, say: Callable[[str], None]) -> N
             say(f"\nThe last lines of {task['task_id']} ({task['rendered_map_index'] or task['map_index']}):")
             for line in api.log(DAG_ID, run_id, task)[-12:]:
                 say(f"  {line}")
+
+
+def report_files(api: AirflowApi, run_id: str) -> list[str]:
+    """The banks' reports, as addresses that a browser opens."""
+    written = [task for task in api.tasks(DAG_ID, run_id) if task["task_id"] == "bank.report"]
+    return [api.returned(DAG_ID, run_id, task) for task in written if task["state"] == "success"]
 
 
 def _task_line(task: dict) -> str:

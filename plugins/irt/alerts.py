@@ -5,8 +5,8 @@ They go by mail or webhook, through the connection `irt_alerts`.
 Without that connection nothing is sent. Its type selects the channel:
 
 - `smtp`: the provider's settings; the extra holds `to` (one address or a list) and the provider's `from_email`.
-- `http`: the message is posted as JSON, `{"text": …, "kind", "bank", "run_id", "task", "reason", "log"}`, to the
-  connection's address; chat programs show only `text`. Headers (a token, say) go into the extra.
+- `http`: the message is posted as JSON, `{"text": …, "kind", "bank", "run_id", "task", "reason", "log", "report"}`, to
+  the connection's address; chat programs show only `text`. Headers (a token, say) go into the extra.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from airflow.sdk.log import mask_secret
 
 from irt.alerted import failed_and_not_alerted, mark_alerted
 from irt.errors import ChecksFailedError
+from irt.page.links import page_address
 from irt.reason import reason_of
 
 CONNECTION = "irt_alerts"
@@ -53,6 +54,9 @@ _KINDS = {
     "items": "items / 문항",
 }
 
+# Of runs that have a result.
+_REPORTED = frozenset({"rejected", "recovered", "items"})
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -64,6 +68,8 @@ class Alert:
     task: str
     reason: str
     log: str
+    # The address of the run's report.
+    report: str = ""
 
     @property
     def subject(self) -> str:
@@ -72,6 +78,7 @@ class Alert:
     @property
     def text(self) -> str:
         lines = [self.subject, f"task: {self.task}", f"reason: {self.reason}", f"log: {self.log}"]
+        lines.append(f"report: {self.report}")
         return "\n".join(line for line in lines if not line.endswith(": "))
 
 
@@ -227,13 +234,15 @@ def _alert(kind: str, context: Any, reason: str) -> Alert:
     task_instance = context["ti"]
     # If the task never ran, `run` is not rendered.
     run = getattr(context.get("task"), "run", None)
+    known = run if isinstance(run, dict) else {}
     return Alert(
         kind,
-        run["bank"] if isinstance(run, dict) else _bank_at(context, getattr(task_instance, "map_index", -1)),
+        known.get("bank") or _bank_at(context, getattr(task_instance, "map_index", -1)),
         task_instance.run_id,
         task_instance.task_id,
         reason,
         task_instance.log_url,
+        page_address("report", run=known["run_key"]) if kind in _REPORTED and "run_key" in known else "",
     )
 
 

@@ -15,6 +15,7 @@ LinkingMethod = Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean
 Runtime = Literal["service", "pod"]
 AttemptPolicy = Literal["first", "last"]
 Severity = Literal["fail", "warn"]
+Language = Literal["en", "ko"]
 MODELS, LINKING_METHODS, RUNTIMES = get_args(Model), get_args(LinkingMethod), get_args(Runtime)
 ATTEMPT_POLICIES = get_args(AttemptPolicy)
 # Also the limits of the trigger form.
@@ -332,6 +333,7 @@ class Bank(StrictSettings):
         Levels,
         Field(description="ascending cut points between levels of ability; a level begins at its cut point"),
     ] = []
+    report_language: Annotated[Language, Field(description="of the report of each run")] = "en"
     runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
     pod: Pod = Pod()
     linking: LinkingSettings = LinkingSettings()

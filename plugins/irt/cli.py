@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 _OWNER, _DATABASE = "seedtest_owner", "seedtest_db"
 
@@ -24,6 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     replay.add_argument("--threads", type=int, metavar="N", help="of the engine (default: the processors)")
     replay.epilog = "Exit status: 0 the same bytes, 1 the result differs, 2 the run cannot be replayed."
     replay.set_defaults(run=_replay)
+    described = "write the report of a run again, from the run tables"
+    report = commands.add_parser("report", help=described, description=f"{described}.")
+    report.add_argument("run_key", metavar="RUN_KEY", help="as in irt.run")
+    report.add_argument("--out", type=Path, metavar="FILE", help="default: named after the run, in this folder")
+    report.add_argument("--language", choices=("en", "ko"), default="en", help="default: %(default)s")
+    report.set_defaults(run=_report)
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
 
@@ -64,6 +71,20 @@ def _replay(arguments: argparse.Namespace) -> int:
         print(f"irt-calibration: {error}", file=sys.stderr)
         return CANNOT
     return replay(conninfo, arguments.run_key, threads=arguments.threads)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from airflow.sdk.exceptions import AirflowException
+
+    from irt.hooks.postgres import ArrowPostgresHook
+    from irt.report.command import write_report
+
+    try:
+        conninfo = ArrowPostgresHook(postgres_conn_id=_DATABASE).conninfo()
+    except AirflowException as error:
+        print(f"irt-calibration: {error}", file=sys.stderr)
+        return 1
+    return write_report(conninfo, arguments.run_key, out=arguments.out, language=arguments.language)
 
 
 def _conninfo() -> str:

@@ -73,6 +73,7 @@ class Run:
     latent: str = "normal"
     levels: Levels = field(default_factory=list)
     own_checks: list[PlannedCheck] = field(default_factory=list)
+    report_language: str = "en"
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -200,6 +201,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         latent=bank.latent,
         levels=bank.levels,
         own_checks=banks.planned_checks(bank.name),
+        report_language=bank.report_language,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != AS_CONFIGURED}

@@ -30,6 +30,8 @@ FIT = "fit.json"
 SECONDS = "seconds.json"
 # The request as it was sent, without the responses.
 REQUEST = "request.json"
+# What people read.
+REPORT = "report.html"
 # What a calibration was calculated from.
 INPUTS = (RESPONSES, ANCHORS, REQUEST)
 # The folder of a pod's results, the only place it can write to.

@@ -45,7 +45,7 @@ def _tries(stack, run_id: str, task: str) -> int:
 def test_all_tasks_are_shown_with_their_times(first_run):
     # On a slow machine, lines about what is waited for come in between.
     lines = [line for line in first_run[1] if "waiting since" not in line]
-    assert len(lines) == 1 + 2 * 6
+    assert len(lines) == 1 + 2 * 7
     assert all(re.search(r"\d\d:\d\d:\d\d .* success +\d+\.\d s", line) for line in lines)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -17,13 +18,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from bench.nights import SCRIPT, fill
+from local import demo
 from local.waiting import STILL
+from tests.asked import asked
 from tests.browser import chromium
 
 KOREAN = "분수의 덧셈 3"
 ROUTES = ("", "tab", "bank?name=math", "run?run=x", "items?run=x", "items.csv?run=x", "item?bank=math&item=1",
           "api/banks", "api/bank?name=math", "api/run?run=x", "api/item?bank=math&item=1", "api/openapi.json",
-          "static/page.css", "static/vega.js")  # fmt: skip
+          "report?run=x", "picture.svg?run=x&name=anchors", "static/page.css", "static/vega.js")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +140,8 @@ def test_the_pictures_have_texts(browser, stack, nights):
     opened(browser, stack, views(nights)["run"])
     labels = [each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, ".picture")]
     assert labels == [
-        "Anchors: b of this run against the reference", "Change: b now against b published",
-        "Users, precision and items on one scale", "Change of abilities since the last publication",
+        "Anchors: this run against the reference", "Change: b now against b published", "Misfit of the items (RMSD)",
+        "Users, precision, information and items on one scale", "Change of abilities since the last publication",
     ]  # fmt: skip
     assert all(each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, "svg.spark"))
 
@@ -157,6 +160,68 @@ def test_the_demos_own_run(browser, stack, first_run):
     opened(browser, stack, f"run?run={quote(first_run[0] + '/math')}")
     assert browser.find_element(By.CSS_SELECTOR, "dl .good").text == "✓ published"
     assert len(browser.find_elements(By.CSS_SELECTOR, "table:first-of-type tbody tr th[scope=row]")) >= 28
+
+
+def test_the_answers_behind_an_item(browser, stack, first_run):
+    """Counted by the task `report` of the demo's own run."""
+    opened(browser, stack, "item?bank=math&item=1001")
+    labels = [each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, ".picture")]
+    assert labels == ["Item characteristic curve", "Answers by day", "a and b over the nights"]
+    counted = [
+        [float(cell.text) for cell in row.find_elements(By.CSS_SELECTOR, "td")]
+        for row in _shown_rows(browser, "details table tbody tr")
+    ]
+    [answers] = [each.text for each in browser.find_elements(By.XPATH, "//dt[text()='answers']/../dd")]
+    assert sum(n for n, _ in counted) == pytest.approx(int(answers), abs=4)
+    shares = [share for n, share in counted if n >= 5]
+    assert shares[0] < 0.5 < shares[-1]
+
+
+def _shown_rows(browser, selector: str):
+    for each in browser.find_elements(By.TAG_NAME, "summary"):
+        each.click()
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+@pytest.mark.parametrize("bank", ["lsat7", "math"])
+def test_the_staged_report(browser, stack, first_run, bank, screenshots):
+    """As somebody opens it who received it by mail: from a file, without Airflow."""
+    [file] = [each for each in demo.report_files(stack.api, first_run[0]) if f"/bank={bank}/" in each]
+    browser.get_log("browser"), browser.get_log("performance")
+    browser.get(file)
+    assert browser.find_element(By.TAG_NAME, "h1").text == f"Report of run {first_run[0]}/{bank}"
+    drawn = [each.size for each in browser.find_elements(By.CSS_SELECTOR, "figure > svg")]
+    assert len(drawn) >= {"lsat7": 2, "math": 3}[bank]
+    assert all(size["width"] > 300 and size["height"] > 100 for size in drawn)
+    assert not browser.get_log("browser") and _hosts(browser) == set()
+    browser.set_window_size(412, 915)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth + 1")
+    browser.set_window_size(1000, 1500)
+    pages = b64decode(browser.print_page())
+    assert pages.startswith(b"%PDF") and len(pages) < 3_000_000
+    if screenshots:
+        browser.set_window_size(1000, browser.execute_script("return document.body.scrollHeight") + 150)
+        browser.save_screenshot(str(screenshots / f"report-{bank}.png"))
+        browser.set_window_size(1200, 1500)
+
+
+def test_the_approval_shows_the_pictures(browser, stack, nights, screenshots):
+    dag_id, run_id, rejected = "irt_publish_rejected", "manual__pictures", nights[8]
+    stack.api.pause(dag_id, False)
+    stack.api.trigger(dag_id, run_id, {"run_key": rejected})
+    asked(stack, dag_id, run_id, "approve")
+    try:
+        browser.get(f"{stack.api.address}/dags/{dag_id}/runs/{run_id}/tasks/approve/required_actions")
+        drawn = "return [...document.querySelectorAll('img[src*=\"/irt/picture.svg\"]')].map(each => each.naturalWidth)"
+        widths = _wait(browser, lambda: (w := browser.execute_script(drawn)) and all(w) and w)
+        assert len(widths) == 2 and min(widths) > 300
+        [report] = browser.find_elements(By.PARTIAL_LINK_TEXT, "보고서")
+        if screenshots:
+            browser.save_screenshot(str(screenshots / "approval.png"))
+        browser.get(report.get_attribute("href"))
+        assert browser.find_element(By.TAG_NAME, "h1").text == f"Report of run {rejected}"
+    finally:
+        stack.api.fail(dag_id, run_id)
 
 
 def test_korean_on_a_phone(stack, nights, tmp_path, screenshots):

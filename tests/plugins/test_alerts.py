@@ -60,10 +60,20 @@ def test_a_rejection_by_webhook(webhook, context):
     [message] = posted(webhook)
     assert message == {
         "kind": "rejected", "bank": "math", "run_id": "run-1", "task": "bank.check", "reason": REASON,
-        "log": "http://airflow/log",
+        "log": "http://airflow/log", "report": "",
         "text": f"[IRT] rejected / 반려 (math) run-1\ntask: bank.check\nreason: {REASON}\nlog: http://airflow/log",
     }  # fmt: skip
     assert webhook.requests[0].headers["X-Token"] == "planted-secret"
+
+
+def test_an_alert_leads_to_the_report_of_a_run_that_has_one(webhook, context, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/prod/")
+    RunNotifier()(context)
+    RunNotifier()(context | {"exception": BadDataError("the service refused it")})
+    rejected, failed = posted(webhook)
+    assert rejected["report"] == "https://airflow.example.com/prod/irt/report?run=run-1%2Fmath"
+    assert rejected["text"].endswith(f"report: {rejected['report']}")
+    assert failed["report"] == "" and "report" not in failed["text"]
 
 
 def test_a_failure_of_a_task_that_belongs_to_no_bank(webhook, context):

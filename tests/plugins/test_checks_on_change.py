@@ -130,7 +130,7 @@ def test_few_anchors_left_is_rejected(database, tmp_path):
     run = a_run(tmp_path)
     anchors = [str(n) for n in range(1, 13)]
     ready(database, run, bank_of([n / 10 for n in range(ITEMS)]), anchors=anchors)
-    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left after the screening for drift"):
+    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left for the linking"):
         check(run)
     assert verdict(database, run, "anchors_left")[:3] == (False, "fail", pytest.approx(5 / 12))
 
@@ -146,7 +146,7 @@ def test_an_anchor_that_the_service_excluded_was_sent(database, tmp_path):
 
     # The last one has no answers, so it was not in the request.
     ready(database, run, change, anchors=["1", "2", "3", "4", "5", *excluded, "999"])
-    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left after the screening for drift"):
+    with pytest.raises(ChecksFailedError, match="anchors_left: 5 of 12 anchors left for the linking"):
         check(run)
     assert "5 of 12 anchors used" in verdict(database, run, "linking_constants")[4]
 

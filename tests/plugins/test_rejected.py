@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
+from irt.sql import statement
 from tests.chain import check, published, ready, state, whole_chain
 from tests.runs import END, a_run
 
@@ -58,6 +59,12 @@ def test_what_failed_is_shown_and_who_published_it_is_kept(database, rejected):
     assert settings == rejected.to_dict()
     assert shown["findings"].splitlines()[2] == (
         "| convergence | **FAILED** | converged false after 12 iterations, log-likelihood -7.5 |"
+    )
+    address = "run=run-1%2Fmath"
+    assert shown["findings"].endswith(
+        f"[Report / 보고서](/irt/report?{address}) · [Run / 실행](/irt/run?{address})\n\n"
+        f"![Change: b now against b published](/irt/picture.svg?{address}&name=change)\n\n"
+        f"![Users, precision, information and items on one scale](/irt/picture.svg?{address}&name=precision)\n"
     )
     assert publish(settings, shown["judged_at"]) == {"items": 3, "abilities": 4, "fit_meta": 1}
     approval = {"by": "kim", "reason": ANSWER["params_input"]["reason"], "at": ANSWER["responded_at"]}
@@ -118,6 +125,16 @@ def test_what_is_published_is_what_was_shown(database, rejected):
     with pytest.raises(BadDataError, match="was judged again since it was approved"):
         publish(settings, shown["judged_at"])
     assert published(database) == [[], [], []]
+
+
+def test_a_dry_run_is_not_offered_and_not_reviewed(database, tmp_path):
+    run = a_run(tmp_path, dry_run=True)
+    ready(database, run, lambda result: result["fit_meta"]["metrics"].update(converged=False))
+    with pytest.raises(ChecksFailedError):
+        check(run)
+    assert database.execute(statement("status/rejected")).fetchall() == []
+    with pytest.raises(BadDataError, match="run 'run-1/math' is a dry run, which is never published"):
+        review(run.run_key)
 
 
 def test_only_a_rejected_run_is_reviewed(database, tmp_path):

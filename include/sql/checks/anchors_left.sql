@@ -19,7 +19,7 @@ select
     format('>= %%s', %(min_anchor_share)s::text) as threshold,
     case when method = 'none' then 'linking method none: nothing to judge'
         else format(
-            '%%s of %%s anchors left after the screening for drift, at least %%s %%%% needed',
+            '%%s of %%s anchors left for the linking, at least %%s %%%% needed',
             coalesce(used::text, case when stated then 'not stated how many' else 'none' end), sent,
             round(%(min_anchor_share)s::numeric * 100, 1)
         ) end as finding

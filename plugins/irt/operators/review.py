@@ -9,6 +9,8 @@ from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
 from irt.sql import statement
 
+# Views of the page.
+_LINKS = {"Report / 보고서": "report", "Run / 실행": "run"}
 # The XComs with the findings (Markdown) and the time of the verdicts.
 FINDINGS, JUDGED_AT = "findings", "judged_at"
 
@@ -18,8 +20,8 @@ class ReviewRejectedOperator(DatabaseOperator):
 
     :param run_key: (templated)
     :return: the run, as `irt.run.Run.to_dict` gives it; the XCom `findings` lists the verdicts in Markdown,
-        `judged_at` is their time.
-    :raise BadDataError: there is no such run, or it is not rejected.
+        with links and pictures of the page; `judged_at` is their time.
+    :raise BadDataError: there is no such run, it is not rejected, or it was a dry run.
     """
 
     template_fields: Sequence[str] = ("run_key", *DatabaseOperator.template_fields)
@@ -37,12 +39,30 @@ class ReviewRejectedOperator(DatabaseOperator):
         state, settings, judged_at = rows[0][:3]
         if state != "rejected":
             raise BadDataError(f"run_key: run {self.run_key!r} is {state}; only a rejected run is published this way")
+        if settings.get("dry_run"):
+            raise BadDataError(f"run_key: run {self.run_key!r} is a dry run, which is never published")
         lines = [_line(*row[3:]) for row in rows]
-        context["ti"].xcom_push(
-            key=FINDINGS, value="\n".join(["| check | verdict | finding |", "|---|---|---|", *lines])
-        )
+        table = ["| check | verdict | finding |", "|---|---|---|", *lines]
+        context["ti"].xcom_push(key=FINDINGS, value="\n".join([*table, "", *self._pictures()]))
         context["ti"].xcom_push(key=JUDGED_AT, value=judged_at.isoformat())
         return settings
+
+    def _pictures(self) -> list[str]:
+        """Links to the run's page and report, and the two pictures that say most, in Markdown."""
+        from irt.page import data
+        from irt.page.links import page_path
+        from irt.page.pictures import most_telling, run_pictures
+        from irt.page.reading import reading
+
+        with reading(self.postgres_conn_id) as reader:
+            run = data.run(reader, self.run_key) or {}
+        charts = run_pictures(run, str)
+        pictures = [
+            f"![{charts[name]['description']}]({page_path('picture.svg', run=self.run_key, name=name)})"
+            for name in most_telling(run["checks"], set(charts))
+        ]
+        links = [f"[{text}]({page_path(view, run=self.run_key)})" for text, view in _LINKS.items()]
+        return [" · ".join(links), "", *(line for picture in pictures for line in (picture, ""))]
 
 
 def _line(check: str, severity: str, passed: bool, finding: str) -> str:

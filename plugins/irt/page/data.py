@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
+from irt.page.information import holes
 from irt.page.reading import Reader, Row
 
 NIGHTS, PAGE = 30, 100
 _LONGEST_SEARCH = 200
 # Items that are drawn in one picture; the view says so if there are more.
 MOST_DRAWN = 5000
+# Items of the worst fit that are named.
+WORST = 15
 # No bank has as many items.
 EVERY_ITEM = 1_000_000
 Sort = Literal[
@@ -20,8 +21,6 @@ Sort = Literal[
     "is_held",
 ]  # fmt: skip
 Verdict = Literal["", "published", "held", "warned", "anchor"]
-# Above this SE, in SDs of the abilities, a band of them is called a hole if it holds this share of the users.
-_COARSE, _LEAST_SHARE = 0.4, 0.02
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def run(reader: Reader, run_key: str) -> Row | None:
     """A run with its checks, anchors and abilities; None if there is none.
 
     `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise, `people`
-    whom a publication changes.
+    whom a publication changes, `worst` the items of the worst fit.
     """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
@@ -76,55 +75,37 @@ def run(reader: Reader, run_key: str) -> Row | None:
         "abilities": bands,
         "people": people[0] if people else None,
         "holes": holes(bands, items),
+        "worst": sorted((row for row in items if row["rmsd"] is not None), key=lambda row: -row["rmsd"])[:WORST],
     }
 
 
 def items(reader: Reader, run_key: str, query: ItemsQuery) -> Row | None:
-    """One page of a run's items, and how many there are in all; None if there is no such run."""
+    """One page of a run's items, and how many there are in all; None if there is no such run.
+
+    Unless the page is larger than the usual, `nights` has each item's difficulties over the last nights.
+    """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
         return None
     load = {"run_key": run_key, "load_id": found[0]["load_id"]}
     rows = reader.rows("items", load | query.parameters())
+    if query.most <= PAGE:
+        shown = {"load_id": load["load_id"], "item_ids": [row["item_id"] for row in rows], "nights": NIGHTS}
+        nights = {night["item_id"]: night["b"] for night in reader.rows("item_nights", shown)}
+        rows = [row | {"nights": nights.get(row["item_id"], [])} for row in rows]
     return {"run_key": run_key, "bank": found[0]["bank"], "total": rows[0]["total"] if rows else 0, "items": rows}
 
 
 def item(reader: Reader, bank_name: str, item_id: str) -> Row | None:
-    """An item over the bank's last loads, the newest first; None if it was never estimated."""
-    asked = {"bank": bank_name, "item_id": item_id, "nights": NIGHTS}
-    history = reader.rows("item_history", asked)
-    return {"bank": bank_name, "item_id": item_id, "history": history} if history else None
+    """An item over the bank's last loads, the newest first; None if it was never estimated.
 
-
-def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
-    """Ranges of ability in which the mean SE is large: from, to, the SE, and how many items are that difficult."""
-    if not bands or not bands[0]["sd"]:
-        return []
-    mean, sd = bands[0]["mean"], bands[0]["sd"]
-    users = sum(band["users"] for band in bands)
-    found: list[dict[str, Any]] = []
-    for low in range(-30, 30, 5):
-        inside = [band for band in bands if low <= round(10 * band["band"]) < low + 5 and band["se"] is not None]
-        count = sum(band["users"] for band in inside)
-        if count < _LEAST_SHARE * users:
-            continue
-        se = sum(band["se"] * band["users"] for band in inside) / count
-        if se <= _COARSE * sd:
-            continue
-        first, last = mean + sd * low / 10, mean + sd * (low + 5) / 10
-        if found and abs(found[-1]["to"] - first) < 1e-9:
-            found[-1] |= {"to": last, "se": max(found[-1]["se"], se), "users": found[-1]["users"] + count}
-        else:
-            found.append({"from": first, "to": last, "se": se, "users": count})
-    for hole in found:
-        hole["items"] = sum(hole["from"] <= row["b"] < hole["to"] for row in items if row["b"] is not None)
-    return found
-
-
-def curve(a: float, b: float, c: float, theta: np.ndarray) -> np.ndarray:
-    """The probability of a right answer at abilities `theta` (n,)."""
-    found: np.ndarray = c + (1 - c) / (1 + np.exp(-np.clip(a * (theta - b), -500, 500)))
-    return found
+    `answers` has the answers behind the newest load, None before its report is written.
+    """
+    history = reader.rows("item_history", {"bank": bank_name, "item_id": item_id, "nights": NIGHTS})
+    if not history:
+        return None
+    answers = reader.rows("item_answers", {"load_id": history[0]["load_id"], "item_id": item_id})
+    return {"bank": bank_name, "item_id": item_id, "history": history, "answers": answers[0] if answers else None}
 
 
 def _all_items(run: Row) -> dict[str, Any]:

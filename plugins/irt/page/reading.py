@@ -32,12 +32,19 @@ class _Reader:
 
 
 @contextmanager
-def reading() -> Iterator[Reader]:
+def reading(postgres_conn_id: str = DATABASE) -> Iterator[Reader]:
     """A reader whose questions are all answered from one state of the database.
 
+    :param postgres_conn_id: the Airflow connection of the database.
     :raise psycopg.Error: the database cannot be reached, or an answer takes too long.
     """
-    conninfo = ArrowPostgresHook(postgres_conn_id=DATABASE).conninfo()
+    with reading_from(ArrowPostgresHook(postgres_conn_id=postgres_conn_id).conninfo()) as reader:
+        yield reader
+
+
+@contextmanager
+def reading_from(conninfo: str) -> Iterator[Reader]:
+    """As `reading`, for libpq's string of the database."""
     with psycopg.connect(conninfo, row_factory=dict_row, autocommit=False) as connection:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -5,21 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from irt.page import DAG_ID, charts, data
 from irt.page.api import Name, found, items_query, text
+from irt.page.charts.base import Spec, Words
+from irt.page.pictures import run_pictures, svg
 from irt.page.reading import reading
+from irt.page.rendering import environment
 from irt.page.words import language_of, words
+from irt.report.document import NothingToReportError, document
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -51,7 +51,7 @@ def bank(request: Request, name: Name) -> Response:
     t = _words(request)
     if found_bank is None:
         return problem(request, 404, t("There is no such bank, or it was never run."))
-    return _page(request, "bank.html", **found_bank, chart=charts.nights(found_bank["nights"], t))
+    return _page(request, "bank.html", **found_bank, charts={"nights": charts.nights(found_bank["nights"], t)})
 
 
 @router.get("/run")
@@ -61,14 +61,29 @@ def run(request: Request, run: Name) -> Response:
     t = _words(request)
     if row is None:
         return problem(request, 404, t("There is no such run."))
-    pictures = {
-        "anchors": charts.anchors(row["anchors"], t),
-        "change": charts.change(row["items"], t),
-        "wright": charts.wright_map(row["abilities"], row["items"], t),
-    }
-    if row["people"] and row["people"]["histogram"]:
-        pictures["people"] = charts.people(row["people"], t)
-    return _page(request, "run.html", run=row, charts=pictures)
+    return _page(request, "run.html", run=row, charts=run_pictures(row, t), static=False)
+
+
+@router.get("/report")
+def report(request: Request, run: Name) -> Response:
+    """The report as one HTML file, written now."""
+    language = _language(request)
+    try:
+        with reading() as reader:
+            return HTMLResponse(document(reader, text(run), language))
+    except NothingToReportError:
+        return problem(request, 404, words(language)("There is no such run, or it has no result."))
+
+
+@router.get("/picture.svg")
+def picture(request: Request, run: Name, name: Name) -> Response:
+    """A picture of a run, for pages on which no script of ours runs."""
+    with reading() as reader:
+        row = data.run(reader, text(run))
+    chart = run_pictures(row, _words(request)).get(name) if row and row["load_id"] else None
+    if chart is None:
+        return Response(status_code=404)
+    return Response(svg(chart, name), media_type="image/svg+xml")
 
 
 @router.get("/items")
@@ -97,11 +112,12 @@ def item(request: Request, bank: Name, item: Name) -> Response:
     t = _words(request)
     if row is None:
         return problem(request, 404, t("There is no such item in this bank."))
-    newest = row["history"][0]
-    has_curve = newest["a"] is not None and newest["b"] is not None
+    newest, answers = row["history"][0], row["answers"]
     pictures = {"history": charts.history(row["history"], t)}
-    if has_curve:
-        pictures["curve"] = charts.characteristic(newest, t)
+    if newest["a"] is not None and newest["b"] is not None:
+        pictures["curve"] = charts.characteristic(newest, answers, t)
+    if answers and answers["first_day"]:
+        pictures["days"] = charts.answers_by_day(answers, t)
     return _page(request, "item.html", **row, newest=newest, charts=pictures)
 
 
@@ -112,68 +128,26 @@ def problem(request: Request, status: int, message: str) -> Response:
 
 
 def _page(request: Request, template: str, **values: Any) -> Response:
-    root = request.scope.get("root_path", "")
-    language = language_of(request.headers.get("accept-language", ""), request.query_params.get("lang"))
+    root, t = request.scope.get("root_path", ""), _words(request)
+    pictures: dict[str, Spec] = values.get("charts", {})
 
     def link(view: str, **query: Any) -> str:
         return f"{root}/{view}" + (f"?{urlencode(query)}" if query else "")
 
-    here = {"root": root, "language": language, "t": words(language), "link": link, "airflow": root.rsplit("/", 1)[0]}
-    return HTMLResponse(_environment().get_template(template).render(**here, **values))
+    def picture(name: str, caption: str) -> Markup:
+        drawn = environment().get_template("picture.html").render(name=name, chart=pictures[name], caption=caption)
+        return Markup(drawn)  # noqa: S704
+
+    here = {"root": root, "language": _language(request), "t": t, "link": link, "airflow": root.rsplit("/", 1)[0]}
+    return HTMLResponse(environment().get_template(template).render(**here, picture=picture, **values))
 
 
-def _words(request: Request) -> Callable[[str], str]:
-    return words(language_of(request.headers.get("accept-language", ""), request.query_params.get("lang")))
+def _language(request: Request) -> str:
+    return language_of(request.headers.get("accept-language", ""), request.query_params.get("lang"))
 
 
-_cached: list[Environment] = []
-
-
-def _environment() -> Environment:
-    if not _cached:
-        folder = Path(__file__).with_name("templates")
-        environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-        environment.trim_blocks = environment.lstrip_blocks = True
-        environment.filters |= {
-            "number": _number,
-            "moment": _moment,
-            "specification": _specification,
-            "points": _points,
-        }
-        _cached.append(environment)
-    return _cached[0]
-
-
-def _number(value: Any, digits: int = 3) -> str:
-    """A figure for people: thousands separated, a real minus sign; a dash if there is no figure."""
-    if value is None:
-        return "–"
-    written = f"{value:,}" if isinstance(value, int) else f"{float(value):,.{digits}f}"
-    return written.replace("-", "\u2212")
-
-
-def _moment(value: datetime | None) -> str:
-    return "–" if value is None else f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
-def _specification(value: Any) -> Markup:
-    """JSON that no HTML parser mistakes for a tag."""
-    written = json.dumps(value, allow_nan=False, default=str)
-    return Markup(written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
-
-
-def _points(values: list[float | None], width: int = 120, height: int = 24) -> str:
-    """The points of a sparkline, `x,y` each; those without a figure are left out."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    low, span = min(known), (max(known) - min(known)) or 1.0
-    step = width / max(len(values) - 1, 1)
-    return " ".join(
-        f"{n * step:.1f},{height - 2 - (value - low) / span * (height - 4):.1f}"
-        for n, value in enumerate(values)
-        if value is not None
-    )
+def _words(request: Request) -> Words:
+    return words(_language(request))
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -1,0 +1,8 @@
+-- Purpose: the load that a run's report is about; held until the end of the transaction, so that none replaces it.
+-- Grain:   at most one row: none if the run has no result.
+-- Parameters: run_key.
+select load.load_id
+from irt.run as run
+inner join irt.load as load on load.load_id = run.load_id
+where run.run_key = %(run_key)s
+for key share of load

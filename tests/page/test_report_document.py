@@ -1,0 +1,138 @@
+"""The report of a run, written from the run tables."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bench.nights import SCRIPT, fill
+from irt.page.pictures import most_telling
+from irt.page.reading import reading
+from irt.report.document import NothingToReportError, document
+
+KOREAN = "분수의 덧셈 3"
+MOST_BYTES = 3_000_000
+
+
+def report(run_key: str, language: str = "en") -> str:
+    with reading() as reader:
+        return document(reader, run_key, language)
+
+
+def paragraphs(html: str) -> list[str]:
+    return re.findall(r"<p>(.*?)</p>", html[: html.index("<dl>")])
+
+
+def test_three_paragraphs_say_what_happened_what_was_found_and_what_to_do(database):
+    first, second = fill(database, nights=2, anchors=10)
+    assert paragraphs(report(second)) == [
+        "Published at 2026-05-02 03:05 UTC: 59 items, abilities of 500 users. Consumers read this run.",
+        "Found: checks with a warning: 1 (rapid_answers); held items: 1 (1003); items with a warning: 1 (1004); "
+        "anchors left out: 1 (1001); "
+        f"users who change level: {changed(database)}.",
+        "To do: nothing is urgent. Look at the warnings and the held items when there is time.",
+    ]
+    assert paragraphs(report(first))[0].endswith(f"Consumers read run {second}, published at 2026-05-02 03:05 UTC.")
+
+
+def changed(database) -> int:
+    [count] = database.execute(
+        "select users_level_changed from irt.load_people order by load_id desc limit 1"
+    ).fetchone()
+    assert count > 0
+    return count
+
+
+def test_a_rejected_run(database):
+    published, rejected = fill(database, nights=2, anchors=0, states=("published", "rejected"))
+    [happened, _, to_do] = paragraphs(report(rejected))
+    assert happened == (
+        "Rejected: these checks failed: held_items. Nothing was published. "
+        f"Consumers read run {published}, published at 2026-05-01 03:05 UTC."
+    )
+    assert to_do.endswith("or publish the run with irt_publish_rejected.")
+    [first] = fill(database, "other", nights=1, states=("rejected",))
+    assert paragraphs(report(first))[0].endswith("Consumers have no calibration of this bank yet.")
+
+
+def test_a_superseded_run_and_one_that_is_not_published(database):
+    *_, superseded = fill(database, nights=2, states=("published", "superseded"))
+    assert paragraphs(report(superseded))[0].startswith("Superseded: the bank had already published newer answers")
+    [accepted] = fill(database, "other", nights=1, states=("accepted",))
+    assert paragraphs(report(accepted))[0].startswith("All checks passed. Nothing was published.")
+    database.execute("update irt.run set state = 'loaded' where bank = 'other'")
+    assert paragraphs(report(accepted))[0].startswith("The state of the run is: loaded. It is not published.")
+    database.execute("update irt.run set settings = '{\"dry_run\": true}' where bank = 'other'")
+    assert paragraphs(report(accepted))[2] == "To do: nothing. A dry run is never published."
+
+
+def test_a_run_without_findings(database):
+    [key] = fill(database, nights=1, anchors=0)
+    database.execute("update irt.load_check set passed = true")
+    database.execute("delete from irt.load_held")
+    database.execute("update irt.load_item set reasons = null")
+    assert paragraphs(report(key))[1:] == ["Nothing else stood out.", "To do: nothing."]
+
+
+def test_it_needs_nothing_else_and_nothing_in_it_is_a_script(database):
+    *_, key = fill(database, nights=2, item_ids=(SCRIPT, KOREAN))
+    html = report(key)
+    assert SCRIPT not in html and "<b>said</b>" not in html and KOREAN in html
+    assert "<script" not in html and "<link" not in html and "<img" not in html and "@import" not in html
+    assert not re.search(r"""(src|href)=["']?(?!http://localhost|https?://www\.w3\.org)[a-z]*:""", html)
+    assert re.findall(r'<figure role="img" aria-label="([^"]+)"><svg', html) == [
+        "Anchors: this run against the reference", "Change: b now against b published", "Misfit of the items (RMSD)",
+        "Users, precision, information and items on one scale", "Change of abilities since the last publication",
+    ]  # fmt: skip
+
+
+def test_sections_and_figures(database):
+    *_, key = fill(database, nights=2)
+    html = report(key)
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", html) == [
+        "Checks", "Anchors", "Change", "Held items", "Fit", "Precision", "Who changes", "Settings, versions and inputs",
+    ]  # fmt: skip
+    held = html[html.index('id="held"') : html.index('id="fit"')]
+    assert re.findall(r'<th scope="row">\s*(?:<a [^>]+>)?(\d+)', held) == ["1003"] and "changed" in held
+    assert "2026-04-11" in held
+
+
+def test_in_korean(database):
+    *_, key = fill(database, nights=2)
+    html = report(key, "ko")
+    assert '<html lang="ko"' in html
+    assert paragraphs(html)[0].startswith("2026-05-02 03:05 UTC에 게시됨: 문항 59개, 응시자 500명의 능력.")
+    assert "<h2>앵커</h2>" in html
+
+
+def test_the_same_tables_give_the_same_bytes(database):
+    *_, key = fill(database, nights=2)
+    assert report(key) == report(key)
+
+
+def test_two_thousand_items(database):
+    *_, key = fill(database, nights=2, items=2000, anchors=50)
+    assert len(report(key).encode()) < MOST_BYTES
+
+
+def test_nothing_to_report(database):
+    with pytest.raises(NothingToReportError, match="there is no run 'x/math'"):
+        report("x/math")
+    database.execute(
+        "insert into irt.run (run_key, dag_run_id, bank, state, window_start, window_end, settings)"
+        " values ('r/math', 'r', 'math', 'skipped', now(), now(), '{}')"
+    )
+    with pytest.raises(NothingToReportError, match=r"run 'r/math' has no result \(it is skipped\)"):
+        report("r/math")
+
+
+def test_the_pictures_to_look_at_first():
+    def wrong(name, severity="fail"):
+        return {"check_name": name, "passed": False, "severity": severity}
+
+    every = {"anchors", "change", "precision", "people", "misfit"}
+    assert most_telling([], every) == ["anchors", "change"]
+    assert most_telling([], {"change", "precision"}) == ["change", "precision"]
+    assert most_telling([wrong("people_moved", "warn"), wrong("held_items")], every) == ["misfit", "people"]
+    assert most_telling([wrong("convergence")], every) == ["change", "anchors"]
