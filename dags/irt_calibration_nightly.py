@@ -20,7 +20,8 @@ covers a missed one, because its window holds the same answers.
    same result.
 4. `load` writes the result to the run tables (`irt.run_item`, `irt.run_ability`), which no consumer reads; items that
    are wrong are held (`irt.run_held`), and consumers keep their last published row.
-5. `check` runs `include/sql/checks`. A run that fails is kept as rejected and changes nothing that consumers see.
+5. `check` runs `include/sql/checks`, then your own checks (`checks_folder`). A run that fails is kept as rejected and
+   changes nothing that consumers see.
 6. `publish` writes `mirt_item_params`, `mirt_ability` and `mirt_fit_meta` in one transaction.
 7. `report` writes the run's report, whatever came of it; its failure changes nothing.
 
@@ -51,13 +52,21 @@ from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.report import ReportOperator
 from irt.pods.settings import require_pods
-from irt.preflight import planned_before, require_capabilities, require_connections, require_known_conf, require_staging
-from irt.published import PUBLISHED
+from irt.preflight import (
+    planned_before,
+    require_capabilities,
+    require_connections,
+    require_known_conf,
+    require_own_checks,
+    require_staging,
+)
+from irt.published import PUBLICATION, PUBLISHED, bank_asset
 from irt.retry import task_defaults
 from irt.run import plan_run, window_end
 from irt.schedule import DEADLINE, NIGHTLY
 
 BANKS = load_banks()
+OWN_CHECKS_FOLDER = str(BANKS.checks_folder) if BANKS.checks_folder else None
 FORM = params(BANKS)
 # A pool that counts deferred tasks limits the number of concurrent calibrations, and so of pods.
 CALIBRATION_POOL = os.environ.get("IRT_CALIBRATION_POOL", "default_pool")
@@ -94,6 +103,7 @@ with DAG(
         require_connections(runs)
         require_capabilities(runs)
         require_pods(runs)
+        require_own_checks(runs, OWN_CHECKS_FOLDER)
         return [run.to_dict() for run in runs]
 
     @task_group
@@ -106,9 +116,11 @@ with DAG(
             task_id="calibrate", execution_timeout=timedelta(hours=2), pool=CALIBRATION_POOL, **named
         )
         load = LoadOperator(task_id="load", **named)
-        check = CheckRunOperator(task_id="check", checks=list(SEVERITY), **named)
+        check = CheckRunOperator(task_id="check", checks=list(SEVERITY), own_checks_folder=OWN_CHECKS_FOLDER, **named)
         told = [RecoveryNotifier(), ItemNotifier()]
-        publish = PublishOperator(task_id="publish", outlets=PUBLISHED, on_success_callback=told, **named)
+        # With its inlets, Airflow knows the asset of each bank before its first event.
+        assets = {"inlets": [PUBLICATION, *map(bank_asset, BANKS)], "outlets": PUBLISHED}
+        publish = PublishOperator(task_id="publish", on_success_callback=told, **assets, **named)
 
         report = ReportOperator(task_id="report", on_failure_callback=None, **named)
 

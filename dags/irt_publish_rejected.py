@@ -24,7 +24,7 @@ from irt.operators.approve import REASON, ApproveWithReasonOperator
 from irt.operators.choose import ChooseRunOperator
 from irt.operators.publish import PublishOperator
 from irt.operators.review import ReviewRejectedOperator
-from irt.published import PUBLISHED
+from irt.published import PUBLICATION, PUBLISHED
 from irt.retry import task_defaults
 
 with DAG(
@@ -76,6 +76,7 @@ with DAG(
         run="{{ ti.xcom_pull('review') }}",
         approval="{{ ti.xcom_pull('approve') }}",
         judged_at="{{ ti.xcom_pull('review', key='judged_at') }}",
+        inlets=[PUBLICATION],
         outlets=PUBLISHED,
     )
 

@@ -21,7 +21,7 @@ from irt.alerts import DagRunNotifier
 from irt.banks import load_banks
 from irt.operators.choose import ChooseRunOperator
 from irt.operators.rollback import RollbackOperator
-from irt.published import PUBLISHED
+from irt.published import PUBLICATION, PUBLISHED
 from irt.retry import task_defaults
 
 BANKS = load_banks()
@@ -73,6 +73,7 @@ with DAG(
         reason="{{ params.reason }}",
         items_only="{{ params.items_only }}",
         banks=BANKS,
+        inlets=[PUBLICATION],
         outlets=PUBLISHED,
     )
 

@@ -15,8 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.txt"
-# What the project asks for: the pipeline at run time, the engine with its service, one machine, development.
-SOURCES = ("pyproject.toml", "engine/pyproject.toml", "--extra", "service", "--group", "local", "--group", "dev")
+# What the project asks for: the pipeline at run time, the engine with its service, lineage, one machine, development.
+SOURCES = (
+    "pyproject.toml",
+    "engine/pyproject.toml",
+    *("--extra", "service", "--extra", "openlineage"),
+    *("--group", "local", "--group", "dev"),
+)
 # What builds the wheels.
 _BUILD = "setuptools\n"
 

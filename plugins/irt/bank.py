@@ -198,6 +198,19 @@ class Extract(StrictSettings):
     ] = "view"
 
 
+# Of a check and its thresholds in the user's folder (irt.own_checks).
+CHECK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+ThresholdName = Annotated[str, Field(pattern=CHECK_NAME)]
+Threshold = int | Annotated[float, Field(allow_inf_nan=False)]
+
+
+class OwnCheckOfBank(StrictSettings):
+    """What a bank changes of one of the user's own checks."""
+
+    severity: Annotated[Severity | None, Field(description="instead of that in the check's file")] = None
+    thresholds: Annotated[dict[str, Threshold], Field(description="instead of those in the check's file")] = {}
+
+
 # A name that PostgreSQL takes without quotes.
 _IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
 _TABLE = r"^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$"
@@ -327,6 +340,10 @@ class Bank(StrictSettings):
     minimum: Minimum = Minimum()
     verdicts: Verdicts = Verdicts()
     checks: Checks = Checks()
+    own_checks: Annotated[
+        dict[str, OwnCheckOfBank],
+        Field(description="severity and thresholds of checks in `checks_folder`, where the bank needs others"),
+    ] = {}
     legacy_service: Annotated[
         bool,
         Field(description="the service states no model, standard errors or log-likelihood; checks that need them warn"),

@@ -9,6 +9,7 @@ import difflib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -136,6 +137,24 @@ def require_capabilities(runs: Sequence[Run]) -> None:
         raise BadDataError(
             f"{'; '.join(lacking)}, which {hook.described()} lacks; use the engine's service or runtime: pod"
         )
+
+
+def require_own_checks(runs: Sequence[Run], folder: str | None) -> None:
+    """Check that PostgreSQL can run the user's own checks of these runs, before hours of calibration.
+
+    :param folder: the folder of the checks.
+    :raise BadDataError: names each check that cannot run, and why.
+    """
+    judged = [run for run in runs if run.own_checks]
+    if not judged:
+        return
+    from irt.hooks.postgres import ArrowPostgresHook
+    from irt.judging import analyse
+
+    with ArrowPostgresHook(postgres_conn_id=DATABASE).snapshot() as cursor:
+        mistakes = [mistake for run in judged for mistake in analyse(cursor, Path(folder) if folder else None, run)]
+    if mistakes:
+        raise BadDataError("; ".join(mistakes))
 
 
 def _capabilities(run: Run) -> dict[str, str]:

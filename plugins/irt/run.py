@@ -16,6 +16,7 @@ from irt.bank import NAME, Bank, Checks, Levels, not_online
 from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.form import AS_CONFIGURED
+from irt.own_checks import PlannedCheck
 from irt.publication import Place
 from irt.staging import INPUTS, in_folder, remove_all_but, remove_folder, run_folder, write_whole
 from irt.strict import mistakes_of
@@ -71,6 +72,7 @@ class Run:
     groups: dict[str, Any] | None = None
     latent: str = "normal"
     levels: Levels = field(default_factory=list)
+    own_checks: list[PlannedCheck] = field(default_factory=list)
     report_language: str = "en"
 
     @property
@@ -198,6 +200,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         groups=bank.groups.model_dump() if bank.groups else None,
         latent=bank.latent,
         levels=bank.levels,
+        own_checks=banks.planned_checks(bank.name),
         report_language=bank.report_language,
     )
     overridable = ("model", "runtime", "attempt_policy")

@@ -37,6 +37,17 @@ def statement(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def named_in(text: str) -> set[str]:
+    """The names of a statement's parameters.
+
+    :raise ValueError: a percent sign that is neither doubled nor part of `%(name)s`, which psycopg refuses.
+    """
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "%" in _NAMED.sub("", line):
+            raise ValueError(f"line {number}: write %% for a percent sign, also in comments; %(name)s is a parameter")
+    return {match.group(1) for match in _NAMED.finditer(text) if match.group(1)}
+
+
 def positional(text: str, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
     """Turn psycopg's `%(name)s` into PostgreSQL's own `$1`, which ADBC binds.
 

@@ -69,20 +69,22 @@ def _packed(table: pa.Table) -> pa.Buffer:
     return packed.getvalue()
 
 
+def read_receipt(run: Run) -> dict[str, Any]:
+    """The receipt of the staged result, from `fit.json` alone.
+
+    :raise FileNotFoundError, BadDataError: as `read_result`.
+    """
+    fit, digests, sent, found = _read_fit(run)
+    return receipt_of(fit, sent, digests | found)
+
+
 def read_result(run: Run) -> tuple[CalibrationResult, dict[str, Any]]:
     """The staged result and its receipt; `fit` also holds how long the calibration took, as `seconds`.
 
     :raise FileNotFoundError: nothing was staged.
     :raise BadDataError: the objects belong to another run, or not together.
     """
-    content = run.staged(FIT).read_bytes()
-    found = {FIT: hashlib.sha256(content).hexdigest()}
-    fit = json.loads(content)
-    owner, digests, sent = fit.pop("run_key", None), fit.pop("digests", {}), fit.pop("sent", None)
-    if owner != run.run_key:
-        raise BadDataError(
-            f"{FIT}: run_key: {owner!r} is not this run ({run.run_key!r}); clear calibrate, which stages it"
-        )
+    fit, digests, sent, found = _read_fit(run)
     tables = []
     for name, schema in ((ITEMS, ITEM_SCHEMA), (ABILITIES, ABILITY_SCHEMA)):
         content = run.staged(name).read_bytes()
@@ -96,6 +98,18 @@ def read_result(run: Run) -> tuple[CalibrationResult, dict[str, Any]]:
         fit["seconds"] = read_json(run.staged(SECONDS))
     items, abilities = tables
     return CalibrationResult(items, abilities, fit), receipt
+
+
+def _read_fit(run: Run) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None, dict[str, str]]:
+    """The fit; the digests of the tables that it was written with; what was sent; and its own digest."""
+    content = run.staged(FIT).read_bytes()
+    fit = json.loads(content)
+    owner, digests, sent = fit.pop("run_key", None), fit.pop("digests", {}), fit.pop("sent", None)
+    if owner != run.run_key:
+        raise BadDataError(
+            f"{FIT}: run_key: {owner!r} is not this run ({run.run_key!r}); clear calibrate, which stages it"
+        )
+    return fit, digests, sent, {FIT: hashlib.sha256(content).hexdigest()}
 
 
 def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -9,6 +12,17 @@ from pydantic_core import ErrorDetails
 class StrictSettings(BaseModel):
     # strict: a quoted number, or a number as a name, is reported, not coerced.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Refuses duplicate keys, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        repeated = {key for key in keys if keys.count(key) > 1}
+        if repeated:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate keys: {sorted(repeated)}", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def mistakes_of(error: ValidationError) -> list[str]:

@@ -20,8 +20,11 @@ class RealTasks:
     """:ivar folder: where logs are written."""
 
     def __init__(self, folder: Path) -> None:
+        from airflow.sdk.execution_time import supervisor
         from airflow.utils.db import initdb
 
+        # How long the supervisor sleeps, also when its task has ended meanwhile: by default five seconds.
+        supervisor.MIN_HEARTBEAT_INTERVAL = 0.1
         self.folder, self._runs = folder, 0
         initdb()
         self._sync()
@@ -44,8 +47,9 @@ class RealTasks:
         return InProcessTestSupervisor._api_client(next(iter(self.bag.dags.values())))
 
     def new_run(
-        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, *, started: datetime | None = None
-    ) -> None:
+        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, *, started: datetime | None = None,
+        run_after: datetime | None = None,
+    ) -> None:  # fmt: skip
         from airflow.models.dagrun import get_or_create_dagrun
         from airflow.serialization.serialized_objects import DagSerialization
         from airflow.utils.session import create_session
@@ -57,8 +61,8 @@ class RealTasks:
         date = END + timedelta(days=self._runs)
         with create_session() as session:
             get_or_create_dagrun(
-                dag=dag, run_id=run_id, logical_date=date, data_interval=(date, date), run_after=date, conf=conf,
-                start_date=started or datetime.now(timezone.utc), triggered_by=DagRunTriggeredByType.TEST,
+                dag=dag, run_id=run_id, logical_date=date, data_interval=(date, date), run_after=run_after or date,
+                conf=conf, start_date=started or datetime.now(timezone.utc), triggered_by=DagRunTriggeredByType.TEST,
                 triggering_user_name="test", session=session,
             )  # fmt: skip
 
@@ -142,6 +146,76 @@ class RealTasks:
                 ),
             )  # fmt: skip
         return [request]
+
+    def expand(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Make an instance of a mapped task for each thing that it is mapped over, as the scheduler does."""
+        from airflow.models.taskmap import TaskMap
+        from airflow.serialization.serialized_objects import DagSerialization
+        from airflow.utils.session import create_session
+
+        dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(self.bag.dags[dag_id]))
+        with create_session() as session:
+            TaskMap.expand_mapped_task(dag.get_task(task_id), run_id, session=session)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task returned."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            query = XComModel.get_many(dag_ids=dag_id, run_id=run_id, task_ids=task_id, key="return_value")
+            return XComModel.deserialize_value(session.execute(query.limit(1)).scalars().one())
+
+    def push(self, dag_id: str, run_id: str, task_id: str, value: Any, *, key: str = "return_value") -> None:
+        """As if a task had returned this value, or pushed it."""
+        from airflow.models.xcom import XComModel
+
+        # As the API server keeps it, which gets it serialized.
+        XComModel.set(key, value, dag_id=dag_id, task_id=task_id, run_id=run_id, serialize=False)
+
+    def add_dags(self, folder: Path, *dag_ids: str) -> None:
+        """Make the DAGs of another folder known to the scheduler, which has turned them on."""
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+        from airflow.models.dag import DagModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import update
+
+        bag = DagBag(str(folder))
+        assert not bag.import_errors and sorted(bag.dags) == sorted(dag_ids)
+        sync_bag_to_db(bag, self.bundle.name, None)
+        with create_session() as session:
+            session.execute(update(DagModel).where(DagModel.dag_id.in_(dag_ids)).values(is_paused=False))
+
+    def started_by_assets(self) -> list[Any]:
+        """Let the scheduler start what waits for assets.
+
+        :return: the new DAG runs, with the events that started them.
+        """
+        from airflow.jobs.job import Job
+        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+        from airflow.utils.sqlalchemy import prohibit_commit
+        from sqlalchemy import select
+        from sqlalchemy.orm import joinedload
+
+        with create_session() as session, prohibit_commit(session) as guard:
+            SchedulerJobRunner(job=Job())._create_dagruns_for_dags(guard, session)
+        with create_session() as session:
+            query = select(DagRun).where(DagRun.run_type == "asset_triggered")
+            return list(session.scalars(query.options(joinedload(DagRun.consumed_asset_events))).unique())
+
+    def events(self, run_id: str) -> list[Any]:
+        """The asset events of a run's tasks, with their assets."""
+        from airflow.models.asset import AssetEvent
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+        from sqlalchemy.orm import joinedload
+
+        with create_session() as session:
+            query = select(AssetEvent).where(AssetEvent.source_run_id == run_id).order_by(AssetEvent.id)
+            known = query.options(joinedload(AssetEvent.asset), joinedload(AssetEvent.source_aliases))
+            return list(session.scalars(known).unique())
 
     def variables(self) -> list[str]:
         from airflow.models.variable import Variable

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import runpy
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
+from irt.banks import banks_of
 from irt.errors import BadDataError
 from tests.runs import END, FORM
 
@@ -78,9 +81,12 @@ def test_a_run_that_fails_as_a_whole_is_told_of(bag):
         assert type(dag.on_failure_callback).__name__ == "DagRunNotifier", dag.dag_id
 
 
-def test_publish_feeds_the_assets_of_the_three_tables(dag):
-    names = {asset.name for asset in dag.get_task("bank.publish").outlets}
-    assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta"}
+def test_publish_feeds_the_assets_of_the_three_tables_and_of_its_bank(dag):
+    publish = dag.get_task("bank.publish")
+    names = {asset.name for asset in publish.outlets}
+    assert names == {"mirt_item_params", "mirt_ability", "mirt_fit_meta", "irt_publication", "irt_bank"}
+    # An asset that no DAG names is unknown until its first event.
+    assert {"irt_bank_lsat7", "irt_bank_math"} <= {asset.name for asset in publish.inlets}
 
 
 def test_form(dag):
@@ -154,6 +160,26 @@ def test_no_run_is_planned_with_a_key_that_the_form_does_not_have(plan, monkeypa
     monkeypatch.setattr("irt.hooks.postgres.ArrowPostgresHook.get_first", lambda *_: (False,))
     with pytest.raises(BadDataError, match="conf: 'dryrun' is not a field of the form, perhaps dry_run"):
         plan({"dryrun": True})
+
+
+def test_no_run_is_planned_with_an_own_check_that_cannot_run(plan, dag, database, monkeypatch, tmp_path):
+    (tmp_path / "new.sql").write_text("select passed, figure, threshold, finding from nowhere")
+    (tmp_path / "new.yaml").write_text("severity: warn")
+    banks = banks_of([{"name": name, "topics": [name]} for name in ("lsat7", "math")], checks_folder=tmp_path)
+    known = dag.get_task("plan_runs").python_callable.__globals__
+    monkeypatch.setitem(known, "BANKS", banks)
+    monkeypatch.setitem(known, "OWN_CHECKS_FOLDER", str(tmp_path))
+    with pytest.raises(BadDataError, match='bank lsat7: own check new: relation "nowhere" does not exist; bank math: '):
+        plan()
+
+
+def test_check_gets_the_folder_of_own_checks(dag, monkeypatch, tmp_path):
+    assert dag.get_task("bank.check").own_checks_folder is None
+    banks = banks_of([{"name": "math", "topics": ["math"]}], checks_folder=tmp_path)
+    monkeypatch.setattr("irt.banks.load_banks", lambda: banks)
+    found = runpy.run_path(dag.fileloc)["dag"]
+    assert found.get_task("bank.check").own_checks_folder == str(tmp_path)
+    assert DagSerialization.serialize_dag(found)
 
 
 def test_no_run_is_planned_without_staging_or_a_connection(plan, monkeypatch):

@@ -127,11 +127,11 @@ def test_consumers_are_told_of_every_publication(bag):
         for task in dag.tasks
         if task.outlets
     }
-    tables = ["mirt_ability", "mirt_fit_meta", "mirt_item_params"]
+    published = ["irt_bank", "irt_publication", "mirt_ability", "mirt_fit_meta", "mirt_item_params"]
     assert outlets == {
-        ("irt_calibration_nightly", "bank.publish"): tables,
-        ("irt_publish_rejected", "publish"): tables,
-        ("irt_publish_rollback", "roll_back"): tables,
+        ("irt_calibration_nightly", "bank.publish"): published,
+        ("irt_publish_rejected", "publish"): published,
+        ("irt_publish_rollback", "roll_back"): published,
     }
 
 

@@ -13,6 +13,7 @@ HEAVY = {
     "aiohttp",
     "kubernetes",
     "numpy",
+    "openlineage",
     "pandas",
     "psycopg",
     "pyarrow",
@@ -22,6 +23,7 @@ HEAVY = {
     "airflow.providers.cncf.kubernetes",
     "airflow.providers.common.sql",
     "airflow.providers.http",
+    "airflow.providers.openlineage",
     "airflow.providers.postgres",
     "airflow.providers.smtp",
 }

@@ -43,6 +43,24 @@ def difficulties(stack):
         return [row[0] for row in connection.execute(query)]
 
 
+def events(stack, run_id):
+    """The names of the assets and what their events say, one after the other."""
+    found = stack.api.call("GET", "assets/events", params={"source_run_id": run_id, "limit": 100})["asset_events"]
+    return sorted((event["name"], event["extra"]["run_key"], event["extra"]["verdict"]) for event in found)
+
+
+def expected_events(run_key, verdict="accepted"):
+    bank = run_key.partition("/")[2]
+    names = [f"irt_bank_{bank}", "irt_publication", "mirt_ability", "mirt_fit_meta", "mirt_item_params"]
+    return [(name, run_key, verdict) for name in names]
+
+
+def test_other_dags_are_told_of_each_bank(stack, first_run):
+    run_id, _ = first_run
+    expected = expected_events(f"{run_id}/lsat7") + expected_events(f"{run_id}/math")
+    assert events(stack, run_id) == sorted(expected)
+
+
 @pytest.fixture(scope="module")
 def rejected(stack, first_run):
     """A rejected run of lsat7: in the history, all its difficulties differ by 5."""
@@ -90,6 +108,8 @@ def test_a_person_publishes_it_with_a_reason(stack, rejected, alerts):
     published, spec = newest(stack)
     assert published == run_key
     assert (spec["approval"]["by"], spec["approval"]["reason"]) == ("admin", REASON)
+    assert events(stack, "manual__rejected") == []
+    assert events(stack, run_id) == expected_events(run_key, "approved")
 
 
 def test_and_returns_to_the_run_before(stack, rejected, alerts):
@@ -106,6 +126,7 @@ def test_and_returns_to_the_run_before(stack, rejected, alerts):
     assert f"| {before} | " in shown["body"]
     stack.api.call("PATCH", path, json={"chosen_options": [before], "params_input": {}})
     assert demo.follow(stack, run_id, print, dag_id) == "success"
+    assert events(stack, run_id) == expected_events(before)
     assert difficulties(stack) == pytest.approx(expected, abs=1e-9)
     published, spec = newest(stack)
     assert (published, spec["run_key"]) == ("manual__back/lsat7#rollback", before)

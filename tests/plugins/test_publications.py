@@ -92,8 +92,8 @@ def test_a_check_that_hung_does_not_accept_what_it_never_judged(database, tmp_pa
     class Hung(CheckRunOperator):
         """Judges, and then hangs while the run is cleared, loaded again, judged and rejected."""
 
-        def _judge(self, name, severity, parameters):
-            verdict = super()._judge(name, severity, parameters)
+        def _judge(self, cursor, name, severity, parameters):
+            verdict = super()._judge(cursor, name, severity, parameters)
             if name == self.checks[-1]:
                 stage(run, harder(0, converged=False))
                 load(run)

@@ -122,6 +122,20 @@ class ArrowPostgresHook(PostgresHook):
             cursor.execute(statement("session/limits"), patience.limits(self.longest))
             yield cursor
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """A psycopg cursor in one read-only transaction, whose statements all see the rows as its first one did.
+
+        :raise TransientError: as `arrow_transaction`.
+        """
+        import psycopg
+
+        with self._naming_holders(), closing(self.get_conn()) as connection:
+            connection.read_only, connection.isolation_level = True, psycopg.IsolationLevel.REPEATABLE_READ
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement("session/limits"), patience.limits(self.longest))
+                yield cursor
+
     def get_conn(self) -> Any:
         import psycopg
 

@@ -81,6 +81,22 @@ class CalibrateOperator(BaseOperator):
         """Continues when the pod has ended."""
         return self._in_pod(Run.from_dict(self.run)).resume(context, event)
 
+    def get_openlineage_facets_on_start(self) -> Any:
+        from irt.lineage import of_calibration
+
+        return of_calibration(Run.from_dict(self.run), None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_calibration
+        from irt.staged_result import read_receipt
+
+        run = Run.from_dict(self.run)
+        return of_calibration(run, read_receipt(run))
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        # What is staged would be the result of an earlier try.
+        return self.get_openlineage_facets_on_start()
+
     def on_kill(self) -> None:
         if self._calibration:
             self._calibration.on_kill()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from irt.bank import SEVERITY
 from irt.errors import BadDataError, ChecksFailedError
 from irt.operators.base import RunOperator
+from irt.own_checks import OwnCheckError, PlannedCheck
 from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
@@ -24,17 +24,21 @@ class CheckRunOperator(RunOperator):
     the others, but rejects nothing. A check returns NULL if it needs what the service did not state; for a bank with
     `legacy_service: true`, that is a warning.
 
+    The user's own checks of the run follow, in the same snapshot of the database. One that cannot run has not passed.
+
     Before the checks, the abilities are compared with those last published; the figures go to `irt.load_people`.
 
     :param checks: names of the files under include/sql/checks, without `.sql`.
+    :param own_checks_folder: of the user's own checks; None if banks.yaml names none.
     :return: the numbers of checks passed and of warnings.
     :raise BadDataError: the run is not loaded, or was loaded again meanwhile.
     :raise ChecksFailedError: names each failed check and its finding; the run is marked as rejected.
     """
 
-    def __init__(self, *, checks: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, checks: Sequence[str], own_checks_folder: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.checks = list(checks)
+        self.checks, self.own_checks_folder = list(checks), own_checks_folder
+        self._verdicts: list[dict[str, Any]] = []
 
     def execute(self, context: Any) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
@@ -43,7 +47,9 @@ class CheckRunOperator(RunOperator):
             cursor.execute(statement("load/people"), parameters)
             cursor.execute(statement("load/bands"), parameters)
         severity = SEVERITY | run.checks.get("severity", {})
-        verdicts = [self._judge(name, severity[name], parameters) for name in self.checks]
+        with database.snapshot() as cursor:
+            verdicts = [self._judge(cursor, name, severity[name], parameters) for name in self.checks]
+            verdicts += [self._judge_own(cursor, own, parameters) for own in run.own_checks]
         failed = [f"{v['check_name']}: {v['finding']}" for v in verdicts if not v["passed"] and v["severity"] == "fail"]
         verdict = {"state": "rejected" if failed else "accepted", "timings": timer.seconds("check")}
         with database.transaction() as cursor:
@@ -53,31 +59,47 @@ class CheckRunOperator(RunOperator):
                 raise BadDataError(f"run {run.run_key} was loaded again during the checks; the new load needs its own")
             for each in verdicts:
                 cursor.execute(statement("load/record_check"), each)
+        self._verdicts = verdicts
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
         passed = sum(verdict["passed"] for verdict in verdicts)
         return {"passed": passed, "warnings": len(verdicts) - passed, "of": len(verdicts)}
 
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        # Also called for a run that is rejected.
+        from irt.lineage import of_check
+
+        return of_check(self.database, self._verdicts)
+
     def _parameters(self, run: Run) -> dict[str, Any]:
-        known: dict[str, Any] = {"run_key": run.run_key, "bank": run.bank, "window_end": run.window_end}
+        from irt.judging import parameters_of
+
+        known = {"run_key": run.run_key}
         load = self.database.get_first(statement("load/last_load"), known)
         if load is None:
             raise BadDataError(f"run {run.run_key} is not loaded; clear load to load it")
-        load_id, previous_run = load[0], self.database.get_first(statement("load/previous_publication"), known)
-        previous_load_id, previous_run_key = previous_run or (None, None)
-        self.log.info("Judging run %s; consumers now read run %s", run.run_key, previous_run_key or "none")
-        return known | run.thresholds | {
-            "load_id": load_id,
-            "banks": json.dumps(run.place.banks),
-            "levels": run.levels,
-            "legacy_service": run.legacy_service,
-            "min_anchors": run.linking["min_anchors"],
-            "previous_load_id": previous_load_id,
-            "previous_run_key": previous_run_key,
-        }  # fmt: skip
+        previous: Any = self.database.get_first(statement("load/previous_publication"), known)
+        self.log.info("Judging run %s; consumers now read run %s", run.run_key, previous[1] if previous else "none")
+        return parameters_of(run, load[0], previous)
 
-    def _judge(self, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        row = self.database.get_first(statement(f"checks/{PurePosixPath(name).name}"), parameters)
+    def _judge(self, cursor: Any, name: str, severity: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        row = cursor.execute(statement(f"checks/{PurePosixPath(name).name}"), parameters).fetchone()
+        return self._verdict(name, severity, row, parameters)
+
+    def _judge_own(self, cursor: Any, own: PlannedCheck, parameters: dict[str, Any]) -> dict[str, Any]:
+        from irt.judging import judge
+
+        folder = Path(self.own_checks_folder) if self.own_checks_folder else None
+        try:
+            row = judge(cursor, folder, own, parameters)
+        except OwnCheckError as error:
+            row = False, None, None, f"the check could not run: {error}"
+        return self._verdict(own.name, own.severity, row, parameters)
+
+    def _verdict(self, name: str, severity: str, row: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         passed, figure, threshold, finding = row or (False, None, None, "the check found nothing to judge")
         if passed is None and parameters["legacy_service"]:
             severity = "warn"

@@ -57,6 +57,11 @@ class ExtractResponsesOperator(RunOperator):
             raise AirflowSkipException(f"bank {run.bank} is skipped: {reason}")
         return counts
 
+    def get_openlineage_facets_on_start(self) -> Any:
+        from irt.lineage import of_extraction
+
+        return of_extraction(self.database, self.parsed_run)
+
     def _require_schema(self, run: Run) -> bool:
         """Whether the view has an attempt_no that is worth reading."""
         from irt.attempt_columns import reads_attempt_no, require_columns
@@ -191,6 +196,11 @@ class ExtractAnchorsOperator(RunOperator):
             len(known), *counts.values(),
         )  # fmt: skip
         return counts
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        from irt.lineage import of_anchors
+
+        return of_anchors(self.database, self.parsed_run)
 
 
 # The SQL of each source, and its name in the log.

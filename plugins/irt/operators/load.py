@@ -21,6 +21,11 @@ class LoadOperator(RunOperator):
     :raise BadDataError: the run is not in the registry.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._written: dict[str, int] = {}
+        self._receipt: dict[str, Any] | None = None
+
     def execute(self, context: Any) -> dict[str, int]:
         from irt.staged_result import read_result
 
@@ -48,7 +53,20 @@ class LoadOperator(RunOperator):
             "Loaded %s items, %s held items and %s abilities of run %s",
             n_items, n_held, abilities.num_rows, run.run_key,
         )  # fmt: skip
+        self._receipt = receipt
+        self._written = {
+            "irt.load": 1, "irt.load_item": n_items, "irt.load_held": n_held, "irt.load_ability": abilities.num_rows,
+            "irt.receipt": 1,
+        }  # fmt: skip
         return {"items": n_items, "held": n_held, "abilities": abilities.num_rows}
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_load
+
+        return of_load(self.database, self.parsed_run, self._written, self._receipt)
 
 
 def _without_held(items: Any) -> tuple[Any, Any]:

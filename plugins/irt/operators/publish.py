@@ -15,6 +15,7 @@ from irt.alerts import HELD_CHANGES, RECOVERED
 from irt.errors import BadDataError
 from irt.operators.approve import SHORTEST_REASON
 from irt.operators.base import RunOperator
+from irt.published import emit, extra_of
 from irt.run import Run
 from irt.sql import statement
 from irt.timer import Timer
@@ -28,6 +29,9 @@ class PublishOperator(RunOperator):
 
     A run that was published before and followed by another, or whose window ends before that of the bank's last
     publication, changes nothing and ends as superseded. A repetition writes the same rows with the same time.
+
+    Each publication gives one event for each asset (`irt.published`), if the task has `outlets=PUBLISHED` and
+    `inlets=[PUBLICATION]`: a repetition gives none, unless the first try ended before its events were recorded.
 
     :param approval: who publishes a rejected run, and why: the result of Airflow's `ApprovalOperator`, whose form asked
         for a `reason`. (templated)
@@ -43,6 +47,7 @@ class PublishOperator(RunOperator):
     def __init__(self, *, approval: Any = None, judged_at: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.approval, self.judged_at = approval, judged_at
+        self._done: dict[str, int] = {}
 
     def execute(self, context: Any) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
@@ -56,8 +61,9 @@ class PublishOperator(RunOperator):
             last = _Last.of(cursor, known)
             before = cursor.execute(statement("publish/unpublished_before"), known).fetchone()
             newer = last if last and not last.may_follow else None
-            published = {} if newer else self._publish(cursor, run, known, last, approval)
+            published, publication_id = ({}, None) if newer else self._publish(cursor, run, known, last, approval)
             changes = "" if newer else _held_changes(cursor, known)
+            extra = extra_of(cursor, publication_id) if publication_id else {}
             state = {"state": "superseded" if newer else "published", "timings": timer.seconds("publish")}
             cursor.execute(statement("load/set_state"), known | state)
         if newer:
@@ -67,6 +73,9 @@ class PublishOperator(RunOperator):
             self.log.warning(message)
             raise AirflowSkipException(message)
         self.log.info("Published run %s as version %s: %s", run.run_key, run.place.version, published)
+        if not emit(context, extra, repeated=bool(last and last.is_this)):
+            self.outlets = []
+        self._done = published
         if before and "ti" in context:
             context["ti"].xcom_push(key=RECOVERED, value=before[0])
         if changes:
@@ -74,6 +83,14 @@ class PublishOperator(RunOperator):
             if "ti" in context:
                 context["ti"].xcom_push(key=HELD_CHANGES, value=changes)
         return published
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_publication
+
+        return of_publication(self.database, self._done)
 
     def _load_to_publish(self, cursor: Any, run: Run) -> int:
         """The run's last load, if it may be published."""
@@ -94,7 +111,7 @@ class PublishOperator(RunOperator):
 
     def _publish(
         self, cursor: Any, run: Run, known: dict[str, Any], last: _Last | None, approval: dict[str, str] | None
-    ) -> dict[str, int]:
+    ) -> tuple[dict[str, int], int]:
         load_id = known["load_id"]
         if approval:
             cursor.execute(statement("publish/approve"), {"load_id": load_id, "approval": json.dumps(approval)})
@@ -112,7 +129,7 @@ class PublishOperator(RunOperator):
         if run.publish_question_meta:
             known = {"load_id": load_id, "version": run.place.version}
             done["question_meta"] = cursor.execute(statement("publish/question_meta"), known).rowcount
-        return done
+        return done, stamps.publication_id
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from irt.banks import Banks
 from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
 from irt.publication import Published
+from irt.published import emit, extra_of
 from irt.sql import statement
 
 
@@ -21,6 +22,8 @@ class RollbackOperator(DatabaseOperator):
     Items get the parameters that they had then, users the abilities of the load that was published then, even if the
     same run was loaded again later. Online updates since then are based on what is undone, so they are overwritten. A
     cleared task of an undone run does not overwrite the rollback; the next night does.
+
+    It gives the events of a publication, as `PublishOperator` does.
 
     :param bank: (templated)
     :param run_key: the run to return to, as last published. (templated)
@@ -41,6 +44,7 @@ class RollbackOperator(DatabaseOperator):
         super().__init__(**kwargs)
         self.bank, self.run_key, self.reason, self.items_only = bank, run_key, reason, items_only
         self.banks = banks
+        self._done: dict[str, int] = {}
 
     def execute(self, context: Any) -> dict[str, int]:
         dag_run = context["dag_run"]
@@ -53,7 +57,8 @@ class RollbackOperator(DatabaseOperator):
             # Once rendered, items_only is text.
             target = _target(history, self.bank, self.run_key.strip(), abilities=str(self.items_only) != "True")
             current = _current(history, self.bank, rollback_id, dag_run.run_after)
-            if current.run_id == rollback_id:
+            repeated = current.run_id == rollback_id
+            if repeated:
                 stamps, undone = current.stamps, history[-2]
             else:
                 new = {"kind": "rollback", "run_id": rollback_id, "covers_until": dag_run.run_after}
@@ -70,10 +75,22 @@ class RollbackOperator(DatabaseOperator):
             done = publication.write_rows(cursor, place, stamps, rows, abilities=str(self.items_only) != "True")
             undo = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
             cursor.execute(statement("rollback/supersede"), undo)
+            extra = extra_of(cursor, stamps.publication_id)
         self.log.warning(
             "Bank %s returned from %s to %s (%s): %s", self.bank, undone.run_key, target.run_key, self.reason, done
         )
+        if not emit(context, extra, repeated=repeated):
+            self.outlets = []
+        self._done = done
         return done
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        return self.get_openlineage_facets_on_complete(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        from irt.lineage import of_publication
+
+        return of_publication(self.database, self._done)
 
 
 def _current(history: list[Published], bank: str, rollback_id: str, asked_at: datetime) -> Published:
