@@ -159,3 +159,16 @@ def test_a_publication_after_a_rejected_run_is_told_of_as_recovery(stack, reject
     assert run_dag(stack, "manual__again", {"banks": ["lsat7"]}) == "success"
     kinds, _ = told(alerts, "manual__again")
     assert kinds == [("recovered", "bank.publish")]
+
+
+def test_a_report_that_fails_is_no_failure_of_the_night(stack, first_run, alerts):
+    with stack.database() as connection:
+        connection.execute("alter table irt.load_item_answers rename to hidden")
+    try:
+        assert run_dag(stack, "manual__no_report", {"banks": ["lsat7"], "dry_run": True}) == "success"
+    finally:
+        with stack.database() as connection:
+            connection.execute("alter table irt.hidden rename to load_item_answers")
+    states = {task["task_id"]: task["state"] for task in stack.api.tasks(DAG_ID, "manual__no_report")}
+    assert (states["bank.check"], states["bank.report"]) == ("success", "failed")
+    assert told(alerts, "manual__no_report")[0] == []
