@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from statistics import median
@@ -47,6 +48,9 @@ def _measure(run_key: str, repeat: int) -> tuple[Table, float]:
     from irt.page.access import MAY_READ
     from irt.page.app import application
 
+    # One line per request, which Airflow's logging would print.
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
     app = application()
     app.dependency_overrides[MAY_READ.dependency] = lambda: None
     table = Table(box=None, pad_edge=False)
@@ -56,7 +60,8 @@ def _measure(run_key: str, repeat: int) -> tuple[Table, float]:
     with TestClient(app) as client:
         for view in (
             "/", "/bank?name=math", f"/run?run={quote(run_key)}", f"/items?run={quote(run_key)}&sort=change_b",
-            f"/items.csv?run={quote(run_key)}", "/item?bank=math&item=1000",
+            f"/items.csv?run={quote(run_key)}", "/item?bank=math&item=1000", f"/report?run={quote(run_key)}",
+            f"/picture.svg?run={quote(run_key)}&name=change",
         ):  # fmt: skip
             seconds, size = [], 0
             for _ in range(repeat + 1):
