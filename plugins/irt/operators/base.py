@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from irt.metrics import export_figures
 from irt.run import Run
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class DatabaseOperator(BaseOperator):
         from irt.hooks.postgres import ArrowPostgresHook
 
         return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id, longest=self.execution_timeout)
+
+    def export_figures(self, *banks: str) -> None:
+        """Send the banks' figures as metrics; after the transaction that changes them."""
+        export_figures(self.database, banks)
 
 
 class RunOperator(DatabaseOperator):

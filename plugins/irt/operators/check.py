@@ -53,6 +53,7 @@ class CheckRunOperator(RunOperator):
                 raise BadDataError(f"run {run.run_key} was loaded again during the checks; the new load needs its own")
             for each in verdicts:
                 cursor.execute(statement("load/record_check"), each)
+        self.export_figures(run.bank)
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
         passed = sum(verdict["passed"] for verdict in verdicts)

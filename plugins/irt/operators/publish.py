@@ -60,6 +60,7 @@ class PublishOperator(RunOperator):
             changes = "" if newer else _held_changes(cursor, known)
             state = {"state": "superseded" if newer else "published", "timings": timer.seconds("publish")}
             cursor.execute(statement("load/set_state"), known | state)
+        self.export_figures(run.bank)
         if newer:
             message = (
                 f"run {run.run_key} is superseded by {newer.run_id}, published at {newer.published_at.isoformat()}"

@@ -70,6 +70,7 @@ class RollbackOperator(DatabaseOperator):
             done = publication.write_rows(cursor, place, stamps, rows, abilities=str(self.items_only) != "True")
             undo = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
             cursor.execute(statement("rollback/supersede"), undo)
+        self.export_figures(self.bank)
         self.log.warning(
             "Bank %s returned from %s to %s (%s): %s", self.bank, undone.run_key, target.run_key, self.reason, done
         )
