@@ -75,6 +75,8 @@ show_result <- function(service, req, res) {
 
 show_health <- function(service, req, res) answer_json(res, health(service), 200L)
 
+show_metrics <- function(service, req, res) answer_text(res, metrics_text(service), metrics_type, 200L)
+
 requested_job <- function(service, req) {
   id <- sub("/result$", "", sub("^/irt/jobs/", "", req$PATH_INFO, useBytes = TRUE), useBytes = TRUE)
   job <- find_job(service$store, id)
