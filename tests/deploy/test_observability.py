@@ -1,5 +1,5 @@
-"""The alerts and the dashboard: Prometheus can read them, each alert fires when it should, and they use only series that
-exist."""
+"""The alerts and the dashboard: Prometheus can read them, each alert fires when it should, and they use only series
+that exist."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_dashboard_is_whole():
     assert len({panel["id"] for panel in panels}) == len(panels)
     for panel in panels:
         place = panel["gridPos"]
-        assert 0 <= place["x"] and place["x"] + place["w"] <= 24
+        assert place["x"] >= 0 and place["x"] + place["w"] <= 24
         if panel["type"] == "row":
             continue
         # Whoever imports it chooses the Prometheus.
