@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 
 from irt.metrics import export_figures
 from irt.run import Run
+from irt.tracing import name_run
 
 if TYPE_CHECKING:
     from irt.hooks.postgres import ArrowPostgresHook
@@ -56,6 +57,9 @@ class RunOperator(DatabaseOperator):
     def __init__(self, *, run: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run = run
+
+    def pre_execute(self, context: Any) -> None:
+        name_run(self.parsed_run)
 
     @cached_property
     def parsed_run(self) -> Run:

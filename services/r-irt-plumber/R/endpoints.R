@@ -9,7 +9,7 @@ submit <- function(service, kind, req, res) {
   wants_job <- prefers_async(req)
   encoding <- read_encoding(req)
   check_arrived(service, req)
-  job <- new_job(service$store, kind, key, kept = wants_job || !is.null(key))
+  job <- new_job(service$store, kind, key, kept = wants_job || !is.null(key), trace_id = read_trace(req))
   tryCatch(write_bytes(file.path(job$folder, body_file), as.raw(req$bodyRaw)), error = function(error) {
     unlink(job$folder, recursive = TRUE)
     stop(error)

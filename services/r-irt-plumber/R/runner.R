@@ -147,7 +147,8 @@ end_job <- function(service, job, ...) {
   # On a full disk, this freed some space. If it was not enough, the job still does not run again without its responses.
   if (job$unwritten) update_job(service$store, job)
   count_one(service, ended_sample(job$kind, job$status))
-  log_line("INFO", sprintf("job %s %s", job$id, job$status))
+  trace <- if (is.null(job$trace_id)) "" else paste0(", trace ", job$trace_id)
+  log_line("INFO", sprintf("job %s %s%s", job$id, job$status, trace))
   for (waiting in job$waiting) unharmed(waiting(job))
   job$waiting <- list()
   job
