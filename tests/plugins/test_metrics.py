@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import timedelta
 
 import pytest
@@ -16,35 +15,7 @@ from tests.chain import check, load, publish, register, stage, whole_chain
 from tests.plugins.test_daily import check_age
 from tests.plugins.test_rollback import roll_back
 from tests.runs import END, a_run
-
-TAGGED = {"STATSD_ON": "True", "STATSD_INFLUXDB_ENABLED": "True"}
-
-
-class StatsD:
-    """Receives what Airflow sends."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.setblocking(False)
-        self.port = self.socket.getsockname()[1]
-
-    def received(self) -> dict[str, float]:
-        """Our gauges since the last call, by name and tags; Airflow sends figures of its own, too."""
-        gauges = {}
-        while lines := self._packet():
-            for line in lines:
-                name, _, value = line.rpartition(":")
-                if name.startswith("airflow.irt."):
-                    assert value.endswith("|g"), line
-                    gauges[name] = float(value.removesuffix("|g"))
-        return gauges
-
-    def _packet(self) -> list[str]:
-        try:
-            return self.socket.recv(1 << 16).decode().splitlines()
-        except BlockingIOError:
-            return []
+from tests.statsd_server import TAGGED, StatsD
 
 
 @pytest.fixture
@@ -54,7 +25,7 @@ def statsd(monkeypatch):
 
 def _statsd(monkeypatch, settings):
     server = StatsD()
-    for name, value in {**settings, "STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(server.port)}.items():
+    for name, value in (settings | server.address).items():
         monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
     stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
     try:
@@ -79,10 +50,10 @@ def of(gauges, bank="math"):
 def test_every_step_exports_what_it_changed(database, tmp_path, statsd):
     run = a_run(tmp_path)
     register(database, run)
-    assert of(statsd.received()) == {("step_seconds", "extract"): pytest.approx(0, abs=30), ("step_rows", "extract"): 3}
+    assert of(statsd.gauges()) == {("step_seconds", "extract"): pytest.approx(0, abs=30), ("step_rows", "extract"): 3}
     stage(run)
     load(run)
-    loaded = of(statsd.received())
+    loaded = of(statsd.gauges())
     assert {name: loaded[name] for name in ("items", "held_items", "users", "slope", "intercept")} == {
         "items": 3, "held_items": 0, "users": 4, "slope": 1.2, "intercept": 0.4,
     }  # fmt: skip
@@ -91,11 +62,11 @@ def test_every_step_exports_what_it_changed(database, tmp_path, statsd):
     # A load that is not judged yet says nothing of the verdict on the one before.
     assert not {"rejected", "checks_failed", "calibrated_timestamp_seconds"} & set(loaded)
     check(run)
-    judged = of(statsd.received())
+    judged = of(statsd.gauges())
     assert (judged["rejected"], judged["checks_failed"]) == (0, 0)
     assert judged["step_rows", "check"] == 29
     publish(run)
-    published = of(statsd.received())
+    published = of(statsd.gauges())
     assert published["calibrated_timestamp_seconds"] == END.timestamp()
     assert published["step_rows", "publish"] == 7
     assert {step for name, step in (key for key in published if isinstance(key, tuple))} == {
@@ -105,7 +76,7 @@ def test_every_step_exports_what_it_changed(database, tmp_path, statsd):
 
 def test_all_that_is_exported_is_declared(database, tmp_path, statsd):
     whole_chain(database, a_run(tmp_path))
-    names = {key if isinstance(key, str) else key[0] for key in of(statsd.received())}
+    names = {key if isinstance(key, str) else key[0] for key in of(statsd.gauges())}
     assert names == set(metrics.GAUGES) | set(metrics.STEP_GAUGES)
 
 
@@ -115,10 +86,10 @@ def test_a_rejected_run_is_exported_before_its_task_fails(database, tmp_path, st
     register(database, run)
     stage(run, lambda result: result["fit_meta"]["metrics"].update(converged=False))
     load(run)
-    statsd.received()
+    statsd.gauges()
     with pytest.raises(ChecksFailedError):
         check(run)
-    rejected = of(statsd.received())
+    rejected = of(statsd.gauges())
     assert (rejected["rejected"], rejected["checks_failed"]) == (1, 1)
     assert rejected["calibrated_timestamp_seconds"] == END.timestamp()
 
@@ -129,28 +100,28 @@ def test_negative_constants_arrive_whole(database, tmp_path, statsd):
     register(database, run)
     linking = {"slope": 1.2, "intercept": -0.25, "method": "stocking_lord", "n_anchors_used": 5}
     stage(run, lambda result: result["fit_meta"]["model_spec"].update(linking_constants=linking))
-    statsd.received()
+    statsd.gauges()
     load(run)
-    packets = []
-    while lines := statsd._packet():
-        packets += [line for line in lines if "intercept" in line]
-    assert packets == ["airflow.irt.bank.intercept,bank=math:0|g", "airflow.irt.bank.intercept,bank=math:-0.25|g"]
+    assert [line for line in statsd.lines() if "intercept" in line] == [
+        "airflow.irt.bank.intercept,bank=math:0|g",
+        "airflow.irt.bank.intercept,bank=math:-0.25|g",
+    ]
 
 
 def test_a_return_to_an_earlier_run_makes_the_calibration_older(database, tmp_path, statsd):
     whole_chain(database, a_run(tmp_path))
     whole_chain(database, a_run(tmp_path, run_id="run-2", end=END + timedelta(days=1)))
-    assert of(statsd.received())["calibrated_timestamp_seconds"] == (END + timedelta(days=1)).timestamp()
+    assert of(statsd.gauges())["calibrated_timestamp_seconds"] == (END + timedelta(days=1)).timestamp()
     roll_back()
-    assert of(statsd.received())["calibrated_timestamp_seconds"] == END.timestamp()
+    assert of(statsd.gauges())["calibrated_timestamp_seconds"] == END.timestamp()
 
 
 def test_the_daily_check_exports_again_also_when_it_fails(database, tmp_path, statsd):
     whole_chain(database, a_run(tmp_path))
-    statsd.received()
+    statsd.gauges()
     with pytest.raises(StaleError):
         check_age(["math", "physics"], hours=1)
-    again = statsd.received()
+    again = statsd.gauges()
     assert set(of(again)) >= {"calibrated_timestamp_seconds", "items", ("step_seconds", "publish")}
     # Nothing is known of a bank that never ran.
     assert of(again, "physics") == {}
@@ -164,7 +135,7 @@ def test_without_metrics_or_without_tags_nothing_is_read_or_sent(database, tmp_p
     monkeypatch.setattr(metrics, "figures", fails)
     for statsd in _statsd(monkeypatch, settings):
         DatabaseOperator(task_id="any").export_figures("math")
-        assert statsd.received() == {}
+        assert statsd.gauges() == {}
     assert "read" not in caplog.text
     assert ("statsd_influxdb_enabled is off" in caplog.text) == bool(settings)
 
@@ -177,4 +148,4 @@ def test_a_database_that_does_not_answer_neither_fails_nor_delays_a_task(databas
     finally:
         database.execute("rollback")
     assert "the figures were not exported as metrics: " in caplog.text
-    assert statsd.received() == {}
+    assert statsd.gauges() == {}

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from irt.hooks.calibration import CalibrationHook
+from irt.operators.calibrate import CalibrateOperator
 from irt.operators.load import LoadOperator
 from tests.scripted import Answer
 
@@ -22,10 +23,11 @@ def spans():
     return provider.get_tracer("airflow"), exporter
 
 
-def test_the_span_of_a_task_has_the_run_and_its_bank(run, spans):
+@pytest.mark.parametrize("operator", [LoadOperator, CalibrateOperator])
+def test_the_span_of_a_task_has_the_run_and_its_bank(run, spans, operator):
     tracer, exporter = spans
-    with tracer.start_as_current_span("worker.bank.load"):
-        LoadOperator(task_id="load", run=run.to_dict()).pre_execute({})
+    with tracer.start_as_current_span("worker.bank.step"):
+        operator(task_id="step", run=run.to_dict()).pre_execute({})
     (span,) = exporter.get_finished_spans()
     assert dict(span.attributes) == {"irt.run_key": "run-1/math", "irt.bank": "math"}
 
