@@ -53,8 +53,8 @@ read_key <- function(req) {
   key
 }
 
-#' @return `read_trace`: the id of the trace that the request belongs to (W3C Trace Context), or `NULL`; a malformed header
-#'   counts as none.
+#' @return `read_trace`: the id of the trace that the request belongs to (W3C Trace Context), or `NULL`. A malformed
+#'   header counts as none.
 #' @noRd
 read_trace <- function(req) {
   parent <- text_of(req$HTTP_TRACEPARENT)
