@@ -1,11 +1,13 @@
-"""Installs packages of Debian or Ubuntu, where that is possible."""
+"""Installs or unpacks packages of Debian or Ubuntu, where that is possible."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class CannotInstallError(RuntimeError):
@@ -26,3 +28,25 @@ def apt_install(packages: Sequence[str], *, missing: Sequence[str], needed_for: 
         done = subprocess.run(["apt-get", *arguments], env=quiet, capture_output=True, text=True)
         if done.returncode:
             raise CannotInstallError(f"apt-get {arguments[0]} failed:\n{done.stderr[-2000:]}")
+
+
+def apt_unpack(package: str, folder: Path, *, needed_for: str) -> None:
+    """Unpack a package's files below `folder` without installing it: no service starts, and root is not needed.
+
+    :raise CannotInstallError: without apt-get, or if it cannot download the package.
+    """
+    if shutil.which("apt-get") is None:
+        raise CannotInstallError(f"{needed_for} needs the programs of Debian's package {package}")
+    with tempfile.TemporaryDirectory() as downloads:
+        if _download(package, downloads).returncode:
+            # Perhaps the lists of packages are missing or old; only root may fetch them.
+            subprocess.run(["apt-get", "update"], capture_output=True)
+            done = _download(package, downloads)
+            if done.returncode:
+                raise CannotInstallError(f"{needed_for}: apt-get download {package} failed:\n{done.stderr[-2000:]}")
+        for file in Path(downloads).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
+
+
+def _download(package: str, folder: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True)

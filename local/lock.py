@@ -15,13 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.txt"
-# What the project asks for: the pipeline at run time, the engine with its service, lineage, one machine, development.
-SOURCES = (
-    "pyproject.toml",
-    "engine/pyproject.toml",
-    *("--extra", "service", "--extra", "openlineage"),
-    *("--group", "local", "--group", "dev"),
-)
+# The engine with its service and the service's traces.
+_ENGINE = ("engine/pyproject.toml", "--extra", "service", "--extra", "otel")
+# What the project asks for: the pipeline at run time, the engine, lineage, one machine, development.
+SOURCES = ("pyproject.toml", *_ENGINE, "--extra", "openlineage", "--group", "local", "--group", "dev")
 # What builds the wheels.
 _BUILD = "setuptools\n"
 
@@ -41,7 +38,7 @@ class ImageLock:
 def image_locks() -> list[ImageLock]:
     return [
         ImageLock("deploy/airflow/requirements.lock", ("pyproject.toml", "deploy/airflow/requirements.in"), _BUILD),
-        ImageLock("engine/requirements.lock", ("engine/pyproject.toml", "--extra", "service"), _BUILD),
+        ImageLock("engine/requirements.lock", _ENGINE, _BUILD),
     ]
 
 

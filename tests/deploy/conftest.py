@@ -15,6 +15,7 @@ BUILDS = {
     "rbac": None,
     "pods": None,
     "airflow-network": None,
+    "observability/operator": None,
     "overlays/direct-secret": None,
     "overlays/external-secret": None,
     "made/ephemeral": {
@@ -28,6 +29,10 @@ BUILDS = {
     "made/tls": {
         "resources": ["../../overlays/direct-secret"],
         "components": ["../../components/tls-ingress"],
+    },
+    "made/prometheus": {
+        "resources": ["../../overlays/direct-secret"],
+        "components": ["../../components/prometheus"],
     },
     "made/cloud-sql-proxy": {
         "resources": ["../../overlays/direct-secret"],

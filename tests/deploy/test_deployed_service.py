@@ -11,7 +11,8 @@ import pytest
 from tests.deploy.conftest import BUILDS
 from tests.deploy.manifests import GIBIBYTE, ROOT, bytes_of, only, patience, selects
 
-WITH_SERVICE = [name for name in BUILDS if name not in ("namespace", "rbac", "pods", "airflow-network")]
+WITHOUT_SERVICE = ("namespace", "rbac", "pods", "airflow-network", "observability/operator")
+WITH_SERVICE = [name for name in BUILDS if name not in WITHOUT_SERVICE]
 
 
 @pytest.fixture(params=WITH_SERVICE)

@@ -16,7 +16,11 @@ from tests.deploy.manifests import DEPLOY, only
 
 OLDEST = "1.29"
 NEWEST = kubernetes_validate.latest_version()
-EXTERNAL_SECRET = json.loads(Path(__file__).with_name("external_secret.schema.json").read_text())
+# Of custom resources, by the group of their apiVersion.
+SCHEMAS = {
+    "external-secrets.io": json.loads(Path(__file__).with_name("external_secret.schema.json").read_text()),
+    "monitoring.coreos.com": json.loads(Path(__file__).with_name("monitoring.schema.json").read_text()),
+}
 
 
 def test_the_newest_is_new():
@@ -28,8 +32,8 @@ def test_the_newest_is_new():
 def test_valid(builds, name, version):
     assert builds[name]
     for made in builds[name]:
-        if made["apiVersion"].startswith("external-secrets.io/"):
-            jsonschema.validate(made, EXTERNAL_SECRET)
+        if schema := SCHEMAS.get(made["apiVersion"].partition("/")[0]):
+            jsonschema.validate(made, schema)
         else:
             kubernetes_validate.validate(made, version, strict=True)
 
@@ -46,7 +50,11 @@ def test_a_slip_in_a_custom_resource_is_seen(builds):
     made = copy.deepcopy(only(builds["overlays/external-secret"], "ExternalSecret", "irt-connections"))
     made["spec"]["target"]["templates"] = made["spec"]["target"].pop("template")
     with pytest.raises(jsonschema.ValidationError, match="templates"):
-        jsonschema.validate(made, EXTERNAL_SECRET)
+        jsonschema.validate(made, SCHEMAS["external-secrets.io"])
+    made = copy.deepcopy(only(builds["made/prometheus"], "ServiceMonitor"))
+    made["spec"]["endpoints"][0]["bearerToken"] = "token"
+    with pytest.raises(jsonschema.ValidationError, match="bearerToken"):
+        jsonschema.validate(made, SCHEMAS["monitoring.coreos.com"])
 
 
 @pytest.mark.parametrize("name", BUILDS)

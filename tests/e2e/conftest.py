@@ -11,6 +11,8 @@ from local import demo
 from local.home import Home
 from local.stack import DAG_ID, running_stack
 from tests.scripted import Answer, ScriptedServer, scripted_server
+from tests.statsd_server import TAGGED
+from tests.telemetry import Telemetry
 
 # No log, XCom, table or command line may show these secrets.
 PLANTED = {"database": "planted-database-secret", "webhook": "planted-webhook-secret"}
@@ -22,8 +24,9 @@ def stack(tmp_path_factory, airflow_turn):
     parts = airflow_turn.take()
     change = parts.enter_context(pytest.MonkeyPatch.context())
     alerts = _receive_alerts(parts, change)
+    telemetry = _receive_telemetry(parts, change)
     running = parts.enter_context(running_stack(Home(tmp_path_factory.mktemp("irt")).make()))
-    running.alerts = alerts
+    running.alerts, running.telemetry = alerts, telemetry
     # The embedded server needs no password, but one is sent, so that the tests of secrets can look for it.
     connection = running.postgres.airflow_connection() | {"password": PLANTED["database"]}
     change.setattr(running.postgres, "airflow_connection", lambda: connection)
@@ -40,6 +43,17 @@ def _receive_alerts(parts: ExitStack, change: pytest.MonkeyPatch) -> ScriptedSer
     connection["extra"] = {"X-Token": PLANTED["webhook"]}
     change.setenv("AIRFLOW_CONN_IRT_ALERTS", json.dumps(connection))
     return server
+
+
+def _receive_telemetry(parts: ExitStack, change: pytest.MonkeyPatch) -> Telemetry:
+    """Metrics and traces of Airflow, and traces of the service."""
+    telemetry = parts.enter_context(Telemetry())
+    for name, value in (TAGGED | telemetry.statsd.address).items():
+        change.setenv(f"AIRFLOW__METRICS__{name}", value)
+    change.setenv("AIRFLOW__TRACES__OTEL_ON", "True")
+    change.setenv("OTEL_TRACES_EXPORTER", "otlp_proto_http")
+    change.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", telemetry.collector)
+    return telemetry
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 from service_harness import assert_gone
 
 from contract.conformance.bodies import wait_for, wait_for_job
+from irt_engine.service.metrics import Metrics
+from tests.prometheus import promtool
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -69,6 +71,9 @@ def test_queue_has_an_end(start_r_service, contract, long_request, lsat7):
     for url in (first, second):
         assert client.delete(url).json()["status"] == "cancelled"
     assert client.post("/irt/calibrate", json={"observations": lsat7}).status_code == 200
+    counted = samples(client)
+    assert counted['irt_refused_total{reason="too-many-jobs"}'] == 1
+    assert counted['irt_jobs_total{kind="calibrate",status="cancelled"}'] == 2
 
 
 def test_killed_session_fails_its_job_and_nothing_else(service, contract, long_request, lsat7):
@@ -115,3 +120,23 @@ def test_it_refuses_to_start_without_a_token_or_with_a_wrong_limit(service, name
     status, told = service.refusal(**{name: value})
     assert status != 0
     assert reason in told
+
+
+def samples(client) -> dict[str, float]:
+    lines = [line for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_metrics_count_as_those_of_the_python_service(service, lsat7):
+    client, before = service.client, samples(service.client)
+    wait_for_job(client, submit(client, {"observations": lsat7}), "succeeded")
+    assert client.post("/irt/calibrate", json={"observations": lsat7, "model": "7PL"}).status_code == 422
+    after, answer = samples(client), client.get("/metrics")
+    changed = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert changed == {'irt_jobs_total{kind="calibrate",status="succeeded"}': 1, "irt_jobs_kept": 1}
+    assert after['irt_jobs{status="running"}'] == after['irt_jobs{status="queued"}'] == 0
+    # Its counters from the start, with the same labels; both gauges are irt_engine.service.jobs.service's.
+    counted = {line.rpartition(" ")[0] for line in Metrics().render().splitlines() if not line.startswith("#")}
+    assert set(after) == counted | {'irt_jobs{status="running"}', 'irt_jobs{status="queued"}', "irt_jobs_kept"}
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    promtool("check", "metrics", given=answer.text)

@@ -9,6 +9,7 @@ import psutil
 
 from contract.conformance.bodies import repeated, wait_for
 from contract.conformance.silence import longest_silence
+from tests.prometheus import promtool, used
 
 
 def test_health_tells_the_limits(client):
@@ -67,3 +68,19 @@ def test_metrics_are_prometheus_text(client, lsat7):
     ):
         assert counted[name] - before.get(name, 0) == more, name
     assert counted['irt_jobs{status="running"}'] == 0
+
+
+def test_rules_and_dashboard_use_series_that_exist(client, lsat7):
+    """After one job; all that alerts count begins at 0."""
+    fresh = figures(client.get("/metrics").text)
+    for kind in ("calibrate", "score"):
+        assert f'irt_jobs_total{{kind="{kind}",status="failed"}}' in fresh
+    assert {'irt_refused_total{reason="too-many-jobs"}', 'irt_refused_total{reason="too-many-of-client"}'} <= set(fresh)
+    client.post("/irt/calibrate", json={"observations": lsat7})
+    names = {sample.partition("{")[0] for sample in figures(client.get("/metrics").text)}
+    asked = {name for name in used() if name.startswith("irt_")}
+    assert len(asked) >= 5 and asked <= names
+
+
+def test_prometheus_can_read_the_metrics(client):
+    promtool("check", "metrics", given=client.get("/metrics").text)

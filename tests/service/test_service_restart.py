@@ -19,6 +19,7 @@ from irt_engine.service.jobs.store import JobStore
 from irt_engine.service.limits import Limits
 from irt_engine.service.metrics import Metrics
 from irt_engine.service.processes.workers import Workers
+from irt_engine.service.tracing import Traces
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -216,7 +217,7 @@ def test_record_is_written_before_the_responses_go(tmp_path):
         folder = store.new_folder("j")
         (folder / RESPONSES_FILE).touch()
         job = await store.add(Job("j", "calibrate", folder, "f", 1))
-        runner = Runner(store, Workers(limits), limits, Metrics())
+        runner = Runner(store, Workers(limits), limits, Metrics(), Traces(None))
         runner._queue.append((job, None))
         await runner.cancel(job)
         store.close()

@@ -32,8 +32,8 @@ def test_packages_of_the_engine():
 
 
 def test_the_engine_without_its_service_needs_no_web_server():
-    """The packages of the extra `service` are only for that folder."""
-    options = ("--extend-exclude", ".*/service/.*", "--optional-dependencies-dev-groups", "service")
+    """The packages of the extras `service` and `otel` are only for that folder."""
+    options = ("--extend-exclude", ".*/service/.*", "--optional-dependencies-dev-groups", "service,otel")
     output_of("deptry", "--no-ansi", "src", *options, folder=ENGINE)
 
 

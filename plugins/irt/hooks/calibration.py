@@ -15,6 +15,7 @@ from irt.address import without_credentials
 from irt.connection_type import CONNECTION_TYPE, HOOK_NAME
 from irt.errors import RequestRefusedError, TransientError
 from irt.hooks.connection_test import tested
+from irt.tracing import trace_headers
 
 _ANSWERED = frozenset({200, 202, 204})
 _LONGEST_DETAIL = 2000
@@ -65,7 +66,9 @@ class CalibrationHook(HttpHook):
         """
         options = {"timeout": 60, **options, "check_response": False, "allow_redirects": False}
         try:
-            response: requests.Response = self.run(endpoint, data=body, headers=headers, extra_options=options)
+            response: requests.Response = self.run(
+                endpoint, data=body, headers=(headers or {}) | trace_headers(), extra_options=options
+            )
         except requests.RequestException as error:
             reason = _without_address(error).replace(self.base_url or "\0", without_credentials(self.base_url))
             raise TransientError(f"{self.described()} cannot be reached: {reason}") from error

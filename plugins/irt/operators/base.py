@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from irt.metrics import export_figures
 from irt.run import Run
+from irt.tracing import name_run
 
 if TYPE_CHECKING:
     from irt.hooks.postgres import ArrowPostgresHook
@@ -37,6 +39,10 @@ class DatabaseOperator(BaseOperator):
 
         return ArrowPostgresHook(postgres_conn_id=self.postgres_conn_id, longest=self.execution_timeout)
 
+    def export_figures(self, *banks: str) -> None:
+        """Send the banks' figures as metrics; after the transaction that changes them."""
+        export_figures(self.database, banks)
+
 
 class RunOperator(DatabaseOperator):
     """A task of one bank's chain.
@@ -51,6 +57,9 @@ class RunOperator(DatabaseOperator):
     def __init__(self, *, run: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run = run
+
+    def pre_execute(self, context: Any) -> None:
+        name_run(self.parsed_run)
 
     @cached_property
     def parsed_run(self) -> Run:

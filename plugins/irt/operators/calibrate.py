@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 
 from irt.operators.base import KUBERNETES, SERVICE
 from irt.run import Run
+from irt.tracing import name_run
 
 if TYPE_CHECKING:
     from irt.pods.calibration import PodCalibration
@@ -63,6 +64,9 @@ class CalibrateOperator(BaseOperator):
         self.in_place = in_place
         self.calibration_timeout = calibration_timeout
         self._calibration: PodCalibration | ServiceCalibration | None = None
+
+    def pre_execute(self, context: Any) -> None:
+        name_run(Run.from_dict(self.run))
 
     def execute(self, context: Any) -> dict[str, Any]:
         run = Run.from_dict(self.run)

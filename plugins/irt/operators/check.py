@@ -60,6 +60,7 @@ class CheckRunOperator(RunOperator):
             for each in verdicts:
                 cursor.execute(statement("load/record_check"), each)
         self._verdicts = verdicts
+        self.export_figures(run.bank)
         if failed:
             raise ChecksFailedError(f"run {run.run_key} is rejected, {len(failed)} checks failed: {'; '.join(failed)}")
         passed = sum(verdict["passed"] for verdict in verdicts)

@@ -41,6 +41,8 @@ class StatusOperator(DatabaseOperator):
 class CheckAgeOperator(DatabaseOperator):
     """Fails if a bank has no good calibration since the nightly DAG should last have run.
 
+    It also exports the banks' figures once more: an exporter of metrics that was restarted has forgotten them.
+
     :param banks: names of the banks that are calibrated every night.
     :param schedule: of the nightly DAG.
     :raise StaleError: names each such bank and the age of its calibration.
@@ -51,6 +53,7 @@ class CheckAgeOperator(DatabaseOperator):
         self.banks, self.schedule = list(banks), schedule
 
     def execute(self, context: Any) -> None:
+        self.export_figures(*self.banks)
         as_of = context["dag_run"].run_after
         since = expected_since(as_of, self.schedule)
         parameters = {"banks": json.dumps(self.banks), "as_of": as_of, "since": since}

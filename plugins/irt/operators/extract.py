@@ -52,6 +52,7 @@ class ExtractResponsesOperator(RunOperator):
         self._report_options(run, counts)
         reason = below_minimum(run, counts)
         self._register(run, counts, "skipped" if reason else "running", timer)
+        self.export_figures(run.bank)
         if reason:
             self.log.warning("bank %s is skipped: %s", run.bank, reason)
             raise AirflowSkipException(f"bank {run.bank} is skipped: {reason}")

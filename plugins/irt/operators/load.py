@@ -48,6 +48,7 @@ class LoadOperator(RunOperator):
             transaction.execute("load/end_load", key | {"timings": timer.seconds("load")})
             transaction.execute("load/remove_replaced", key)
             n_held = (transaction.row("load/count_held", key) or (0,))[0]
+        self.export_figures(run.bank)
         n_items = items.num_rows - n_held
         self.log.info(
             "Loaded %s items, %s held items and %s abilities of run %s",

@@ -66,6 +66,7 @@ class PublishOperator(RunOperator):
             extra = extra_of(cursor, publication_id) if publication_id else {}
             state = {"state": "superseded" if newer else "published", "timings": timer.seconds("publish")}
             cursor.execute(statement("load/set_state"), known | state)
+        self.export_figures(run.bank)
         if newer:
             message = (
                 f"run {run.run_key} is superseded by {newer.run_id}, published at {newer.published_at.isoformat()}"

@@ -76,6 +76,7 @@ class RollbackOperator(DatabaseOperator):
             undo = {"bank": self.bank, "load_id": target.load_id, "returns_to": target.publication_id}
             cursor.execute(statement("rollback/supersede"), undo)
             extra = extra_of(cursor, stamps.publication_id)
+        self.export_figures(self.bank)
         self.log.warning(
             "Bank %s returned from %s to %s (%s): %s", self.bank, undone.run_key, target.run_key, self.reason, done
         )

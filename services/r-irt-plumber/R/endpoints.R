@@ -9,7 +9,7 @@ submit <- function(service, kind, req, res) {
   wants_job <- prefers_async(req)
   encoding <- read_encoding(req)
   check_arrived(service, req)
-  job <- new_job(service$store, kind, key, kept = wants_job || !is.null(key))
+  job <- new_job(service$store, kind, key, kept = wants_job || !is.null(key), trace_id = read_trace(req))
   tryCatch(write_bytes(file.path(job$folder, body_file), as.raw(req$bodyRaw)), error = function(error) {
     unlink(job$folder, recursive = TRUE)
     stop(error)
@@ -74,6 +74,8 @@ show_result <- function(service, req, res) {
 }
 
 show_health <- function(service, req, res) answer_json(res, health(service), 200L)
+
+show_metrics <- function(service, req, res) answer_text(res, metrics_text(service), metrics_type, 200L)
 
 requested_job <- function(service, req) {
   id <- sub("/result$", "", sub("^/irt/jobs/", "", req$PATH_INFO, useBytes = TRUE), useBytes = TRUE)

@@ -53,6 +53,18 @@ read_key <- function(req) {
   key
 }
 
+#' @return `read_trace`: the id of the trace that the request belongs to (W3C Trace Context), or `NULL`. A malformed
+#'   header counts as none.
+#' @noRd
+read_trace <- function(req) {
+  parent <- text_of(req$HTTP_TRACEPARENT)
+  known <- "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$"
+  # Later versions may append fields.
+  longer <- startsWith(parent, "00") && nchar(parent, "bytes") != 55
+  if (longer || nchar(parent, "bytes") > 512 || !grepl(known, parent, perl = TRUE, useBytes = TRUE)) return(NULL)
+  substr(parent, 4, 35)
+}
+
 prefers_async <- function(req) {
   preferences <- sub(";.*$", "", strsplit(text_of(req$HTTP_PREFER), ",", fixed = TRUE)[[1]])
   "respond-async" %in% tolower(trimws(preferences))

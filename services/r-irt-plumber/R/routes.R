@@ -20,6 +20,7 @@ routes <- function(service) {
   add("DELETE", "/irt/jobs/<id>", delete_job)
   add("GET", "/irt/jobs/<id>/result", show_result)
   add(c("GET", "HEAD"), "/healthz", show_health)
+  add("GET", "/metrics", show_metrics)
   plumber::pr_set_404(router, function(req, res) answer_problem(res, unknown_route(req)))
   plumber::pr_set_error(router, function(req, res, err) answer_problem(res, problem_from(err)))
   plumber::pr_set_docs(router, FALSE)
@@ -31,7 +32,8 @@ known_paths <- list(
   "^/irt/jobs$" = "GET",
   "^/irt/jobs/[^/]+$" = c("GET", "DELETE"),
   "^/irt/jobs/[^/]+/result$" = "GET",
-  "^/healthz$" = c("GET", "HEAD")
+  "^/healthz$" = c("GET", "HEAD"),
+  "^/metrics$" = "GET"
 )
 
 unknown_route <- function(req) {

@@ -10,10 +10,16 @@ require_room <- function(service, key, address) {
   known <- is_live(job_by_key(service$store, key))
   most <- max_jobs(service$limits)
   under_way <- if (known) length(service$preparing) else jobs_under_way(service)
-  if (under_way >= most) stop(problem_too_many_jobs(most))
+  if (under_way >= most) {
+    count_one(service, refused_sample("too-many-jobs"))
+    stop(problem_too_many_jobs(most))
+  }
   checks <- service$limits$max_checks_per_client
   waiting <- vapply(service$preparing, function(entry) identical(entry$address, address), NA)
-  if (sum(waiting) >= checks) stop(problem_too_many_checks(checks))
+  if (sum(waiting) >= checks) {
+    count_one(service, refused_sample("too-many-of-client"))
+    stop(problem_too_many_checks(checks))
+  }
 }
 
 jobs_under_way <- function(service) length(service$preparing) + length(service$queue) + length(service$running)
@@ -140,7 +146,9 @@ end_job <- function(service, job, ...) {
   unlink(file.path(job$folder, c(responses_file, request_file)))
   # On a full disk, this freed some space. If it was not enough, the job still does not run again without its responses.
   if (job$unwritten) update_job(service$store, job)
-  log_line("INFO", sprintf("job %s %s", job$id, job$status))
+  count_one(service, ended_sample(job$kind, job$status))
+  trace <- if (is.null(job$trace_id)) "" else paste0(", trace ", job$trace_id)
+  log_line("INFO", sprintf("job %s %s%s", job$id, job$status, trace))
   for (waiting in job$waiting) unharmed(waiting(job))
   job$waiting <- list()
   job

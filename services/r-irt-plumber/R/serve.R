@@ -57,6 +57,7 @@ new_service <- function(state_dir, token = take_token(), limits = read_limits(),
   service$store <- open_store(state_dir)
   service$preparing <- service$queue <- service$running <- service$workers <- list()
   service$is_preparing <- FALSE
+  service$counts <- new_counts()
   service$swept <- service$start_after <- seconds_now()
   take_up(service)
   start_workers(service)

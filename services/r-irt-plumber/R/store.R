@@ -57,11 +57,12 @@ is_record <- function(record, id) {
 
 #' Create a job that is not stored yet
 #' @noRd
-new_job <- function(store, kind, key, kept) {
+new_job <- function(store, kind, key, kept, trace_id = NULL) {
   job <- new.env(parent = emptyenv())
   job$id <- paste(as.character(openssl::rand_bytes(16)), collapse = "")
   job$kind <- kind
   job$key <- key
+  job$trace_id <- trace_id
   job$kept <- kept
   job$status <- "queued"
   job$submitted_at <- timestamp()
@@ -108,8 +109,8 @@ update_job <- function(store, job, ...) {
 is_stored <- function(store, job) exists(job$id, envir = store$jobs, inherits = FALSE)
 
 write_record <- function(job) {
-  names <- c("id", "kind", "key", "fingerprint", "status", "submitted_at", "started_at", "finished_at", "attempts",
-             "timings", "error")
+  names <- c("id", "kind", "key", "trace_id", "fingerprint", "status", "submitted_at", "started_at", "finished_at",
+             "attempts", "timings", "error")
   record <- Filter(Negate(is.null), mget(names, job, ifnotfound = list(NULL)))
   write_whole(file.path(job$folder, record_file), json_text(record))
 }
@@ -157,6 +158,7 @@ job_body <- function(job) {
     progress = NULL,
     timings = if (length(job$timings)) job$timings,
     error = job$error,
+    trace_id = job$trace_id,
     result = if (job$status == "succeeded") paste0(job_location(job), "/result")
   )
 }

@@ -26,7 +26,7 @@ _VOLATILE = frozenset({"folder", "ended", "kept"})
 _FIELD_TYPES: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (str, ("id", "kind", "fingerprint", "status", "submitted_at")),
     (int, ("n_observations", "attempts")),
-    (str | None, ("idempotency_key", "started_at", "finished_at")),
+    (str | None, ("idempotency_key", "traceparent", "started_at", "finished_at")),
     (dict, ("timings",)),
     (dict | None, ("progress", "error")),
 )
@@ -67,6 +67,8 @@ class Job:
     fingerprint: str
     n_observations: int
     idempotency_key: str | None = None
+    # Of the submission, as the standard allows it (see `tracing`).
+    traceparent: str | None = None
     status: str = QUEUED
     submitted_at: str = field(default_factory=now)
     started_at: str | None = None
@@ -81,6 +83,10 @@ class Job:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def trace_id(self) -> str | None:
+        return self.traceparent.split("-")[1] if self.traceparent else None
 
     @property
     def location(self) -> str:
@@ -100,6 +106,7 @@ class Job:
             "progress": self.progress,
             "timings": self.timings or None,
             "error": self.error,
+            "trace_id": self.trace_id,
             "result": f"{self.location}/result" if self.status == SUCCEEDED else None,
         }
 

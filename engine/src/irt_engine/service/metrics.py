@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from irt_engine.service.job import SUCCEEDED, Job
+from irt_engine.service.job import KINDS, SUCCEEDED, TERMINAL, Job
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REQUEST_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
+# Why a submission is refused for lack of room.
+TOO_MANY_JOBS, TOO_MANY_OF_CLIENT = "too-many-jobs", "too-many-of-client"
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -84,6 +86,12 @@ class Metrics:
         self.phases = Counter("irt_job_phase_seconds_total", "Time spent in each phase of the jobs that succeeded.")
         self.observations = Counter("irt_observations_total", "Observations of the jobs that succeeded.")
         self._gauges: list[Gauge] = []
+        # Prometheus sees no increase in a series that begins with its first event.
+        for kind in KINDS:
+            for status in sorted(TERMINAL):
+                self.jobs.add(0, kind=kind, status=status)
+        for reason in (TOO_MANY_JOBS, TOO_MANY_OF_CLIENT):
+            self.refused.add(0, reason=reason)
 
     def gauge(self, name: str, text: str, read: Callable[[], dict[Labels, float]]) -> None:
         self._gauges.append(Gauge(name, text, read))

@@ -25,6 +25,21 @@ test_that("respond-async is found among other preferences", {
   expect_false(prefers_async(request()))
 })
 
+test_that("the trace of a request is found if its header is as the standard says", {
+  id <- "0af7651916cd43dd8448eb211c80319c"
+  trace <- function(...) read_trace(request(HTTP_TRACEPARENT = paste0(...)))
+  expect_null(read_trace(request()))
+  expect_equal(trace("00-", id, "-b7ad6b7169203331-01"), id)
+  expect_equal(trace("cc-", id, "-b7ad6b7169203331-00-what-comes-later"), id)
+  for (wrong in list(
+    "", id, paste0("00-", id, "-b7ad6b7169203331-01-more"), paste0("ff-", id, "-b7ad6b7169203331-01"),
+    paste0("00-", toupper(id), "-b7ad6b7169203331-01"), paste0("00-", strrep("0", 32), "-b7ad6b7169203331-01"),
+    paste0("00-", id, "-0000000000000000-01"), paste0("00-", id, "-b7ad6b7169203331-1"), "\xff"
+  )) {
+    expect_null(trace(wrong))
+  }
+})
+
 test_that("the token is compared whole", {
   digest <- digest_of("secret")
   allowed <- function(authorization, plain = NULL) {

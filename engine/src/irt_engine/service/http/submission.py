@@ -24,6 +24,7 @@ from irt_engine.service.problems import (
     unavailable,
 )
 from irt_engine.service.requests.media import Media
+from irt_engine.service.tracing import traceparent_of
 
 _MAX_KEY = 255
 _POLL_SECONDS = "1"
@@ -94,6 +95,7 @@ async def _accept(
                     f"{kind}:{preparation.found['fingerprint']}",
                     preparation.found["n_observations"],
                     idempotency_key=key,
+                    traceparent=traceparent_of(request.headers.getlist("traceparent")),
                     timings=preparation.found["timings"],
                     kept=kept,
                 ))  # fmt: skip

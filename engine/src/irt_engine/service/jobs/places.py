@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 from irt_engine.service.limits import PREPARING_AT_ONCE, Limits
-from irt_engine.service.metrics import Metrics
+from irt_engine.service.metrics import TOO_MANY_JOBS, TOO_MANY_OF_CLIENT, Metrics
 from irt_engine.service.problems import too_many_jobs, too_many_of_client
 
 
@@ -53,10 +53,10 @@ class Places:
     @contextmanager
     def _held(self, held: Counter[str], taken: int, client: str) -> Iterator[None]:
         if taken >= self._limits.max_jobs:
-            self._metrics.refused.add(1, reason="too-many-jobs")
+            self._metrics.refused.add(1, reason=TOO_MANY_JOBS)
             raise too_many_jobs(self._limits.max_jobs)
         if held[client] >= self._limits.places_per_client:
-            self._metrics.refused.add(1, reason="too-many-of-client")
+            self._metrics.refused.add(1, reason=TOO_MANY_OF_CLIENT)
             raise too_many_of_client(self._limits.places_per_client)
         held[client] += 1
         try:

@@ -20,6 +20,7 @@ from irt_engine.service.metrics import Metrics
 from irt_engine.service.problems import Problem, internal, problem_from, unavailable
 from irt_engine.service.processes.workers import Worker, WorkerDied, Workers
 from irt_engine.service.requests.media import Media
+from irt_engine.service.tracing import Traces
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,12 @@ class Preparation:
 class Runner:
     """Prepares submissions and runs jobs, each in its own process."""
 
-    def __init__(self, store: JobStore, workers: Workers, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, store: JobStore, workers: Workers, limits: Limits, metrics: Metrics, traces: Traces) -> None:
         self._store = store
         self._workers = workers
         self._limits = limits
         self._metrics = metrics
+        self._traces = traces
         self._queue: deque[tuple[Job, Worker | None]] = deque()
         self._runs: dict[str, RunningJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -276,7 +278,9 @@ class Runner:
         await asyncio.to_thread(discard_responses, job.folder)
         job.ended.set()
         self._metrics.job_ended(job)
-        log.info("job %s %s, %s", job.id, status, job.timings)
+        self._traces.job_ended(job)
+        trace = f", trace {job.trace_id}" if job.trace_id else ""
+        log.info("job %s %s, %s%s", job.id, status, job.timings, trace)
 
 
 def _checked_too_slowly(seconds: float) -> Problem:

@@ -14,6 +14,7 @@ from irt_engine.service.jobs.store import JobStore
 from irt_engine.service.limits import Limits
 from irt_engine.service.metrics import Metrics
 from irt_engine.service.processes.workers import Workers
+from irt_engine.service.tracing import Traces
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Service:
         self.metrics = Metrics()
         self.store = JobStore(state_dir)
         self.workers = Workers(limits)
-        self.runner = Runner(self.store, self.workers, limits, self.metrics)
+        self.traces = Traces.from_environment()
+        self.runner = Runner(self.store, self.workers, limits, self.metrics, self.traces)
         self.metrics.gauge("irt_jobs", "Jobs under way.", self._jobs_under_way)
         self.metrics.gauge("irt_jobs_kept", "Jobs whose record is kept.", lambda: {(): len(self.store.newest_first())})
 
@@ -48,6 +50,7 @@ class Service:
             await asyncio.gather(sweeper, return_exceptions=True)
             await self.runner.stop()
             await self.workers.close()
+            await self.traces.close()
             self.store.close()
 
     async def _sweep(self) -> None:
