@@ -34,6 +34,7 @@ def nights(stack, first_run) -> list[str]:
     """Beside the demo's own run, twelve nights of a bank with names that a browser might trip over."""
     with stack.database() as connection:
         connection.autocommit = True
+        fill(connection, "large", nights=1, items=2000, users=200, anchors=0)
         states = ("published",) * 8 + ("rejected", "superseded", "published", "published")
         return fill(connection, "school", nights=12, items=150, users=3000, anchors=40, states=states,
                     item_ids=(SCRIPT, KOREAN))  # fmt: skip
@@ -76,6 +77,8 @@ def views(nights) -> dict[str, str]:
     return {
         "banks": "", "bank": "bank?name=school", "run": f"run?run={quote(nights[-1])}",
         "items": f"items?run={quote(nights[-1])}", "item": "item?bank=school&item=1003",
+        # Without anchors, and without a publication before it.
+        "large": f"run?run={quote('scheduled__night-0/large')}",
     }  # fmt: skip
 
 
@@ -118,6 +121,11 @@ def _hosts(browser) -> set[str]:
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
     return {urlsplit(url).netloc for url in sent if url.startswith("http")}
+
+
+def test_a_bank_without_runs_says_so(browser, stack, nights):
+    opened(browser, stack, "bank?name=nobody")
+    assert browser.find_element(By.TAG_NAME, "main").text == "There is no such bank, or it was never run."
 
 
 def test_items_are_sorted_filtered_and_found(browser, stack, nights):
