@@ -190,6 +190,37 @@ def test_no_row_no_word_and_no_verdict(database, tmp_path, write):
     assert verdict(database, "unsure")[:3] == (False, "warn", 0.5)
 
 
+def test_a_threshold_may_have_any_name_that_is_free(database, tmp_path, write):
+    """Such as that of a parameter of ours around the check."""
+    sql = f"select %(most)s::float8 = 0.05 as passed, {REST}"
+    run = run_of(tmp_path, write(own__sql=sql, own__yaml="severity: fail\nthresholds: {most: 0.05}"))
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "own")[0] is True
+
+
+def test_settings_that_a_check_changes_end_with_it(database, tmp_path, write):
+    changes = "set_config('search_path', 'nowhere', true), set_config('extra_float_digits', '0', false)"
+    changing = f"select row({changes}) is not null as passed, {REST}"
+    after = f"select current_setting('extra_float_digits') <> '0' and count(*) >= 0 as passed, {REST} from question"
+    run = run_of(
+        tmp_path, write(a__sql=changing, a__yaml="severity: fail", b__sql=after, b__yaml="severity: fail")
+    )
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "b")[0] is True
+
+
+@pytest.mark.parametrize("figure", ["NaN", "Infinity"])
+def test_a_figure_that_is_no_number_is_none(database, tmp_path, write, figure):
+    """The page and the report would fail for as many nights as they draw."""
+    sql = f"select true as passed, '{figure}'::float8 as figure, '' as threshold, 'told' as finding"
+    run = run_of(tmp_path, write(own__sql=sql, own__yaml="severity: warn"))
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "own") == (True, "warn", None, "", "told")
+
+
 def test_a_file_that_is_gone_by_then_fails_closed(database, tmp_path, write):
     run = run_of(tmp_path, write(b_range__sql=RANGE, b_range__yaml=YAML.replace("warn", "fail")))
     ready(database, run)
