@@ -7,7 +7,8 @@ import re
 import pytest
 
 from bench.nights import SCRIPT, fill
-from irt.page.pictures import most_telling
+from irt.page import data
+from irt.page.pictures import most_telling, run_pictures
 from irt.page.reading import reading
 from irt.report.document import NothingToReportError, document
 
@@ -114,6 +115,27 @@ def test_the_same_tables_give_the_same_bytes(database):
 def test_two_thousand_items(database):
     *_, key = fill(database, nights=2, items=2000, anchors=50)
     assert len(report(key).encode()) < MOST_BYTES
+
+
+def test_more_items_than_are_drawn(database):
+    """What is said is of all items; the last ones are held, have a warning, and the worst fit."""
+    [key] = fill(database, nights=1, items=5010, users=50, anchors=0)
+    database.execute(
+        "with gone as (delete from irt.load_item where item_id = '6009' returning *) insert into irt.load_held"
+        " (load_id, item_id, a, b, reasons) select load_id, item_id, a, b, '[]' from gone"
+    )
+    database.execute("update irt.load_item set reasons = '[]', fit = '{\"rmsd\": 0.7}', b = 40 where item_id = '6008'")
+    html = report(key)
+    [happened, found, _] = paragraphs(html)
+    assert ": 5,008 items, " in happened
+    assert "held items: 2 (1003, 6009); items with a warning: 2 (1004, 6008)." in found
+    first_of = {name: re.search(rf'id="{name}".*?<th scope="row">\s*(?:<a [^>]+>)?(\d+)', html, re.S)[1]
+                for name in ("held", "fit")}  # fmt: skip
+    assert first_of == {"held": "1003", "fit": "6008"}
+    with reading() as reader:
+        run = data.run(reader, key)
+    drawn = run_pictures(run, str)["precision"]["vconcat"][3]["data"]["values"]
+    assert sum(row["items"] for row in drawn) == 5008 and drawn[-1]["to"] > 40
 
 
 def test_nothing_to_report(database):

@@ -190,7 +190,7 @@ def test_where_abilities_are_imprecise():
         {"band": n / 10, "users": 10, "se": 1.0 if 10 <= n < 20 or n >= 29 else 0.3, "mean": 1.0, "sd": 2.0}
         for n in range(-30, 30)
     ]
-    items = [{"b": b, "is_held": False} for b in (0.0, 2.9, 3.0, 4.9, 5.0, None)] + [{"b": 3.5, "is_held": True}]
+    items = [{"b": b} for b in (0.0, 2.9, 3.0, 4.9, 5.0)]
     assert data.holes(bands, items) == [{"from": 3.0, "to": 5.0, "se": 1.0, "users": 100, "items": 2}]
     assert data.holes([band | {"se": 0.79} for band in bands], items) == []
     assert data.holes([], items) == data.holes([{"sd": None}], items) == []

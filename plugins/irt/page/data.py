@@ -12,8 +12,8 @@ NIGHTS, PAGE = 30, 100
 _LONGEST_SEARCH = 200
 # Items that are drawn in one picture; the view says so if there are more.
 MOST_DRAWN = 5000
-# Items of the worst fit that are named.
-WORST = 15
+# Items of the worst fit that are named, and held items and those with a warning.
+WORST, MOST_NAMED = 15, 200
 # No bank has as many items.
 EVERY_ITEM = 1_000_000
 Sort = Literal[
@@ -59,7 +59,8 @@ def run(reader: Reader, run_key: str) -> Row | None:
     """A run with its checks, anchors and abilities; None if there is none.
 
     `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise, `people`
-    whom a publication changes, `worst` the items of the worst fit.
+    whom a publication changes. `items` are those that are drawn; the others are of all items: `parameters` of those
+    that are published, `held`, `warned` and `worst` (of the worst fit) the first of each, with `item_counts` of how many.
     """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
@@ -67,15 +68,14 @@ def run(reader: Reader, run_key: str) -> Row | None:
     row, load = found[0], {"load_id": found[0]["load_id"]}
     bands = reader.rows("abilities", load)
     people = reader.rows("people", load)
-    items = reader.rows("items", _all_items(row))
-    return row | {
+    parameters = reader.rows("parameters", load)
+    return row | _items(reader, row) | {
         "checks": reader.rows("checks", load | {"nights": NIGHTS}),
         "anchors": reader.rows("anchors", load),
-        "items": items,
         "abilities": bands,
         "people": people[0] if people else None,
-        "holes": holes(bands, items),
-        "worst": sorted((row for row in items if row["rmsd"] is not None), key=lambda row: -row["rmsd"])[:WORST],
+        "parameters": parameters,
+        "holes": holes(bands, parameters),
     }
 
 
@@ -108,6 +108,16 @@ def item(reader: Reader, bank_name: str, item_id: str) -> Row | None:
     return {"bank": bank_name, "item_id": item_id, "history": history, "answers": answers[0] if answers else None}
 
 
-def _all_items(run: Row) -> dict[str, Any]:
-    everything = ItemsQuery(most=MOST_DRAWN)
-    return {"run_key": run["run_key"], "load_id": run["load_id"]} | everything.parameters()
+def _items(reader: Reader, run: Row) -> dict[str, Any]:
+    """`items`, `held`, `warned`, `worst` and `item_counts` of `run`."""
+    queries = {
+        "items": ItemsQuery(most=MOST_DRAWN),
+        "held": ItemsQuery(verdict="held", most=MOST_NAMED),
+        "warned": ItemsQuery(verdict="warned", most=MOST_NAMED),
+        "worst": ItemsQuery(sort="rmsd", descending=True, most=WORST),
+    }
+    load = {"run_key": run["run_key"], "load_id": run["load_id"]}
+    found: dict[str, Any] = {name: reader.rows("items", load | query.parameters()) for name, query in queries.items()}
+    counts = {name: rows[0]["total"] if rows else 0 for name, rows in found.items()}
+    found["worst"] = [row for row in found["worst"] if row["rmsd"] is not None]
+    return found | {"item_counts": counts}

@@ -23,7 +23,7 @@ _IDS = re.compile(r"\b(?:clip|gradient_)\d+\b")
 
 def run_pictures(run: Row, t: Words) -> dict[str, Spec]:
     """The pictures of a run (see `data.run`), by name; those without anything to show are missing."""
-    found = {"precision": charts.precision(run["abilities"], run["items"], t)}
+    found = {"precision": charts.precision(run["abilities"], run["parameters"], t)}
     if any(row["b_before"] is not None for row in run["items"]):
         found["change"] = charts.change(run["items"], t)
     if any((row["reference"] or {}).get("b") is not None and row["b"] is not None for row in run["anchors"]):
