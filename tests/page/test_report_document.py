@@ -61,11 +61,35 @@ def test_a_superseded_run_and_one_that_is_not_published(database):
     *_, superseded = fill(database, nights=2, states=("published", "superseded"))
     assert paragraphs(report(superseded))[0].startswith("Superseded: the bank had already published newer answers")
     [accepted] = fill(database, "other", nights=1, states=("accepted",))
-    assert paragraphs(report(accepted))[0].startswith("All checks passed. Nothing was published.")
+    [happened, _, to_do] = paragraphs(report(accepted))
+    assert happened.startswith("All checks passed. Nothing was published.")
+    assert to_do.startswith("To do: if a task of this run failed")
     database.execute("update irt.run set state = 'loaded' where bank = 'other'")
     assert paragraphs(report(accepted))[0].startswith("The state of the run is: loaded. It is not published.")
     database.execute("update irt.run set settings = '{\"dry_run\": true}' where bank = 'other'")
     assert paragraphs(report(accepted))[2] == "To do: nothing. A dry run is never published."
+
+
+def test_after_a_rollback_and_after_another_result_of_the_run(database):
+    first, second = fill(database, nights=2)
+    database.execute(
+        "insert into irt.publication (load_id, bank, version, kind, returns_to, run_id, covers_until, published_at)"
+        " select load_id, bank, version, 'rollback', publication_id, 'manual__x/math#rollback', covers_until,"
+        " published_at + interval '1 day' from irt.publication where run_id = %s",
+        [first],
+    )
+    assert paragraphs(report(first))[0].endswith("Consumers read this run.")
+    assert paragraphs(report(second))[0].endswith(f"Consumers read run {first}, published at 2026-05-02 03:05 UTC.")
+    database.execute(
+        "with load as (insert into irt.load (run_key, bank, state, window_start, window_end, settings, counts, result)"
+        " select run_key, bank, 'rejected', window_start, window_end, settings, counts, result from irt.load"
+        " where run_key = %(run)s returning load_id)"
+        " update irt.run set load_id = load.load_id, state = 'rejected' from load where run_key = %(run)s",
+        {"run": first},
+    )
+    assert paragraphs(report(first))[0].endswith(
+        "Nothing was published. Consumers read an earlier result of this run, published at 2026-05-02 03:05 UTC."
+    )
 
 
 def test_a_run_without_findings(database):

@@ -203,9 +203,7 @@ def test_settings_that_a_check_changes_end_with_it(database, tmp_path, write):
     changes = "set_config('search_path', 'nowhere', true), set_config('extra_float_digits', '0', false)"
     changing = f"select row({changes}) is not null as passed, {REST}"
     after = f"select current_setting('extra_float_digits') <> '0' and count(*) >= 0 as passed, {REST} from question"
-    run = run_of(
-        tmp_path, write(a__sql=changing, a__yaml="severity: fail", b__sql=after, b__yaml="severity: fail")
-    )
+    run = run_of(tmp_path, write(a__sql=changing, a__yaml="severity: fail", b__sql=after, b__yaml="severity: fail"))
     ready(database, run)
     judge(run, tmp_path)
     assert verdict(database, "b")[0] is True

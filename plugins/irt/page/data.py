@@ -59,8 +59,8 @@ def run(reader: Reader, run_key: str) -> Row | None:
     """A run with its checks, anchors and abilities; None if there is none.
 
     `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise, `people`
-    whom a publication changes. `items` are those that are drawn; the others are of all items: `parameters` of those
-    that are published, `held`, `warned` and `worst` (of the worst fit) the first of each, with `item_counts` of how many.
+    whom a publication changes. `items` are those that are drawn. Of all items, `parameters` has those that are
+    published, `held`, `warned` and `worst` (of the worst fit) the first, and `item_counts` how many there are.
     """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
@@ -69,14 +69,18 @@ def run(reader: Reader, run_key: str) -> Row | None:
     bands = reader.rows("abilities", load)
     people = reader.rows("people", load)
     parameters = reader.rows("parameters", load)
-    return row | _items(reader, row) | {
-        "checks": reader.rows("checks", load | {"nights": NIGHTS}),
-        "anchors": reader.rows("anchors", load),
-        "abilities": bands,
-        "people": people[0] if people else None,
-        "parameters": parameters,
-        "holes": holes(bands, parameters),
-    }
+    return (
+        row
+        | _items(reader, row)
+        | {
+            "checks": reader.rows("checks", load | {"nights": NIGHTS}),
+            "anchors": reader.rows("anchors", load),
+            "abilities": bands,
+            "people": people[0] if people else None,
+            "parameters": parameters,
+            "holes": holes(bands, parameters),
+        }
+    )
 
 
 def items(reader: Reader, run_key: str, query: ItemsQuery) -> Row | None:

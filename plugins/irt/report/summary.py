@@ -40,9 +40,11 @@ def _happened(run: Row, current: Row, t: Words) -> str:
 def _read_now(run: Row, current: Row, t: Words) -> str:
     if current["published_run"] is None:
         return t("Consumers have no calibration of this bank yet.")
-    if current["published_run"] == run["run_key"]:
-        return t("Consumers read this run.")
     read = {"run": current["published_run"], "at": moment(current["published_at"])}
+    if current["published_load"] == run["load_id"]:
+        return t("Consumers read this run.")
+    if read["run"] == run["run_key"]:
+        return t("Consumers read an earlier result of this run, published at {at}.").format(**read)
     return t("Consumers read run {run}, published at {at}.").format(**read)
 
 
@@ -70,6 +72,8 @@ def _to_do(run: Row, t: Words) -> str:
         first = t("To do: read what the failed checks found.")
         then = t("Correct the answers and clear extract_responses, or publish the run with irt_publish_rejected.")
         return f"{first} {then}"
+    if not run["published_at"] and run["state"] != "superseded":
+        return t("To do: if a task of this run failed, read its log, and clear it once the cause is gone.")
     if _names(run, "warn") or run["held"] or run["warned"]:
         return t("To do: nothing is urgent. Look at the warnings and the held items when there is time.")
     return t("To do: nothing.")
