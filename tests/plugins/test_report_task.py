@@ -122,6 +122,18 @@ def test_answers_that_are_no_longer_staged(database, tmp_path, right, capsys):
     assert answers(database) == {} and "Consumers read this run." in run.staged(REPORT).read_text()
 
 
+def test_answers_of_another_load_are_not_counted(database, tmp_path, right, capsys):
+    """The extraction was cleared, and then the calibration failed; the run's result is still the earlier one."""
+    run = published(database, tmp_path)
+    report(run)
+    before = answers(database)
+    database.execute("delete from exam_results where user_id < 'user-3'")
+    extract(run)
+    report(run)
+    assert answers(database) == before
+    assert "The answers behind the items are not counted: load 1 is of others" in capsys.readouterr().out
+
+
 def test_without_a_result_there_is_no_report(database, tmp_path, right):
     run = a_run(tmp_path, bank=BANK, run_id=f"run-{uuid.uuid4()}")
     extract(run)
