@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.nights import SCRIPT, fill
 from irt.page import data
-from irt.page.pictures import most_telling, run_pictures
+from irt.page.information import curve, information
+from irt.page.pictures import most_telling, run_pictures, svg
 from irt.page.reading import reading
+from irt.report.command import write_report
 from irt.report.document import NothingToReportError, document
 
 KOREAN = "분수의 덧셈 3"
@@ -160,6 +165,48 @@ def test_more_items_than_are_drawn(database):
         run = data.run(reader, key)
     drawn = run_pictures(run, str)["precision"]["vconcat"][3]["data"]["values"]
     assert sum(row["items"] for row in drawn) == 5008 and drawn[-1]["to"] > 40
+
+
+@pytest.mark.parametrize("meta", ['"hard"', "[1, 2]", '{"a": "much", "b": {"x": 1}}', "null"])
+def test_a_reference_that_is_not_a_number(database, meta):
+    """As somebody wrote it into question.meta since; without a picture of it, a run could not be reviewed either."""
+    [key] = fill(database, nights=1)
+    database.execute("update question set meta = jsonb_build_object('irt', %s::jsonb)", [meta])
+    assert 'aria-label="Anchors' not in report(key)
+    database.execute('update question set meta = \'{"irt": {"a": "1", "b": "0.5"}}\'')
+    assert 'aria-label="Anchors' in report(key)
+
+
+def test_an_item_may_be_named_like_an_id_of_vega(database):
+    [key] = fill(database, nights=1)
+    with reading() as reader:
+        run = data.run(reader, key)
+    spec = json.dumps(run_pictures(run, str)["anchors"]).replace('"1001"', '"clip7"')
+    drawn = svg(json.loads(spec), "anchors")
+    assert ">clip7</text>" in drawn and set(re.findall(r' id="(.*?)"', drawn)) == {"anchors-0", "anchors-1"}
+    assert set(re.findall(r"url\(#(.*?)\)", drawn)) == {"anchors-0", "anchors-1"}
+
+
+@pytest.mark.parametrize("c", [0.0, 0.2, 1.0])
+def test_the_information_is_that_of_the_slope_of_the_curve(c):
+    """Its square over p (1 - p): none for an item that everybody knows."""
+    theta, step = np.linspace(-3, 3, 13), 1e-5
+    slope = (curve(1.3, 0.4, c, theta + step) - curve(1.3, 0.4, c, theta - step)) / (2 * step)
+    p = curve(1.3, 0.4, c, theta)
+    wanted = np.zeros(13) if c == 1 else slope**2 / (p * (1 - p))
+    items = [{"a": 1.3, "b": 0.4, "c": c or None}] * 2
+    np.testing.assert_allclose(information(items, theta), 2 * wanted, rtol=1e-6)
+
+
+def test_the_file_of_a_run_with_a_long_key(database, tmp_path, monkeypatch, capsys):
+    fill(database, nights=1)
+    long = f"{'한' * 10}{'x' * 250}/math"
+    database.execute("alter table irt.load drop constraint load_run_key_fkey")
+    for table in ("run", "load"):
+        database.execute(f"update irt.{table} set run_key = %s", [long])
+    monkeypatch.chdir(tmp_path)
+    assert write_report(database.info.dsn, long, out=None, language="en") == 0
+    assert long in Path(capsys.readouterr().out.strip()).read_text("utf-8")
 
 
 def test_nothing_to_report(database):

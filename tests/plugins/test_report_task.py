@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import re
 import uuid
 
@@ -109,9 +110,15 @@ def test_a_second_try_writes_the_same(database, tmp_path, right):
 
 
 def test_the_report_is_in_the_language_of_the_bank(database, tmp_path, right):
+    """And in UTF-8, whatever the worker's locale."""
     run = published(database, tmp_path, report_language="ko")
-    report(run)
-    assert '<html lang="ko"' in run.staged(REPORT).read_text()
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C")
+        report(run)
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    assert '<html lang="ko"' in run.staged(REPORT).read_bytes().decode("utf-8")
 
 
 def test_answers_that_are_no_longer_staged(database, tmp_path, right, capsys):

@@ -34,8 +34,9 @@ class ReportOperator(RunOperator):
                 text = document(reader, run.run_key, run.report_language)
         except NothingToReportError as nothing:
             raise AirflowSkipException(str(nothing)) from None
-        with run.write_staged(REPORT, "w") as file:
-            file.write(text)
+        with run.write_staged(REPORT) as file:
+            # Not in the encoding of the worker's locale.
+            file.write(text.encode())
         address = str(run.staged(REPORT))
         self.log.info("Report of run %s: %s", run.run_key, address)
         return address

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,7 +76,7 @@ def run(reader: Reader, run_key: str) -> Row | None:
         | _items(reader, row)
         | {
             "checks": reader.rows("checks", load | {"nights": NIGHTS}),
-            "anchors": reader.rows("anchors", load),
+            "anchors": [each | {"reference": _numbers(each["reference"])} for each in reader.rows("anchors", load)],
             "abilities": bands,
             "people": people[0] if people else None,
             "parameters": parameters,
@@ -110,6 +112,15 @@ def item(reader: Reader, bank_name: str, item_id: str) -> Row | None:
         return None
     answers = reader.rows("item_answers", {"load_id": history[0]["load_id"], "item_id": item_id})
     return {"bank": bank_name, "item_id": item_id, "history": history, "answers": answers[0] if answers else None}
+
+
+def _numbers(meta: Any) -> dict[str, float]:
+    """The parameters in `question.meta.irt` that are numbers, or texts of numbers; people write it, in any form."""
+    found = {}
+    for name in ("a", "b", "c"):
+        with suppress(TypeError, LookupError, ValueError, OverflowError):
+            found[name] = float(meta[name])
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _items(reader: Reader, run: Row) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def information(items: list[Row], theta: np.ndarray) -> np.ndarray:
     for start in range(0, len(items), _ITEMS_AT_ONCE):
         part = items[start : start + _ITEMS_AT_ONCE]
         a, b, c = (np.array([[row[name] or 0.0] for row in part]) for name in ("a", "b", "c"))
-        p = curve(a, b, c, theta)
-        # `curve` is never 0.
-        total += np.sum(a**2 * (1 - p) / p * ((p - c) / (1 - c)) ** 2, axis=0)
+        p, known = curve(a, b, c, theta), curve(a, b, 0.0, theta)
+        # Lord writes `known` as (p - c) / (1 - c). `curve` is never 0.
+        total += np.sum(a**2 * (1 - p) / p * known**2, axis=0)
     return total
 
 

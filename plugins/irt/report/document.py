@@ -51,7 +51,7 @@ def document(reader: Reader, run_key: str, language: str) -> str:
 
     return environment().get_template("report.html").render(
         run=run, charts=charts, language=language, t=t, link=page_address, picture=picture, static=True,
-        style=Markup(_STYLE.read_text()), sentences=sentences(run, current, t), facts=_facts(run, t),  # noqa: S704
+        style=Markup(_STYLE.read_text(encoding="utf-8")), sentences=sentences(run, current, t), facts=_facts(run, t),  # noqa: S704
         hashes=_hashes(run["receipt"]), settings=_settings(run),
     )  # fmt: skip
 

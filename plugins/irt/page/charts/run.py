@@ -26,8 +26,8 @@ def anchors(rows: list[Row], t: Words) -> Spec:
 def _anchor_values(rows: list[Row], name: str, t: Words) -> list[Row]:
     values = []
     for row in rows:
-        reference = (row["reference"] or {}).get(name)
-        if row[name] is None or not isinstance(reference, (int, float)):
+        reference = row["reference"].get(name)
+        if row[name] is None or reference is None:
             continue
         reach = Z * (row[f"se_{name}"] or 0.0)
         values.append(
