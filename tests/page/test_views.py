@@ -184,6 +184,18 @@ def test_more_items_than_are_drawn(client, database):
     assert listed(client, run=key, page=52) == [str(each) for each in range(6100, 6200)]
 
 
+def test_an_item_is_compared_with_what_was_last_published_of_it(client, database):
+    """1007 was held in the night before, 1008 was never published."""
+    keys = fill(database, "math", nights=3)
+    database.execute("delete from irt.load_item where load_id = 2 and item_id = '1007'")
+    database.execute("delete from irt.load_item where load_id < 3 and item_id = '1008'")
+    rows = client.get(f"/api/run?run={keys[2]}").json()["items"]
+    before = {row["item_id"]: (row["b_before"], row["se_b_before"]) for row in rows}
+    known = database.execute("select item_id, load_id, b, se_b from irt.load_item where load_id < 3").fetchall()
+    wanted = {item: (b, se_b) for item, _, b, se_b in sorted(known)}
+    assert before == {"1003": (None, None), "1008": (None, None)} | wanted and wanted["1007"][0]
+
+
 def test_where_abilities_are_imprecise():
     """Bands of 0.1 SD; a range of half an SD counts from 2 % of the users on, above an SE of 0.4 SD."""
     bands = [
