@@ -198,6 +198,12 @@ def test_the_information_is_that_of_the_slope_of_the_curve(c):
     np.testing.assert_allclose(information(items, theta), 2 * wanted, rtol=1e-6)
 
 
+def test_a_reason_of_a_service_that_says_no_more(database):
+    [key] = fill(database, nights=1)
+    database.execute('update irt.load_held set reasons = \'[{"reason": "odd"}]\'')
+    assert re.search(r'id="held".*<span class="warn">warning</span>: odd<', report(key), re.S)
+
+
 def test_the_file_of_a_run_with_a_long_key(database, tmp_path, monkeypatch, capsys):
     fill(database, nights=1)
     long = f"{'한' * 10}{'x' * 250}/math"
