@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import re
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,9 +136,11 @@ def test_answers_of_another_load_are_not_counted(database, tmp_path, right, caps
     report(run)
     before = answers(database)
     database.execute("delete from exam_results where user_id < 'user-3'")
-    extract(run)
+    extract(replace(run, max_responses=5000))
     report(run)
     assert answers(database) == before
+    html = run.staged(REPORT).read_text()
+    assert "<dt>Responses</dt><dd>12,000</dd>" in html and "&#34;max_responses&#34;: 0," in html
     assert "The answers behind the items are not counted: load 1 is of others" in capsys.readouterr().out
 
 

@@ -14,8 +14,10 @@ NIGHTS, PAGE = 30, 100
 _LONGEST_SEARCH = 200
 # Items that are drawn in one picture; the view says so if there are more.
 MOST_DRAWN = 5000
-# Items of the worst fit that are named, and held items and those with a warning.
-WORST, MOST_NAMED = 15, 200
+# Items of the worst fit that are named.
+WORST = 15
+# Held items that are named, and items with a warning.
+MOST_NAMED = 200
 # No bank has as many items.
 EVERY_ITEM = 1_000_000
 Sort = Literal[
