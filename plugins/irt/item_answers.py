@@ -58,11 +58,13 @@ class _Users:
         theta, se = (abilities[name].to_numpy() for name in ("theta", "se"))
         known = np.isfinite(theta) & np.isfinite(se) & (se > 0)
         theta, se = theta[known], se[known]
-        mean, sd = (theta.mean(), theta.std() or 1.0) if len(theta) else (0.0, 1.0)
+        # Rounding may leave equal abilities an SD.
+        mean, sd = theta.mean() if len(theta) else 0.0, theta.std() if len(np.unique(theta)) > 1 else 1.0
         nodes = mean + sd * _NODES
         weights = np.empty((len(theta), len(nodes)), np.float32)
         for n, node in enumerate(nodes):
-            weights[:, n] = -0.5 * ((node - theta) / se) ** 2
+            # Within float32, also far from an ability without an error.
+            weights[:, n] = np.maximum(-0.5 * ((node - theta) / se) ** 2, -1e30)
         # Relative to the largest, so that a narrow posterior between two abilities does not vanish.
         weights = np.exp(weights - weights.max(axis=1, keepdims=True, initial=-np.inf))
         weights /= weights.sum(axis=1, keepdims=True)

@@ -38,7 +38,7 @@ def parameters_of(run: Run, load_id: int, previous: tuple[int, str] | None) -> d
 
 
 def judge(cursor: Any, folder: Path | None, check: PlannedCheck, parameters: Mapping[str, Any]) -> Row | None:
-    """Run one of the user's own checks, in a savepoint.
+    """Run one of the user's own checks, in a savepoint that is rolled back: settings that it changes end with it.
 
     :param cursor: of a read-only transaction (`ArrowPostgresHook.snapshot`).
     :return: passed, figure, threshold, finding; None if the check has no row.
@@ -74,10 +74,9 @@ def _rows(
     if folder is None:
         raise OwnCheckError(f"{check.name}.sql cannot be read: banks.yaml has no checks_folder any more")
     text = statement("own/row").replace("%(own_check)s", read_statement(folder, check.name))
-    # The names of ours cannot be those of a threshold; `most` is not the check's.
-    known = {**check.thresholds, **parameters, "most": most}
+    known = {**check.thresholds, **parameters, "_most": most}
     try:
-        with cursor.connection.transaction():
+        with cursor.connection.transaction(force_rollback=True):
             cursor.execute(statement("own/limit"), {"milliseconds": str(1000 * check.seconds)})
             return list(cursor.execute(text, known).fetchall())
     except psycopg.Error as error:

@@ -184,13 +184,25 @@ def test_more_items_than_are_drawn(client, database):
     assert listed(client, run=key, page=52) == [str(each) for each in range(6100, 6200)]
 
 
+def test_an_item_is_compared_with_what_was_last_published_of_it(client, database):
+    """1007 was held in the night before, 1008 was never published."""
+    keys = fill(database, "math", nights=3)
+    database.execute("delete from irt.load_item where load_id = 2 and item_id = '1007'")
+    database.execute("delete from irt.load_item where load_id < 3 and item_id = '1008'")
+    rows = client.get(f"/api/run?run={keys[2]}").json()["items"]
+    before = {row["item_id"]: (row["b_before"], row["se_b_before"]) for row in rows}
+    known = database.execute("select item_id, load_id, b, se_b from irt.load_item where load_id < 3").fetchall()
+    wanted = {item: (b, se_b) for item, _, b, se_b in sorted(known)}
+    assert before == {"1003": (None, None), "1008": (None, None)} | wanted and wanted["1007"][0]
+
+
 def test_where_abilities_are_imprecise():
     """Bands of 0.1 SD; a range of half an SD counts from 2 % of the users on, above an SE of 0.4 SD."""
     bands = [
         {"band": n / 10, "users": 10, "se": 1.0 if 10 <= n < 20 or n >= 29 else 0.3, "mean": 1.0, "sd": 2.0}
         for n in range(-30, 30)
     ]
-    items = [{"b": b, "is_held": False} for b in (0.0, 2.9, 3.0, 4.9, 5.0, None)] + [{"b": 3.5, "is_held": True}]
+    items = [{"b": b} for b in (0.0, 2.9, 3.0, 4.9, 5.0)]
     assert data.holes(bands, items) == [{"from": 3.0, "to": 5.0, "se": 1.0, "users": 100, "items": 2}]
     assert data.holes([band | {"se": 0.79} for band in bands], items) == []
     assert data.holes([], items) == data.holes([{"sd": None}], items) == []

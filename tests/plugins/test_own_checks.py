@@ -100,14 +100,15 @@ def test_one_that_fails_rejects_the_run(database, tmp_path, write):
 
 def test_it_is_shown_like_ours_to_who_decides(database, tmp_path, write):
     """In the request for approval, and on the page."""
-    run = run_of(tmp_path, write(b_range__sql=RANGE, b_range__yaml=YAML.replace("warn", "fail")))
+    sql = RANGE.replace("b from", "b\n| from")
+    run = run_of(tmp_path, write(b_range__sql=sql, b_range__yaml=YAML.replace("warn", "fail")))
     ready(database, run)
     with pytest.raises(ChecksFailedError):
         judge(run, tmp_path)
     shown = {}
     instance = SimpleNamespace(xcom_push=lambda key, value: shown.update({key: value}))
     ReviewRejectedOperator(task_id="review", run_key=run.run_key).execute({"ti": instance})
-    assert shown["findings"].splitlines()[2] == "| b_range | **FAILED** | bank math: b from -1 to 1 |"
+    assert shown["findings"].splitlines()[2] == r"| b_range | **FAILED** | bank math: b \| from -1 to 1 |"
     app = application()
     app.dependency_overrides[MAY_READ.dependency] = lambda: None
     with TestClient(app) as client:
@@ -188,6 +189,35 @@ def test_no_row_no_word_and_no_verdict(database, tmp_path, write):
     assert verdict(database, "none") == (False, "warn", None, None, "the check found nothing to judge")
     assert verdict(database, "silent") == (True, "fail", None, None, "no finding")
     assert verdict(database, "unsure")[:3] == (False, "warn", 0.5)
+
+
+def test_a_threshold_may_have_any_name_that_is_free(database, tmp_path, write):
+    """Such as that of a parameter of ours around the check."""
+    sql = f"select %(most)s::float8 = 0.05 as passed, {REST}"
+    run = run_of(tmp_path, write(own__sql=sql, own__yaml="severity: fail\nthresholds: {most: 0.05}"))
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "own")[0] is True
+
+
+def test_settings_that_a_check_changes_end_with_it(database, tmp_path, write):
+    changes = "set_config('search_path', 'nowhere', true), set_config('extra_float_digits', '0', false)"
+    changing = f"select row({changes}) is not null as passed, {REST}"
+    after = f"select current_setting('extra_float_digits') <> '0' and count(*) >= 0 as passed, {REST} from question"
+    run = run_of(tmp_path, write(a__sql=changing, a__yaml="severity: fail", b__sql=after, b__yaml="severity: fail"))
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "b")[0] is True
+
+
+@pytest.mark.parametrize("figure", ["NaN", "Infinity"])
+def test_a_figure_that_is_no_number_is_none(database, tmp_path, write, figure):
+    """The page and the report would fail for as many nights as they draw."""
+    sql = f"select true as passed, '{figure}'::float8 as figure, '' as threshold, 'told' as finding"
+    run = run_of(tmp_path, write(own__sql=sql, own__yaml="severity: warn"))
+    ready(database, run)
+    judge(run, tmp_path)
+    assert verdict(database, "own") == (True, "warn", None, "", "told")
 
 
 def test_a_file_that_is_gone_by_then_fails_closed(database, tmp_path, write):

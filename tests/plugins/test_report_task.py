@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import locale
 import re
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,9 +111,15 @@ def test_a_second_try_writes_the_same(database, tmp_path, right):
 
 
 def test_the_report_is_in_the_language_of_the_bank(database, tmp_path, right):
+    """And in UTF-8, whatever the worker's locale."""
     run = published(database, tmp_path, report_language="ko")
-    report(run)
-    assert '<html lang="ko"' in run.staged(REPORT).read_text()
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C")
+        report(run)
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    assert '<html lang="ko"' in run.staged(REPORT).read_bytes().decode("utf-8")
 
 
 def test_answers_that_are_no_longer_staged(database, tmp_path, right, capsys):
@@ -120,6 +128,20 @@ def test_answers_that_are_no_longer_staged(database, tmp_path, right, capsys):
     report(run)
     assert "The answers behind the items are not counted" in capsys.readouterr().out
     assert answers(database) == {} and "Consumers read this run." in run.staged(REPORT).read_text()
+
+
+def test_answers_of_another_load_are_not_counted(database, tmp_path, right, capsys):
+    """The extraction was cleared, and then the calibration failed; the run's result is still the earlier one."""
+    run = published(database, tmp_path)
+    report(run)
+    before = answers(database)
+    database.execute("delete from exam_results where user_id < 'user-3'")
+    extract(replace(run, max_responses=5000))
+    report(run)
+    assert answers(database) == before
+    html = run.staged(REPORT).read_text()
+    assert "<dt>Responses</dt><dd>12,000</dd>" in html and "&#34;max_responses&#34;: 0," in html
+    assert "The answers behind the items are not counted: load 1 is of others" in capsys.readouterr().out
 
 
 def test_without_a_result_there_is_no_report(database, tmp_path, right):

@@ -2,14 +2,31 @@
 -- Grain:   one item; `total` is the number of items that match.
 -- Parameters: run_key, load_id, search (part of an id, empty: all), verdict (published, held, warned, anchor, or empty:
 --          all), sort (a column's name), direction (1, -1), most, skipped.
-with named as (
+with before as materialized (
+    select publication_id, load_id from irt.published_before where run_key = %(run_key)s
+),
+
+-- As irt.item_published_before, which sorts the items of all nights: nearly all items are in the last publication.
+named as (
     select
         item.*, published.b as b_before, published.se_b as se_b_before, item.b - published.b as change_b,
         (item.fit ->> 'rmsd')::float8 as rmsd, (item.fit ->> 'infit')::float8 as infit,
         (item.fit ->> 'outfit')::float8 as outfit
     from irt.load_estimate as item
-    left join irt.item_published_before as published
-        on published.run_key = %(run_key)s and published.item_id = item.item_id
+    left join irt.load_item as newest
+        on newest.load_id = (select load_id from before order by publication_id desc limit 1)
+        and newest.item_id = item.item_id
+    left join lateral (
+        select i.b, i.se_b
+        from before
+        inner join irt.load_item as i on i.load_id = before.load_id
+        where newest.item_id is null and i.item_id = item.item_id
+        order by before.publication_id desc
+        limit 1
+    ) as earlier on true
+    cross join lateral (
+        select coalesce(newest.b, earlier.b) as b, coalesce(newest.se_b, earlier.se_b) as se_b
+    ) as published
     where item.load_id = %(load_id)s
         and position(lower(%(search)s::text) in lower(item.item_id)) > 0
         and case %(verdict)s::text

@@ -2,8 +2,13 @@
 -- Grain:   at most one row.
 -- Parameters: run_key.
 select
-    run.run_key, run.dag_run_id, run.bank, run.state, run.window_start, run.window_end, run.counts, run.timings,
-    run.settings, run.registered_at, load.load_id, load.engine, load.approval, load.loaded_at, load.judged_at,
+    run.run_key, run.dag_run_id, run.bank, run.state,
+    -- Of the load: the run may have been planned and extracted again since.
+    coalesce(load.window_start, run.window_start) as window_start,
+    coalesce(load.window_end, run.window_end) as window_end,
+    coalesce(nullif(load.counts, '{}'), run.counts) as counts,
+    coalesce(nullif(load.settings, '{}'), run.settings) as settings,
+    run.timings, run.registered_at, load.load_id, load.engine, load.approval, load.loaded_at, load.judged_at,
     load.result -> 'model_spec' as model_spec, load.result -> 'metrics' as metrics,
     jsonb_array_length(coalesce(load.result -> 'excluded' -> 'items', '[]')) as items_excluded,
     jsonb_array_length(coalesce(load.result -> 'excluded' -> 'users', '[]')) as users_excluded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -102,6 +103,8 @@ class CheckRunOperator(RunOperator):
 
     def _verdict(self, name: str, severity: str, row: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         passed, figure, threshold, finding = row or (False, None, None, "the check found nothing to judge")
+        # Neither JSON nor a picture has a place for NaN.
+        figure = figure if figure is not None and math.isfinite(figure) else None
         if passed is None and parameters["legacy_service"]:
             severity = "warn"
         word = "passed" if passed else ("FAILED" if severity == "fail" else "WARNING")

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from irt.operators.base import RunOperator
 from irt.run import Run
-from irt.staging import REPORT
+from irt.staging import ABILITIES, REPORT, RESPONSES, digest
 
 
 class ReportOperator(RunOperator):
@@ -34,8 +34,9 @@ class ReportOperator(RunOperator):
                 text = document(reader, run.run_key, run.report_language)
         except NothingToReportError as nothing:
             raise AirflowSkipException(str(nothing)) from None
-        with run.write_staged(REPORT, "w") as file:
-            file.write(text)
+        with run.write_staged(REPORT) as file:
+            # Not in the encoding of the worker's locale.
+            file.write(text.encode())
         address = str(run.staged(REPORT))
         self.log.info("Report of run %s: %s", run.run_key, address)
         return address
@@ -46,10 +47,16 @@ class ReportOperator(RunOperator):
         from irt.item_answers import item_answers
 
         rows = item_answers(run)
+        staged = [digest(run.staged(name)) for name in (RESPONSES, ABILITIES)]
         with self.database.arrow_transaction() as transaction:
             found = transaction.row("report/load_to_report", {"run_key": run.run_key})
             if found is None:
                 return
-            transaction.execute("report/remove_item_answers", {"load_id": found[0]})
-            load = pa.repeat(pa.scalar(found[0], pa.int64()), rows.num_rows)
+            load_id, *calibrated = found
+            if any(known not in (None, each) for known, each in zip(calibrated, staged, strict=True)):
+                # A cleared extraction, after which the calibration or the load failed.
+                self.log.warning("The answers behind the items are not counted: load %s is of others", load_id)
+                return
+            transaction.execute("report/remove_item_answers", {"load_id": load_id})
+            load = pa.repeat(pa.scalar(load_id, pa.int64()), rows.num_rows)
             transaction.append("load_item_answers", rows.append_column("load_id", load), schema="irt")

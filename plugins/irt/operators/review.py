@@ -67,4 +67,6 @@ class ReviewRejectedOperator(DatabaseOperator):
 
 def _line(check: str, severity: str, passed: bool, finding: str) -> str:
     verdict = "passed" if passed else {"fail": "**FAILED**", "warn": "warning"}[severity]
-    return f"| {check} | {verdict} | {finding.replace('|', chr(92) + '|')} |"
+    # A row of a Markdown table is one line; a check of the user's may say more.
+    said = " ".join(finding.split()).replace("|", r"\|")
+    return f"| {check} | {verdict} | {said} |"

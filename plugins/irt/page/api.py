@@ -43,7 +43,10 @@ def bank(name: Name) -> dict[str, Any]:
 def run(run: Name) -> dict[str, Any]:
     """A run with checks, anchors, items and the distribution of abilities; `run` is its run key."""
     with reading() as reader:
-        return found(data.run(reader, text(run)), f"there is no run {run!r}")
+        whole = found(data.run(reader, text(run)), f"there is no run {run!r}")
+    # For the pictures: as many as the bank has items.
+    del whole["parameters"]
+    return whole
 
 
 @router.get("/item")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +16,8 @@ _LONGEST_SEARCH = 200
 MOST_DRAWN = 5000
 # Items of the worst fit that are named.
 WORST = 15
+# Held items that are named, and items with a warning.
+MOST_NAMED = 200
 # No bank has as many items.
 EVERY_ITEM = 1_000_000
 Sort = Literal[
@@ -59,7 +63,8 @@ def run(reader: Reader, run_key: str) -> Row | None:
     """A run with its checks, anchors and abilities; None if there is none.
 
     `abilities` has the users and the mean SE by band, `holes` the ranges in which abilities are imprecise, `people`
-    whom a publication changes, `worst` the items of the worst fit.
+    whom a publication changes. `items` are those that are drawn. Of all items, `parameters` has those that are
+    published, `held`, `warned` and `worst` (of the worst fit) the first, and `item_counts` how many there are.
     """
     found = reader.rows("run", {"run_key": run_key})
     if not found:
@@ -67,16 +72,19 @@ def run(reader: Reader, run_key: str) -> Row | None:
     row, load = found[0], {"load_id": found[0]["load_id"]}
     bands = reader.rows("abilities", load)
     people = reader.rows("people", load)
-    items = reader.rows("items", _all_items(row))
-    return row | {
-        "checks": reader.rows("checks", load | {"nights": NIGHTS}),
-        "anchors": reader.rows("anchors", load),
-        "items": items,
-        "abilities": bands,
-        "people": people[0] if people else None,
-        "holes": holes(bands, items),
-        "worst": sorted((row for row in items if row["rmsd"] is not None), key=lambda row: -row["rmsd"])[:WORST],
-    }
+    parameters = reader.rows("parameters", load)
+    return (
+        row
+        | _items(reader, row)
+        | {
+            "checks": reader.rows("checks", load | {"nights": NIGHTS}),
+            "anchors": [each | {"reference": _numbers(each["reference"])} for each in reader.rows("anchors", load)],
+            "abilities": bands,
+            "people": people[0] if people else None,
+            "parameters": parameters,
+            "holes": holes(bands, parameters),
+        }
+    )
 
 
 def items(reader: Reader, run_key: str, query: ItemsQuery) -> Row | None:
@@ -108,6 +116,25 @@ def item(reader: Reader, bank_name: str, item_id: str) -> Row | None:
     return {"bank": bank_name, "item_id": item_id, "history": history, "answers": answers[0] if answers else None}
 
 
-def _all_items(run: Row) -> dict[str, Any]:
-    everything = ItemsQuery(most=MOST_DRAWN)
-    return {"run_key": run["run_key"], "load_id": run["load_id"]} | everything.parameters()
+def _numbers(meta: Any) -> dict[str, float]:
+    """The parameters in `question.meta.irt` that are numbers, or texts of numbers; people write it, in any form."""
+    found = {}
+    for name in ("a", "b", "c"):
+        with suppress(TypeError, LookupError, ValueError, OverflowError):
+            found[name] = float(meta[name])
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _items(reader: Reader, run: Row) -> dict[str, Any]:
+    """`items`, `held`, `warned`, `worst` and `item_counts` of `run`."""
+    queries = {
+        "items": ItemsQuery(most=MOST_DRAWN),
+        "held": ItemsQuery(verdict="held", most=MOST_NAMED),
+        "warned": ItemsQuery(verdict="warned", most=MOST_NAMED),
+        "worst": ItemsQuery(sort="rmsd", descending=True, most=WORST),
+    }
+    load = {"run_key": run["run_key"], "load_id": run["load_id"]}
+    found: dict[str, Any] = {name: reader.rows("items", load | query.parameters()) for name, query in queries.items()}
+    counts = {name: rows[0]["total"] if rows else 0 for name, rows in found.items()}
+    found["worst"] = [row for row in found["worst"] if row["rmsd"] is not None]
+    return found | {"item_counts": counts}

@@ -32,14 +32,17 @@ def information(items: list[Row], theta: np.ndarray) -> np.ndarray:
     for start in range(0, len(items), _ITEMS_AT_ONCE):
         part = items[start : start + _ITEMS_AT_ONCE]
         a, b, c = (np.array([[row[name] or 0.0] for row in part]) for name in ("a", "b", "c"))
-        p = curve(a, b, c, theta)
-        # `curve` is never 0.
-        total += np.sum(a**2 * (1 - p) / p * ((p - c) / (1 - c)) ** 2, axis=0)
+        p, known = curve(a, b, c, theta), curve(a, b, 0.0, theta)
+        # Lord writes `known` as (p - c) / (1 - c). `curve` is never 0.
+        total += np.sum(a**2 * (1 - p) / p * known**2, axis=0)
     return total
 
 
 def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
-    """Ranges of ability in which the mean SE is large: from, to, the SE, and how many items are that difficult."""
+    """Ranges of ability in which the mean SE is large: from, to, the SE, and how many items are that difficult.
+
+    :param items: those that are published, with `b`.
+    """
     if not bands or not bands[0]["sd"]:
         return []
     mean, sd = bands[0]["mean"], bands[0]["sd"]
@@ -58,7 +61,6 @@ def holes(bands: list[Row], items: list[Row]) -> list[dict[str, Any]]:
             found[-1] |= {"to": last, "se": max(found[-1]["se"], se), "users": found[-1]["users"] + count}
         else:
             found.append({"from": first, "to": last, "se": se, "users": count})
-    difficulties = [row["b"] for row in items if row["b"] is not None and not row["is_held"]]
     for hole in found:
-        hole["items"] = sum(hole["from"] <= b < hole["to"] for b in difficulties)
+        hole["items"] = sum(hole["from"] <= b < hole["to"] for b in (row["b"] for row in items))
     return found

@@ -18,15 +18,16 @@ _OF_CHECKS = {
     "users_lost": "precision", "standard_errors": "precision", "held_items": "misfit",
 }  # fmt: skip
 _OTHERS = "change"
-_IDS = re.compile(r"\b(?:clip|gradient_)\d+\b")
+# Where they are given and used: an item may be named so, too.
+_IDS = re.compile(r"""(?<= id=")(?:clip|gradient_)\d+(?=")|(?<=url\(#)(?:clip|gradient_)\d+(?=\))""")
 
 
 def run_pictures(run: Row, t: Words) -> dict[str, Spec]:
     """The pictures of a run (see `data.run`), by name; those without anything to show are missing."""
-    found = {"precision": charts.precision(run["abilities"], run["items"], t)}
+    found = {"precision": charts.precision(run["abilities"], run["parameters"], t)}
     if any(row["b_before"] is not None for row in run["items"]):
         found["change"] = charts.change(run["items"], t)
-    if any((row["reference"] or {}).get("b") is not None and row["b"] is not None for row in run["anchors"]):
+    if any("b" in row["reference"] and row["b"] is not None for row in run["anchors"]):
         found["anchors"] = charts.anchors(run["anchors"], t)
     if run["worst"]:
         found["misfit"] = charts.misfit(run["items"], t)

@@ -46,6 +46,9 @@ _KOREAN = {
     "Compared with run": "비교한 실행:",
     "Consumers have no calibration of this bank yet.": "이 은행에는 아직 소비자가 읽을 보정 결과가 없습니다.",
     "Consumers read run {run}, published at {at}.": "지금 소비자가 읽는 값은 {at}에 게시된 실행 {run}의 것입니다.",
+    "Consumers read an earlier result of this run, published at {at}.": (
+        "지금 소비자가 읽는 값은 {at}에 게시된, 이 실행의 이전 결과입니다."
+    ),
     "Consumers read this run.": "지금 소비자가 읽는 값은 이 실행의 것입니다.",
     "Contract": "계약",
     "Correct the answers and clear extract_responses, or publish the run with irt_publish_rejected.": (
@@ -132,6 +135,9 @@ _KOREAN = {
     "This DAG calibrates no banks.": "이 DAG는 은행을 보정하지 않습니다.",
     "This run has no anchors.": "이 실행에는 앵커가 없습니다.",
     "This run has no result.": "이 실행에는 결과가 없습니다.",
+    "To do: if a task of this run failed, read its log, and clear it once the cause is gone.": (
+        "할 일: 이 실행의 태스크가 실패했으면 로그를 읽고, 원인이 사라진 뒤 Clear하세요."
+    ),
     "To do: nothing is urgent. Look at the warnings and the held items when there is time.": (
         "할 일: 급한 것은 없습니다. 시간이 날 때 경고와 보류된 문항을 살펴보세요."
     ),

@@ -11,6 +11,9 @@ import psycopg
 from irt.page.reading import reading_from
 from irt.report.document import NothingToReportError, document
 
+# A run key may be longer than the name of a file.
+_LONGEST_NAME = 200
+
 
 def write_report(conninfo: str, run_key: str, *, out: Path | None, language: str) -> int:
     """Write the report, and print where it is, or why there is none.
@@ -19,7 +22,7 @@ def write_report(conninfo: str, run_key: str, *, out: Path | None, language: str
     :param out: the file; by default named after the run, in the current folder.
     :return: the exit status.
     """
-    target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '_', run_key)}.html")
+    target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '_', run_key)[:_LONGEST_NAME]}.html")
     try:
         with reading_from(conninfo) as reader:
             html = document(reader, run_key, language)

@@ -18,8 +18,6 @@ from irt.page.words import words
 from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
 from irt.report.summary import sentences
 
-# Of the held items.
-_MOST_HELD = 200
 _STYLE = Path(data.__file__).with_name("static") / "page.css"
 
 
@@ -53,8 +51,8 @@ def document(reader: Reader, run_key: str, language: str) -> str:
 
     return environment().get_template("report.html").render(
         run=run, charts=charts, language=language, t=t, link=page_address, picture=picture, static=True,
-        style=Markup(_STYLE.read_text()), sentences=sentences(run, current, t), facts=_facts(run, t),  # noqa: S704
-        hashes=_hashes(run["receipt"]), settings=_settings(run), most_held=_MOST_HELD,
+        style=Markup(_STYLE.read_text(encoding="utf-8")), sentences=sentences(run, current, t), facts=_facts(run, t),  # noqa: S704
+        hashes=_hashes(run["receipt"]), settings=_settings(run),
     )  # fmt: skip
 
 

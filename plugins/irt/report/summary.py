@@ -20,7 +20,7 @@ def sentences(run: Row, current: Row, t: Words) -> list[str]:
 
 def _happened(run: Row, current: Row, t: Words) -> str:
     figures = {
-        "items": number(sum(not row["is_held"] for row in run["items"])), "at": moment(run["published_at"]),
+        "items": number(run["item_counts"]["items"] - run["item_counts"]["held"]), "at": moment(run["published_at"]),
         "users": number((run["model_spec"] or {}).get("n_users")), "state": t(run["state"]),
         "failed": ", ".join(_names(run, "fail")),
     }  # fmt: skip
@@ -40,23 +40,25 @@ def _happened(run: Row, current: Row, t: Words) -> str:
 def _read_now(run: Row, current: Row, t: Words) -> str:
     if current["published_run"] is None:
         return t("Consumers have no calibration of this bank yet.")
-    if current["published_run"] == run["run_key"]:
-        return t("Consumers read this run.")
     read = {"run": current["published_run"], "at": moment(current["published_at"])}
+    if current["published_load"] == run["load_id"]:
+        return t("Consumers read this run.")
+    if read["run"] == run["run_key"]:
+        return t("Consumers read an earlier result of this run, published at {at}.").format(**read)
     return t("Consumers read run {run}, published at {at}.").format(**read)
 
 
 def _found(run: Row, t: Words) -> str:
-    held = [row["item_id"] for row in run["items"] if row["is_held"]]
-    warned = [row["item_id"] for row in run["items"] if row["reasons"] and not row["is_held"]]
+    counts, checks = run["item_counts"], _names(run, "warn")
+    held, warned = ([row["item_id"] for row in run[name]] for name in ("held", "warned"))
     out = [row["item_id"] for row in run["anchors"] if not row["used"]]
     found = [
-        (t("checks with a warning: {n} ({names})"), _names(run, "warn")),
-        (t("held items: {n} ({names})"), held),
-        (t("items with a warning: {n} ({names})"), warned),
-        (t("anchors left out: {n} ({names})"), out),
+        (t("checks with a warning: {n} ({names})"), len(checks), checks),
+        (t("held items: {n} ({names})"), counts["held"], held),
+        (t("items with a warning: {n} ({names})"), counts["warned"], warned),
+        (t("anchors left out: {n} ({names})"), len(out), out),
     ]
-    told = [text.format(n=number(len(names)), names=_first(names)) for text, names in found if names]
+    told = [text.format(n=number(n), names=_first(names, n)) for text, n, names in found if n]
     people = run["people"] or {}
     if people.get("levels") and people["users_level_changed"]:
         told.append(t("users who change level: {n}").format(n=number(people["users_level_changed"])))
@@ -70,7 +72,9 @@ def _to_do(run: Row, t: Words) -> str:
         first = t("To do: read what the failed checks found.")
         then = t("Correct the answers and clear extract_responses, or publish the run with irt_publish_rejected.")
         return f"{first} {then}"
-    if _names(run, "warn") or any(row["reasons"] for row in run["items"]):
+    if not run["published_at"] and run["state"] != "superseded":
+        return t("To do: if a task of this run failed, read its log, and clear it once the cause is gone.")
+    if _names(run, "warn") or run["held"] or run["warned"]:
         return t("To do: nothing is urgent. Look at the warnings and the held items when there is time.")
     return t("To do: nothing.")
 
@@ -79,6 +83,6 @@ def _names(run: Row, severity: str) -> list[str]:
     return [check["check_name"] for check in run["checks"] if not check["passed"] and check["severity"] == severity]
 
 
-def _first(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
+def _first(names: list[str], n: int) -> str:
+    more = n - min(len(names), _MOST_NAMED)
     return ", ".join(names[:_MOST_NAMED]) + (f" … +{number(more)}" if more > 0 else "")

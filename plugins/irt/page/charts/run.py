@@ -26,8 +26,8 @@ def anchors(rows: list[Row], t: Words) -> Spec:
 def _anchor_values(rows: list[Row], name: str, t: Words) -> list[Row]:
     values = []
     for row in rows:
-        reference = (row["reference"] or {}).get(name)
-        if row[name] is None or not isinstance(reference, (int, float)):
+        reference = row["reference"].get(name)
+        if row[name] is None or reference is None:
             continue
         reach = Z * (row[f"se_{name}"] or 0.0)
         values.append(
@@ -56,17 +56,19 @@ def change(rows: list[Row], t: Words) -> Spec:
 
 
 def precision(bands: list[Row], items: list[Row], t: Words) -> Spec:
-    """A Wright map with the precision: users, the SE of their abilities, information and items on one scale."""
+    """A Wright map with the precision: users, the SE of their abilities, information and items on one scale.
+
+    :param items: those that are published, with `a`, `b` and `c`.
+    """
     mean, sd = (bands[0]["mean"], bands[0]["sd"]) if bands else (0.0, 1.0)
     users = [
         {"from": mean + sd * band["band"], "theta": mean + sd * (band["band"] + 0.05),
          "to": mean + sd * (band["band"] + 0.1), "users": band["users"], "se": band["se"]}
         for band in bands
     ]  # fmt: skip
-    known = [row for row in items if not row["is_held"] and row["a"] is not None and row["b"] is not None]
     theta = np.linspace(mean - 4 * sd, mean + 4 * sd, 81)
-    curve = [{"theta": x, "information": y} for x, y in zip(theta.tolist(), information(known, theta).tolist())]
-    difficulties = _histogram([row["b"] for row in known], 0.2 * sd)
+    curve = [{"theta": x, "information": y} for x, y in zip(theta.tolist(), information(items, theta).tolist())]
+    difficulties = _histogram([row["b"] for row in items], 0.2 * sd)
     point, line = {"x": _axis("theta")}, {"type": "line"}
     to = {"x2": {"field": "to"}, "y2": {"datum": 0}}
     band, last = {"x": _axis("from")} | to, {"x": _axis("from", t("ability θ, difficulty b"))} | to
