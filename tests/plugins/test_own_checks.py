@@ -100,7 +100,8 @@ def test_one_that_fails_rejects_the_run(database, tmp_path, write):
 
 def test_it_is_shown_like_ours_to_who_decides(database, tmp_path, write):
     """In the request for approval, and on the page."""
-    sql = RANGE.replace("b from", "b\n| from")
+    # Neither a cell, nor a picture from elsewhere.
+    sql = RANGE.replace("b from", "b\n| ![x](//e.example) from")
     run = run_of(tmp_path, write(b_range__sql=sql, b_range__yaml=YAML.replace("warn", "fail")))
     ready(database, run)
     with pytest.raises(ChecksFailedError):
@@ -108,7 +109,9 @@ def test_it_is_shown_like_ours_to_who_decides(database, tmp_path, write):
     shown = {}
     instance = SimpleNamespace(xcom_push=lambda key, value: shown.update({key: value}))
     ReviewRejectedOperator(task_id="review", run_key=run.run_key).execute({"ti": instance})
-    assert shown["findings"].splitlines()[2] == r"| b_range | **FAILED** | bank math: b \| from -1 to 1 |"
+    assert shown["findings"].splitlines()[2] == (
+        r"| b_range | **FAILED** | bank math: b \| \!\[x\](//e.example) from -1 to 1 |"
+    )
     app = application()
     app.dependency_overrides[MAY_READ.dependency] = lambda: None
     with TestClient(app) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
 from irt.sql import statement
 
+# What begins a link, a picture, HTML, code, emphasis or a cell: findings name items, whose ids may hold anything.
+_MARKDOWN = re.compile(r"[\\\[\]!<`*|]")
 # Views of the page.
 _LINKS = {"Report / 보고서": "report", "Run / 실행": "run"}
 # The XComs with the findings (Markdown) and the time of the verdicts.
@@ -68,5 +71,5 @@ class ReviewRejectedOperator(DatabaseOperator):
 def _line(check: str, severity: str, passed: bool, finding: str) -> str:
     verdict = "passed" if passed else {"fail": "**FAILED**", "warn": "warning"}[severity]
     # A row of a Markdown table is one line; a check of the user's may say more.
-    said = " ".join(finding.split()).replace("|", r"\|")
+    said = _MARKDOWN.sub(r"\\\g<0>", " ".join(finding.split()))
     return f"| {check} | {verdict} | {said} |"
