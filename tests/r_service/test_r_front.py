@@ -123,6 +123,7 @@ def test_port_that_is_taken_is_an_error(service, monkeypatch):
         status, told = service.refusal()
     assert status != 0
     assert f"cannot listen on 127.0.0.1 port {port}" in told
+    assert f"Address already in use) for [127.0.0.1:{port}]" in told
 
 
 def test_service_that_hangs_is_not_healthy(start_r_service, contract):

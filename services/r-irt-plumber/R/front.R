@@ -17,15 +17,36 @@ start_front <- function(host, port, socket, limits) {
     IRT_FRONT_ANSWER_SECONDS = integer_text(longest_wait(limits))
   )
   config <- system.file("haproxy.cfg", package = "irtplumber", mustWork = TRUE)
-  arguments <- c("--pdeathsig", "KILL", find_haproxy(), "-q", "-db", "-f", config)
+  arguments <- c("--pdeathsig", "KILL", find_haproxy(), "-db", "-f", config)
   front <- processx::process$new("setpriv", arguments, env = environment, stdout = "", stderr = "")
   while (!listens(front, port)) {
     if (!front$is_alive()) {
-      stop(sprintf("cannot listen on %s port %d: haproxy's message is above", host, port), call. = FALSE)
+      stop_classed(
+        "irt_cannot_listen", sprintf("cannot listen on %s port %d: haproxy's message is above", host, port)
+      )
     }
     pause(loop_milliseconds)
   }
   front
+}
+
+port_attempts <- 20
+
+#' Start haproxy on a port, or on a free one
+#'
+#' @param port 0 for one of `free_port`.
+#' @return List: `front` as of `start_front`, and `port`.
+#' @section Errors: As of `start_front`.
+#' @noRd
+open_front <- function(host, port, socket, limits, free_port = function() httpuv::randomPort(host = host)) {
+  if (port != 0) return(list(front = start_front(host, port, socket, limits), port = port))
+  for (attempt in seq_len(port_attempts)) {
+    free <- free_port()
+    # Another process may take the port before haproxy does.
+    front <- tryCatch(start_front(host, free, socket, limits), irt_cannot_listen = function(error) error)
+    if (!inherits(front, "error")) return(list(front = front, port = free))
+  }
+  stop(front)
 }
 
 # Debian installs it outside an ordinary user's PATH.

@@ -26,13 +26,14 @@ small_body_bytes <- 2^20
 serve <- function(host = "127.0.0.1", port = 8000L, state_dir, port_file = NULL) {
   service <- new_service(state_dir)
   on.exit(for (worker in service$workers) end_worker(worker))
-  port <- if (port == 0) httpuv::randomPort(host = host) else port
   # R's temporary folder is private.
   socket <- file.path(tempdir(), "http.socket")
   server <- httpuv::startPipeServer(socket, strtoi("077", 8L), application(service), quiet = TRUE)
   on.exit(httpuv::stopServer(server), add = TRUE)
+  opened <- open_front(host, port, socket, service$limits)
+  port <- opened$port
+  service$front <- opened$front
   service$start_front <- function() start_front(host, port, socket, service$limits)
-  service$front <- service$start_front()
   on.exit(service$front$kill(), add = TRUE)
   log_line("INFO", sprintf("listening on http://%s:%d, engine %s", host, port, service$engine$label))
   if (!is.null(port_file)) write_whole(port_file, as.character(port))
