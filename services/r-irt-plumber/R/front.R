@@ -30,7 +30,7 @@ start_front <- function(host, port, socket, limits) {
   front
 }
 
-port_attempts <- 20
+port_attempts <- 3
 
 #' Start haproxy on a port, or on a free one
 #'
