@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +38,7 @@ def fresh(tmp_path) -> Path:
         (["connections", "from-secrets", "--help"], "--namespace"),
         (["old-jobs", "--help"], "--ignore"),
         (["replay", "--help"], "--threads N"),
+        (["report", "--help"], "--language"),
         (["bench", "demo", "--help"], "--against"),
         (["test", "--help"], "--all"),
         (["conformance", "--help"], "IRT_SERVICE_TOKEN"),
@@ -49,6 +52,17 @@ def test_help_installs_nothing(fresh, command, says):
     assert says in done.stdout
     assert not (fresh / ".venv").exists()
     assert not (fresh / ".irt").exists()
+
+
+def test_the_script_knows_every_command():
+    """It dispatches before Python runs; `warm-up` and `cluster` are steps of its own set-up."""
+    parser = arguments._parser()
+    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    script = (ROOT / "irt").read_text()
+    usage, dispatch = script.split("EOF")[1], script[script.rindex("case ") :]
+    for command in set(commands.choices) - {"warm-up", "cluster"}:
+        assert re.search(rf"^  {command}\b", usage, re.MULTILINE), command
+        assert re.search(rf"[ |]{command}(\)| \|)", dispatch), command
 
 
 def test_old_jobs_installs_nothing_and_passes_its_status_on(fresh):
