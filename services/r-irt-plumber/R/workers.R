@@ -67,11 +67,10 @@ tend_workers <- function(service) {
   gone <- vapply(service$workers, function(worker) worker$state == "gone", NA)
   useless <- any(vapply(service$workers[gone], function(worker) isTRUE(worker$never_worked), NA))
   service$workers <- service$workers[!gone]
-  if (useless) {
-    pause_starts(service)
-    if (!any_works(service)) refuse_waiting(service, problem_no_worker())
-  }
-  start_workers(service)
+  if (useless) pause_starts(service)
+  started <- tryCatch(start_workers(service), error = function(error) error)
+  if (inherits(started, "error")) log_failure(started)
+  if ((useless || inherits(started, "error")) && !any_works(service)) refuse_waiting(service, problem_no_worker())
 }
 
 any_works <- function(service) {

@@ -56,6 +56,17 @@ test_that("a session that cannot load the engine is ended, the next starts after
   expect_equal(answered$answer$status, 503)
 })
 
+test_that("nobody waits while no session can be started", {
+  answered <- new.env()
+  service <- service_with(loading_worker(unloaded_session()), answered)
+  service$workers <- list()
+  # So that the start raises an error, as on a full disk.
+  service$limits$max_running <- "none"
+  expect_message(tend_workers(service), "non-numeric")
+  expect_length(service$preparing, 0)
+  expect_equal(answered$answer$status, 503)
+})
+
 test_that("submissions wait as long as another session works", {
   answered <- new.env()
   session <- unloaded_session()
