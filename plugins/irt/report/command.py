@@ -16,7 +16,7 @@ _LONGEST_NAME = 200
 
 
 def write_report(conninfo: str, run_key: str, *, out: Path | None, language: str) -> int:
-    """Write the report, and print where it is, or why there is none.
+    """Write the report and print its path; if there is nothing to report, print why.
 
     :param conninfo: libpq's string of the project database.
     :param out: the file; by default named after the run, in the current folder.
