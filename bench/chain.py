@@ -26,6 +26,8 @@ _ATTEMPTS = {
     "window_end": END.isoformat(),
     "topics": [TOPIC],
     "exam_ids": [],
+    # As `reads_attempt_no` finds in the benchmark's view.
+    "read_attempt_no": False,
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from irt_engine import Responses, Settings
+from irt_engine import Responses, Settings, calibrate, simulate
 from irt_engine.answers.exclusion import everyone
 from irt_engine.contract.anchors import Anchor
 from irt_engine.contract.settings import LinkingOptions
 from irt_engine.estimation.fitting import fit_bank
+from irt_engine.standard_errors import subspace
 from irt_engine.standard_errors.covariance import DenseCovariance
 from irt_engine.standard_errors.information import Information
 from irt_engine.standard_errors.subspace import SubspaceCovariance, invert
@@ -65,3 +66,21 @@ def test_banks_joined_by_too_many_directions_are_inverted_whole():
     information = information_of(Responses.from_columns(*columns), Settings(linking=options))
     assert SubspaceCovariance.of(information) is None
     assert isinstance(invert(information), DenseCovariance)
+
+
+@pytest.mark.parametrize("method", ["mean_sigma", "stocking_lord", "fixed"])
+def test_a_large_bank_is_linked(method, monkeypatch):
+    """Anchors are some of the items, so their covariances are some of the blocks."""
+    drawn = simulate(6000, 800, 40, mean=0.5, sd=1.2, seed=3)
+    responses = Responses.from_table(drawn.observations)
+    anchors = tuple(Anchor(row["item_id"], row["a"], row["b"]) for row in drawn.items.to_pylist()[:100])
+    settings = Settings(anchors=anchors, linking=LinkingOptions(method=method))
+    sparse = calibrate(responses, settings)
+    monkeypatch.setattr(subspace, "_ALWAYS_DENSE", 10_000)
+    dense = calibrate(responses, settings)
+    assert 2 * responses.n_items > 1500
+    if method != "fixed":
+        line, other = sparse.anchoring.to_reference, dense.anchoring.to_reference
+        assert (line.slope, line.intercept) == pytest.approx((other.slope, other.intercept), abs=0.01)
+        assert (line.slope, line.intercept) == pytest.approx((1.2, 0.5), abs=0.15)
+    assert sparse.items.errors[:, :2] == pytest.approx(dense.items.errors[:, :2], rel=0.02, nan_ok=True)

@@ -30,7 +30,10 @@ class Covariance(Protocol):
     def undetermined(self) -> np.ndarray: ...
 
     def blocks(self, places: np.ndarray) -> np.ndarray:
-        """Covariances (J, 3, 3) of each item's parameters, whose columns are `places` (J, 3); 0 where that is -1."""
+        """Covariances (J, 3, 3) of the parameters of all items, in their order; 0 where a place is -1.
+
+        :param places: (J, 3), the columns of each item's a, d and logit c.
+        """
 
     def times(self, vectors: np.ndarray) -> np.ndarray:
         """The matrix times `vectors` (P, k)."""

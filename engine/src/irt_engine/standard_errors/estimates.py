@@ -109,8 +109,8 @@ def slope_and_intercept(model: Model, covariance: Covariance, rows: np.ndarray) 
 
     NaN where the data do not determine them; 0 where a is not estimated.
     """
-    place = _places(model, covariance)[rows]
-    matrices = covariance.blocks(place)[:, :2, :2].copy()
+    places = _places(model, covariance)
+    matrices, place = covariance.blocks(places)[rows, :2, :2], places[rows]
     lost = (place[:, :2] >= 0) & covariance.undetermined[place[:, :2]]
     matrices[lost.any(axis=1)] = np.nan
     return matrices, model.free[rows, 0]
