@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -103,3 +104,16 @@ def test_a_chain_of_parts():
     """Three parts, each linked to the next by few users."""
     rows = [[0, 1]] * 60 + [[2, 3]] * 50 + [[4, 5]] * 40 + [[1, 2]] * 9 + [[3, 4]] * 8
     assert parts(bank(rows), 30).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_looking_at_some_users_first_changes_nothing(monkeypatch):
+    """Two large parts with 20 common users, one item with few answers, and another that hangs on by 31 users."""
+    rng = np.random.default_rng(4)
+    rows = [sorted(rng.choice(40, 8, replace=False)) for _ in range(3000)]
+    rows += [sorted(40 + rng.choice(40, 8, replace=False)) for _ in range(2000)]
+    rows += [[u % 40, 40 + u % 40] for u in range(20)] + [[1, 80]] * 31 + [[2, 81]] * 29
+    responses = bank(rows)
+    whole = parts(responses, 30)
+    monkeypatch.setattr(sys.modules["irt_engine.answers.weak_links"], "_SAMPLE_ANSWERS", 5_000)
+    assert parts(responses, 30).tolist() == whole.tolist()
+    assert whole.tolist() == [0] * 40 + [1] * 40 + [0, -1]

@@ -10,6 +10,7 @@ from irt_engine.answers.responses import Responses
 from irt_engine.calibration import calibrate
 from irt_engine.contract.settings import Settings
 from irt_engine.estimation.fitting import fit_bank
+from irt_engine.kernels.attachment import users_of_items
 from irt_engine.scores.scoring import score
 from irt_engine.standard_errors.information import Information
 from irt_engine.standard_errors.subspace import SubspaceCovariance
@@ -49,6 +50,7 @@ def warm_up() -> None:
     }
     calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))
     score(responses, anchors)
+    users_of_items(responses.offsets, responses.codes, np.zeros(n_items, bool))
     # A grid too coarse to resolve any posterior.
     coarse = {"max_iterations": 3, "quadrature_points": 11}
     _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": coarse}))

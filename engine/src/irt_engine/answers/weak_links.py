@@ -15,7 +15,7 @@ import numpy as np
 
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
-from irt_engine.kernels.attachment import attachment_order
+from irt_engine.kernels import attachment
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _MOST_PARTS = 100
 # At most this many items of a part are named.
 _NAMED = 20
+# Answers of the users who are looked at before all are.
+_SAMPLE_ANSWERS = 1_000_000
 
 
 def weak_links(responses: Responses, settings: Settings) -> list[dict[str, Any]] | None:
@@ -45,40 +47,55 @@ def parts(responses: Responses, least: int) -> np.ndarray:
     answers, _ = responses.item_counts()
     judged = answers >= least
     label = np.where(judged, np.cumsum(judged) - 1, -1)
-    lengths = np.diff(responses.offsets)
-    user, group = np.repeat(np.arange(lengths.size), lengths), label[responses.codes >> 1]
-    user, group = user[group >= 0], group[group >= 0]
     # `home`: the item that each item was merged into; `final`: parts that were cut off.
     n = int(judged.sum())
     home, final = np.arange(n), np.zeros(n, bool)
+    # What some of the users hold together, all of them do.
+    stride = len(responses) // _SAMPLE_ANSWERS
+    while stride > 1:
+        closer = _merged(home, least, *_ordered(responses, label, home, final, least, stride))
+        if closer is None:
+            break
+        home = closer
     while (n_left := int(np.unique(home[~final[home]]).size)) > 1 and final.sum() < _MOST_PARTS:
-        names, order, weight = _ordered(user, home[group], final, least)
-        merged = np.flatnonzero(weight[1:] >= least) + 1
-        if merged.size == 0 or names.size < n_left:
+        names, order, weight = _ordered(responses, label, home, final, least)
+        closer = _merged(home, least, names, order, weight) if names.size == n_left else None
+        if closer is None:
             # Groups that share no user with any other are not in the ordering.
             lone = np.setdiff1d(np.unique(home[~final[home]]), names)
             final[lone if lone.size else names[order[-1]]] = True
             continue
-        target = np.arange(n)
-        for k in merged.tolist():
-            target[names[order[k]]] = target[names[order[k - 1]]]
-        home = target[home]
+        home = closer
     return _numbered(home, label, answers)
 
 
-def _ordered(user: np.ndarray, group: np.ndarray, final: np.ndarray, least: int) -> tuple[np.ndarray, ...]:
-    """The groups (n,) that share users with others, their ordering, and its weights."""
-    left = ~final[group]
-    pairs = np.unique(np.stack([user[left], group[left]], axis=1), axis=0)
-    counts = np.bincount(pairs[:, 0]) if len(pairs) else np.zeros(1, np.int64)
-    pairs = pairs[counts[pairs[:, 0]] > 1]
-    names, number = np.unique(pairs[:, 1], return_inverse=True)
-    users, row = np.unique(pairs[:, 0], return_inverse=True)
-    offsets = np.searchsorted(row, np.arange(users.size + 1))
-    by_group = np.argsort(number, kind="stable")
-    item_offsets = np.searchsorted(number[by_group], np.arange(names.size + 1))
-    order, weight = attachment_order(offsets, number, item_offsets, row[by_group], least)
+def _ordered(
+    responses: Responses, label: np.ndarray, home: np.ndarray, final: np.ndarray, least: int, stride: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The groups (n,) that share users with others, their ordering, and its weights; from every `stride`-th user."""
+    group = np.full(label.size, -1)
+    judged = label >= 0
+    group[judged] = np.where(final[home], -1, home)[label[judged]]
+    answers = responses.offsets, responses.codes, group, stride
+    starts, groups = attachment.shared_groups(*answers, attachment.group_counts(*answers))
+    names, number = np.unique(groups, return_inverse=True)
+    transposed = attachment.users_of_groups(starts, number, names.size)
+    order, weight = attachment.attachment_order(starts, number, *transposed, least)
     return names, order, weight
+
+
+def _merged(
+    home: np.ndarray, least: int, names: np.ndarray, order: np.ndarray, weight: np.ndarray
+) -> np.ndarray | None:
+    """`home` after merging neighbours in the ordering that no cut of fewer users separates; None if there are none."""
+    merged = np.flatnonzero(weight[1:] >= least) + 1
+    if merged.size == 0:
+        return None
+    target = np.arange(home.size)
+    for k in merged.tolist():
+        target[names[order[k]]] = target[names[order[k - 1]]]
+    closer: np.ndarray = target[home]
+    return closer
 
 
 def _numbered(home: np.ndarray, label: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -94,14 +111,10 @@ def _numbered(home: np.ndarray, label: np.ndarray, answers: np.ndarray) -> np.nd
 
 def _described(responses: Responses, part: np.ndarray, name: int) -> dict[str, Any]:
     own = np.flatnonzero(part == name)
-    lengths = np.diff(responses.offsets)
-    user = np.repeat(np.arange(lengths.size), lengths)
-    inside = part[responses.codes >> 1] == name
-    users = np.unique(user[inside])
-    common = np.intersect1d(users, user[~inside])
+    users, common = attachment.users_of_items(responses.offsets, responses.codes, part == name)
     return {
         "n_items": int(own.size),
-        "n_users": int(users.size),
-        "n_common_users": int(common.size),
+        "n_users": users,
+        "n_common_users": common,
         "item_ids": [responses.item_ids[j] for j in own[:_NAMED].tolist()],
     }
