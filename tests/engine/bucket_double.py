@@ -1,4 +1,5 @@
-"""A double of S3 on loopback, because none can be installed here; it does what pyarrow needs for one object."""
+"""A double of S3 on loopback, because none can be installed here; it does what pyarrow needs for single objects
+and to list a folder."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -21,6 +23,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(404 if body is None else 200, length=len(body or b""))
 
     def do_GET(self) -> None:
+        if self.query.get("list-type") == ["2"]:
+            return self.answer(200, self.listed().encode())
         body = self.server.objects.get(self.key)
         if body is None:
             return self.answer(404, f"{_XML}<Error><Code>NoSuchKey</Code></Error>".encode())
@@ -43,6 +47,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.objects[self.key] = b"".join(parts[number] for number in sorted(parts))
             document = '<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>'
         self.answer(200, f"{_XML}{document}".encode())
+
+    def listed(self) -> str:
+        """The objects below a prefix, all in one answer."""
+        bucket, prefix = self.key.rstrip("/"), self.query.get("prefix", [""])[0]
+        keys = [key.removeprefix(f"{bucket}/") for key in sorted(self.server.objects)]
+        entries = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(self.server.objects[f'{bucket}/{key}'])}</Size>"
+            "<LastModified>2026-05-01T03:00:00Z</LastModified></Contents>"
+            for key in keys
+            if key.startswith(prefix)
+        )
+        return f"{_XML}<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
 
     @property
     def key(self) -> str:

@@ -55,3 +55,18 @@ def test_everything_in_a_bucket_gives_the_same_as_in_files(bucket, tmp_path, cap
 def test_addresses_that_cannot_be_read(bucket, capsys, address, message):
     assert main(["calibrate", address]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_shards_in_a_bucket(bucket, tmp_path, capsys):
+    drawn = simulate(300, 10, seed=5)
+    pq.write_table(drawn.observations, tmp_path / "in.parquet")
+    assert main(["calibrate", str(tmp_path / "in.parquet"), "--out", str(tmp_path / "result.json")]) == 0
+    for number, start in ((1, 0), (2, 1500)):
+        part = tmp_path / "part.parquet"
+        pq.write_table(drawn.observations.slice(start, 1500), part)
+        bucket[path(f"in/part-{number}-of-2.parquet")] = part.read_bytes()
+    assert main(["calibrate", f"{FOLDER}/in/", "--out", f"{FOLDER}/result.json"]) == 0, capsys.readouterr().err
+    assert bucket[path("result.json")] == (tmp_path / "result.json").read_bytes()
+    del bucket[path("in/part-2-of-2.parquet")]
+    assert main(["calibrate", f"{FOLDER}/in/"]) == 1
+    assert "lacks 1 of the 2 files part-*-of-2.parquet: number 2" in capsys.readouterr().err

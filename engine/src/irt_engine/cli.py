@@ -129,7 +129,8 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 def _add_responses(parser: argparse.ArgumentParser) -> None:
     columns = "user_id, item_id, is_correct, and group if users have groups"
-    parser.add_argument("responses", metavar="IN.parquet", help=f"answers: columns {columns}")
+    where = "a Parquet file or a folder of them, here or in a bucket (there, a folder's address ends with /)"
+    parser.add_argument("responses", metavar="IN.parquet", help=f"answers: columns {columns}; {where}")
 
 
 def _add_scoring(parser: argparse._ActionsContainer) -> None:

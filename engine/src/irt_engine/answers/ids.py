@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ import pyarrow.compute as pc
 from irt_engine.errors import InputError
 
 _UUID_BYTES = pa.binary(16)
+# Bytes of text that an array of strings can hold.
+_LONGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class Encoded:
     codes: np.ndarray
 
 
-def encode(field: str, column: Any) -> Encoded:
+def encode(field: str, column: Any, first: int = 0) -> Encoded:
     """Encode a column of strings, integers (as decimal strings) or UUIDs (in their usual form).
 
+    :param first: number of its first row, for messages.
     :raise InputError: another type, a null or an empty id.
     """
     array = _arrow(field, column)
@@ -34,11 +39,11 @@ def encode(field: str, column: Any) -> Encoded:
         array = array.dictionary_decode()
     if array.null_count:
         row = pc.index(pc.is_null(array), True).as_py()
-        raise InputError(f"observations[{row}].{field}", None, "is missing")
+        raise InputError(f"observations[{first + row}].{field}", None, "is missing")
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     values, indices = _text(field, array.dictionary), numbers(array.indices.cast(pa.int32()), np.int32)
-    return _sorted(field, values, _used(field, indices, len(values)), indices)
+    return _sorted(field, values, _used(field, indices, len(values)), indices, first)
 
 
 def _used(field: str, indices: np.ndarray, n_values: int) -> np.ndarray:
@@ -99,21 +104,51 @@ def _text(field: str, values: pa.Array) -> pa.Array:
     return values.cast(pa.string())
 
 
-def _sorted(field: str, values: pa.Array, used: np.ndarray, indices: np.ndarray) -> Encoded:
+def _sorted(field: str, values: pa.Array, used: np.ndarray, indices: np.ndarray, first_row: int) -> Encoded:
     order = numbers(pc.array_sort_indices(values), np.uint64)
     order = order[used[order]]
     ids = take(values, order)
     if len(ids) and ids[0].as_py() == "":
         row = int(np.flatnonzero(indices == order[0])[0])
-        raise InputError(f"observations[{row}].{field}", "", "must not be empty")
+        raise InputError(f"observations[{first_row + row}].{field}", "", "must not be empty")
     # A dictionary may hold the same value twice.
+    first = _first_of_equals(ids)
+    rank = np.zeros(len(values), np.int32)
+    rank[order] = np.cumsum(first) - 1
+    return Encoded(ids if first.all() else take(ids, np.flatnonzero(first)), rank[indices])
+
+
+def _first_of_equals(ids: pa.Array) -> np.ndarray:
+    """Which of the sorted ids differ from the one before, (n,) bool."""
     first = np.ones(len(ids), bool)
     if len(ids) > 1:
         differ = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
         first[1:] = numbers(differ.cast(pa.uint8()), np.uint8)
-    rank = np.zeros(len(values), np.int32)
-    rank[order] = np.cumsum(first) - 1
-    return Encoded(ids if first.all() else take(ids, np.flatnonzero(first)), rank[indices])
+    return first
+
+
+def merge(parts: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:
+    """The distinct ids of several arrays, sorted, and for each array the place of each of its ids, (n,) int64.
+
+    :param parts: strings, sorted and distinct within each array.
+    """
+    if not parts:
+        return pa.array([], pa.string()), []
+    if sum(part.nbytes for part in parts) > _LONGEST:
+        parts = [part.cast(pa.large_string()) for part in parts]
+    whole = pa.concat_arrays(parts)
+    order = np.arange(len(whole)) if _ascend(parts) else numbers(pc.array_sort_indices(whole), np.uint64)
+    ids = take(whole, order)
+    first = _first_of_equals(ids)
+    place = np.empty(len(whole), np.int64)
+    place[order] = np.cumsum(first) - 1
+    ends = np.cumsum([len(part) for part in parts])
+    return ids if first.all() else take(ids, np.flatnonzero(first)), np.split(place, ends[:-1])
+
+
+def _ascend(parts: Sequence[pa.Array]) -> bool:
+    ends = [(part[0].as_py(), part[-1].as_py()) for part in parts if len(part)]
+    return all(last <= following for (_, last), (following, _) in itertools.pairwise(ends))
 
 
 def take(values: pa.Array, places: np.ndarray) -> pa.Array:

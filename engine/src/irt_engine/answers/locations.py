@@ -6,6 +6,7 @@ identity.
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from irt_engine.errors import InputError
 from irt_engine.files import write_whole
 
 _BUCKETS = ("s3", "gs")
+_NUMBERED = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.parquet")
 
 
 def open_for_reading(field: str, location: str) -> Any:
@@ -28,6 +30,45 @@ def open_for_reading(field: str, location: str) -> Any:
     if "://" not in location:
         return location
     return _bucket(field, location).open_input_file(_key(location))
+
+
+def open_all(field: str, location: str) -> list[Any]:
+    """A file, or the Parquet files of a folder in the order of their names, as `open_for_reading` gives them.
+
+    :param location: in a bucket, a folder's address ends with a slash.
+
+    :raise InputError: as there; the folder has no such file, or of files named `…-00001-of-00009.parquet` lacks one.
+    :raise OSError: as there.
+    """
+    names = _names_in(field, location)
+    if names is None:
+        return [open_for_reading(field, location)]
+    found = sorted(name for name in names if name.endswith(".parquet") and not name.startswith((".", "_")))
+    if not found:
+        raise InputError(field, location, "is a folder without Parquet files")
+    _refuse_gaps(field, location, found)
+    return [open_for_reading(field, f"{location.rstrip('/')}/{name}") for name in found]
+
+
+def _names_in(field: str, location: str) -> list[str] | None:
+    """The names of the files in a folder; None if it is not one."""
+    if "://" not in location:
+        return [path.name for path in Path(location).iterdir()] if Path(location).is_dir() else None
+    if not location.endswith("/"):
+        return None
+    bucket, key = _bucket(field, location), _key(location).rstrip("/")
+    return [info.base_name for info in bucket.get_file_info(fs.FileSelector(key))]
+
+
+def _refuse_gaps(field: str, location: str, names: list[str]) -> None:
+    numbered = [match for match in map(_NUMBERED.fullmatch, names) if match]
+    for stem, total in sorted({(match[1], match[3]) for match in numbered}):
+        there = {int(match[2]) for match in numbered if (match[1], match[3]) == (stem, total)}
+        first = min(there | {1})
+        missing = sorted(set(range(first, first + int(total))) - there)
+        if missing:
+            message = f"lacks {len(missing)} of the {int(total)} files {stem}-*-of-{total}.parquet: number {missing[0]}"
+            raise InputError(field, location, f"{message}{' and others' if len(missing) > 1 else ''}")
 
 
 def read_text(field: str, location: str) -> str:

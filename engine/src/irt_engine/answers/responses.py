@@ -9,20 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from irt_engine.answers.columns import COLUMNS, columns_read, read_right, require_columns
 from irt_engine.answers.groups import GROUP, groups_of_users
-from irt_engine.answers.ids import encode, numbers, take
-from irt_engine.answers.locations import open_for_reading
+from irt_engine.answers.ids import encode, take
+from irt_engine.answers.locations import open_all
 from irt_engine.answers.repeats import kept_rows
+from irt_engine.answers.shards import Rows, common_columns, read_rows, read_whole
 from irt_engine.answers.times import NO_TIME, TIME, read_times, require_length
 from irt_engine.contract.names import REFUSE
 from irt_engine.errors import InputError
 from irt_engine.kernels import rows
 from irt_engine.kernels.threads import run
-
-COLUMNS = ("user_id", "item_id", "is_correct")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Responses:
         """
         users = encode("user_id", user_id)
         items = encode("item_id", item_id)
-        right = _right("is_correct", is_correct)
+        right = read_right("is_correct", is_correct)
         if not users.codes.size == items.codes.size == right.size:
             sizes = {"user_id": users.codes.size, "item_id": items.codes.size, "is_correct": right.size}
             told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -99,7 +97,7 @@ class Responses:
         :raise InputError: a column is missing or there twice, or as `from_columns`.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
-        _require_columns(names)
+        require_columns(names)
         times = table[TIME] if (repeats != REFUSE or timed) and TIME in names else None
         group = table[GROUP] if GROUP in names else None
         columns = (table[name] for name in COLUMNS)
@@ -107,27 +105,35 @@ class Responses:
 
     @classmethod
     def from_parquet(cls, path: str | Path, *, repeats: str = REFUSE, timed: bool = False) -> Responses:
-        """Build from a Parquet file with the columns of `from_table`; others are not read.
+        """Build from a Parquet file with the columns of `from_table`, or a folder of such files; others are not read.
 
-        :param path: of this machine, or the address of an object in a bucket (see `locations`).
-        :raise InputError: the file is not Parquet, or as `from_table`.
+        Unless repeated answers are to be chosen from, the files are read in batches: only the answers' compact form
+        (4 bytes each, 12 with times) and the users are held whole.
+
+        :param path: of this machine, or the address of an object or a folder in a bucket (see `locations`).
+        :raise InputError: a file is not Parquet, or missing among numbered ones, or as `from_table`.
         """
+        field, source = "observations", str(path)
         try:
-            source = open_for_reading("observations", str(path))
-            schema = pq.ParquetFile(source).schema_arrow
-            _require_columns(schema.names)
-            # Ids that repeat are kept once, which for long ids is most of the memory.
-            ids = [*COLUMNS[:2], *([GROUP] if GROUP in schema.names else [])]
-            text = [name for name in ids if _is_text(schema.field(name).type)]
-            # `read_table` would do the same, but import pandas first.
-            with pq.ParquetFile(source, read_dictionary=text) as file:
-                table = file.read(columns=columns_read(schema.names, repeats, timed))
+            sources = open_all(field, source)
+            names = common_columns(sources)
+            if repeats == REFUSE:
+                return cls._of_rows(read_rows(sources, timed=timed, grouped=GROUP in names))
+            table = read_whole(sources, columns_read(names, repeats, timed))
         except (pa.ArrowException, OSError) as error:
             # Arrow's lack of memory is both, and no fault that another file would not have.
             if isinstance(error, (FileNotFoundError, MemoryError)):
                 raise
-            raise InputError("observations", str(path), f"is not a Parquet file that can be read: {error}") from None
+            raise InputError(field, source, f"is not a Parquet file that can be read: {error}") from None
         return cls.from_table(table, repeats=repeats, timed=timed)
+
+    @classmethod
+    def _of_rows(cls, read: Rows) -> Responses:
+        responses = cls(
+            read.user_ids, read.item_ids, read.offsets, read.codes, 0, read.group_ids, read.group, read.times
+        )
+        _refuse_duplicates(responses, read.surplus)
+        return responses
 
     def __len__(self) -> int:
         """The number of answers."""
@@ -174,12 +180,6 @@ class Responses:
         return replace(self, offsets=offsets, codes=self.codes[kept], times=self.times[kept])
 
 
-def columns_read(names: list[str], repeats: str, timed: bool) -> list[str]:
-    """The columns that are read of a file with the columns `names`."""
-    wanted = [*COLUMNS, *([TIME] if repeats != REFUSE or timed else []), GROUP]
-    return [name for name in wanted if name in names]
-
-
 def _times_of(column: Any, n_answers: int, kept: np.ndarray | None) -> np.ndarray:
     """:raise InputError: there is no column, or as `read_times`."""
     if column is None:
@@ -187,54 +187,6 @@ def _times_of(column: Any, n_answers: int, kept: np.ndarray | None) -> np.ndarra
     require_length(column, n_answers)
     rows = np.arange(n_answers) if kept is None else np.flatnonzero(kept)
     return read_times(column, rows, needed_for="since verdicts.changed goes by it")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _require_columns(names: list[str]) -> None:
-    for name in COLUMNS:
-        if names.count(name) != 1:
-            message = "is there more than once" if name in names else "is missing"
-            raise InputError(f"observations.{name}", list(names), f"the column {message}")
-
-
-def _right(field: str, column: Any) -> np.ndarray:
-    """The column as (n,) uint8; refuses what is not true, false, 1 or 0."""
-    try:
-        array = column if isinstance(column, (pa.Array, pa.ChunkedArray)) else pa.array(column)
-        # A list without elements has no type.
-        array = array if len(array) and not pa.types.is_null(array.type) else pa.array([None] * len(array), pa.bool_())
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        message = f"must be a column of true, false, 1 or 0: {error}"
-        raise InputError(f"observations.{field}", _shortened(column), message) from None
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if array.null_count:
-        row = pc.index(pc.is_null(array), True).as_py()
-        raise InputError(f"observations[{row}].{field}", None, "is missing")
-    if not (pa.types.is_boolean(array.type) or pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-        raise InputError(f"observations.{field}", str(array.type), "must be a column of true, false, 1 or 0")
-    if pa.types.is_boolean(array.type):
-        return numbers(array.cast(pa.uint8()), np.uint8)
-    integers = pa.types.is_integer(array.type)
-    values = (
-        numbers(array.cast(pa.int64(), safe=False), np.int64)
-        if integers
-        else numbers(array.cast(pa.float64()), np.float64)
-    )
-    wrong = np.flatnonzero((values != 0) & (values != 1))
-    if wrong.size:
-        row = int(wrong[0])
-        message = f"must be true, false, 1 or 0 ({wrong.size} are not)"
-        raise InputError(f"observations[{row}].{field}", values[row].item(), message)
-    return values.astype(np.uint8)
-
-
-def _shortened(column: Any) -> str:
-    text = repr(column)
-    return text if len(text) <= 100 else text[:99] + "…"
 
 
 def _refuse_duplicates(responses: Responses, surplus: np.ndarray) -> None:

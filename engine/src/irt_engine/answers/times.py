@@ -30,11 +30,12 @@ def require_length(column: Any, n_answers: int) -> None:
         raise InputError(f"observations.{TIME}", len(column), f"must have {n_answers} entries, one for each answer")
 
 
-def read_times(column: Any, rows: np.ndarray, *, needed_for: str) -> np.ndarray:
+def read_times(column: Any, rows: np.ndarray, *, needed_for: str, first: int = 0) -> np.ndarray:
     """Times of some rows in microseconds since 1970, UTC, (len(rows),) int64; `NO_TIME` for a row without a time.
 
     :param column: timestamps, strings such as 2026-11-20 03:04:05.123456+00:00, or None.
     :param needed_for: why they are read, for the message.
+    :param first: number of the column's first row, for the message.
     :raise InputError: naming a time that cannot be read.
     """
     if column is None:
@@ -47,7 +48,7 @@ def read_times(column: Any, rows: np.ndarray, *, needed_for: str) -> np.ndarray:
         return times.astype(np.int64)
     values = array.to_pylist()
     return np.array(
-        [_microseconds(value, int(row), needed_for) for value, row in zip(values, rows, strict=True)], np.int64
+        [_microseconds(value, first + int(row), needed_for) for value, row in zip(values, rows, strict=True)], np.int64
     )
 
 

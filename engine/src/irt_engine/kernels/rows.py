@@ -31,6 +31,58 @@ def fill_rows(person, item, right, offsets):
 
 
 @kernel
+def place_rows(user, place, item, number, right, cursor, codes):
+    """Put the answers of a batch where their persons' answers lie.
+
+    :param user: (m,) int32, as `item`: numbers within the batch; `right` (m,) uint8.
+    :param place: number of each of the batch's users among all; `number` int32, of each of its items.
+    :param cursor: (N,) int64, where each person's next answer goes; advanced.
+    :param codes: (n,) int32, written.
+    """
+    for i in range(user.size):
+        p = place[user[i]]
+        codes[cursor[p]] = 2 * number[item[i]] + right[i]
+        cursor[p] += 1
+
+
+@kernel
+def place_timed_rows(user, place, item, number, right, time, cursor, codes, times):
+    """The same, with the times (m,) int64, put into `times` (n,)."""
+    for i in range(user.size):
+        p = place[user[i]]
+        codes[cursor[p]] = 2 * number[item[i]] + right[i]
+        times[cursor[p]] = time[i]
+        cursor[p] += 1
+
+
+@kernel
+def renumber(part, parts, codes, rank):
+    """Give each item the number rank[item], in place."""
+    for k in range(part * codes.size // parts, (part + 1) * codes.size // parts):
+        codes[k] = 2 * rank[codes[k] >> 1] + (codes[k] & 1)
+
+
+@kernel
+def sort_timed_rows(part, parts, offsets, codes, times, surplus):
+    """As `sort_rows`, with the times in the order of the codes."""
+    n = offsets.size - 1
+    for p in range(part * n // parts, (part + 1) * n // parts):
+        surplus[p] = 0
+        row, own = codes[offsets[p] : offsets[p + 1]], times[offsets[p] : offsets[p + 1]]
+        ordered = True
+        for k in range(1, row.size):
+            if row[k - 1] > row[k]:
+                ordered = False
+                break
+        if not ordered:
+            order = np.argsort(row, kind="mergesort")
+            row[:], own[:] = row[order], own[order]
+        for k in range(1, row.size):
+            if row[k - 1] >> 1 == row[k] >> 1:
+                surplus[p] += 1
+
+
+@kernel
 def sort_rows(part, parts, offsets, codes, surplus):
     """Order each person's codes in place; write the number of surplus answers per person to `surplus` (N,)."""
     n = offsets.size - 1

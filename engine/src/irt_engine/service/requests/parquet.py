@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Responses
+from irt_engine.answers.columns import COLUMNS, columns_read
 from irt_engine.answers.groups import GROUP
-from irt_engine.answers.responses import COLUMNS, columns_read
 from irt_engine.service.limits import MEBIBYTE, Limits
 from irt_engine.service.memory_limit import memory_for
 from irt_engine.service.problems import Problem, invalid, invalid_field, unpacks_to_too_much
