@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -228,3 +229,16 @@ def test_false_alarms_over_all_tests():
     assert significant_by_holm(np.array([0.05, 0.02]), 0.05).all()
     assert not significant_by_holm(np.array([math.nan, 0.5]), 0.05).any()
     assert significant_by_holm(np.array([]), 0.05).size == 0
+
+
+def test_looking_at_some_items_at_a_time_changes_nothing(monkeypatch):
+    given = responses(drawn(8, changed=3, by=1.0))
+    whole = judged(given)
+    assert len(reasons(whole)) == 3
+    changes = sys.modules["irt_engine.verdicts.changes"]
+    # The times that divide the answers into periods are a sample; here all of them, in either order.
+    monkeypatch.setattr(changes, "_SAMPLE", len(given))
+    all_times = judged(given)
+    monkeypatch.setattr(changes, "_BLOCK_ANSWERS", 4000)
+    assert judged(given) == all_times
+    assert reasons(all_times).keys() == reasons(whole).keys()

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from irt_engine.answers.responses import Responses
+from irt_engine.answers.selection import answers_of, count_by_item
 from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError
 from irt_engine.kernels import rows
+from irt_engine.kernels.threads import run
 
 # The standard errors of all parameters depend on the parameters of each group.
 _MOST = 200
@@ -35,8 +37,7 @@ class Population:
 
     def answers_by_item(self) -> np.ndarray:
         """Number of answers to each of its items, (J_g,) int64."""
-        answers: np.ndarray = rows.item_counts(self.codes, self.items.size)[0]
-        return answers
+        return count_by_item(self.codes, self.items.size)[0]
 
 
 @dataclass(frozen=True)
@@ -97,20 +98,14 @@ def whole(responses: Responses) -> list[Population]:
     return Populations(((),), np.zeros(responses.n_users, np.int64)).split(responses)
 
 
-def answers_of(members: np.ndarray, offsets: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (M + 1,) and codes of only these persons."""
-    lengths = np.diff(offsets)
-    chosen = np.zeros(lengths.size, bool)
-    chosen[members] = True
-    return np.concatenate([[0], np.cumsum(lengths[members])]).astype(np.int64), codes[np.repeat(chosen, lengths)]
-
-
 def _part(responses: Responses, persons: np.ndarray) -> Population:
     offsets, codes = answers_of(persons, responses.offsets, responses.codes)
-    answered = np.zeros(responses.n_items, bool)
-    answered[codes >> 1] = True
-    number = np.cumsum(answered, dtype=np.int32) - 1
-    return Population(persons, np.flatnonzero(answered), offsets, 2 * number[codes >> 1] + (codes & 1))
+    answered = np.flatnonzero(count_by_item(codes, responses.n_items)[0])
+    if answered.size < responses.n_items:
+        number = np.zeros(responses.n_items, np.int32)
+        number[answered] = np.arange(answered.size, dtype=np.int32)
+        run(rows.renumber, codes, number, work=float(codes.size))
+    return Population(persons, answered, offsets, codes)
 
 
 def _refuse_reference(settings: Settings, names: tuple[str, ...] | list[str]) -> None:

@@ -15,6 +15,7 @@ from irt_engine.answers.groups import GROUP, groups_of_users
 from irt_engine.answers.ids import encode, take
 from irt_engine.answers.locations import open_all
 from irt_engine.answers.repeats import kept_rows
+from irt_engine.answers.selection import count_by_item, select
 from irt_engine.answers.shards import Rows, common_columns, read_rows, read_whole
 from irt_engine.answers.times import NO_TIME, TIME, read_times, require_length
 from irt_engine.contract.names import REFUSE
@@ -149,8 +150,7 @@ class Responses:
 
     def item_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Answers and right answers of each item, (J,) int64 each."""
-        answers, right = rows.item_counts(self.codes, self.n_items)
-        return answers, right
+        return count_by_item(self.codes, self.n_items)
 
     def select(self, users: np.ndarray, items: np.ndarray) -> Responses:
         """The answers of some users to some items, given as masks (N,) and (J,)."""
@@ -158,10 +158,7 @@ class Responses:
             return self
         chosen = np.flatnonzero(users)
         new_item = np.where(items, np.cumsum(items) - 1, -1)
-        offsets, codes = rows.select_rows(self.offsets, self.codes, chosen, new_item)
-        times = self.times
-        if times is not None:
-            times = rows.select_times(self.offsets, self.codes, chosen, new_item, times, codes.size)
+        offsets, codes, times = select(self.offsets, self.codes, chosen, new_item, self.times)
         kept = [item for item, keep in zip(self.item_ids, items, strict=True) if keep]
         group = None if self.group is None else self.group[chosen]
         return Responses(

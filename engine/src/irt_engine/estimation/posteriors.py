@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from irt_engine.answers.populations import answers_of
+from irt_engine.answers.selection import answers_of
 from irt_engine.kernels import expectation, narrow, tables
 from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run

@@ -16,19 +16,29 @@ _SINGULAR = 1e-10
 
 
 @kernel
-def arrange(offsets, codes, times, no_time, starts, persons, right, moments):
+def timed_counts(codes, times, no_time, n_items):
+    """Answers with a time, by item: (J,) int64."""
+    counts = np.zeros(n_items, np.int64)
+    for k in range(codes.size):
+        counts[codes[k] >> 1] += times[k] != no_time
+    return counts
+
+
+@kernel
+def arrange(offsets, codes, times, no_time, first, starts, persons, right, moments):
     """The answers that have a time by item, and within an item by person.
 
     :param offsets: (N + 1,) int64, `codes` (n,) int32 and `times` (n,) int64: the answers by person.
-    :param starts: (J + 1,) int64, first entry of each item in `persons` int32, `right` uint8 and `moments` int64, which
-        are written.
+    :param first: number of the first item; J items from there on are arranged.
+    :param starts: (J + 1,) int64, first entry of each of these items in `persons` int32, `right` uint8 and `moments`
+        int64, which are written.
     """
     cursor = starts[:-1].copy()
     for p in range(offsets.size - 1):
         for k in range(offsets[p], offsets[p + 1]):
-            if times[k] == no_time:
+            j = (codes[k] >> 1) - first
+            if j < 0 or j >= cursor.size or times[k] == no_time:
                 continue
-            j = codes[k] >> 1
             at = cursor[j]
             persons[at], right[at], moments[at] = p, codes[k] & 1, times[k]
             cursor[j] += 1

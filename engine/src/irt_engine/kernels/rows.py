@@ -120,15 +120,13 @@ def fill_times(part, parts, person, item, time, offsets, codes, times):
 
 
 @kernel
-def item_counts(codes, n_items):
-    """Answers and right answers per item: `codes` (n,) int32 -> (J,) int64 twice."""
-    answers = np.zeros(n_items, np.int64)
-    right = np.zeros(n_items, np.int64)
-    for k in range(codes.size):
+def item_counts(part, parts, codes, counts):
+    """Answers and right answers per item among `codes` (n,) int32: (parts, J, 2) int64, zeros, written."""
+    own = counts[part]
+    for k in range(part * codes.size // parts, (part + 1) * codes.size // parts):
         j = codes[k] >> 1
-        answers[j] += 1
-        right[j] += codes[k] & 1
-    return answers, right
+        own[j, 0] += 1
+        own[j, 1] += codes[k] & 1
 
 
 @kernel
@@ -142,33 +140,44 @@ def person_counts(offsets, codes, keep):
 
 
 @kernel
-def select_rows(offsets, codes, persons, new_item):
-    """The answers of `persons` (n,) int64 to the items with `new_item` (J,) >= 0, which is their new number."""
-    kept = np.zeros(persons.size + 1, np.int64)
-    for i in range(persons.size):
-        count = 0
+def lengths_of_rows(part, parts, offsets, codes, persons, new_item, lengths):
+    """How many answers `persons` (n,) int64 gave to items with `new_item` (J,) >= 0: `lengths` (n,) int64, written."""
+    for i in range(part * persons.size // parts, (part + 1) * persons.size // parts):
+        lengths[i] = 0
         for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
-            count += new_item[codes[k] >> 1] >= 0
-        kept[i + 1] = kept[i] + count
-    out = np.empty(kept[-1], np.int32)
-    for i in range(persons.size):
+            lengths[i] += new_item[codes[k] >> 1] >= 0
+
+
+@kernel
+def select_rows(part, parts, offsets, codes, persons, new_item, kept, out):
+    """The answers that `lengths_of_rows` counts, with the items' new numbers.
+
+    :param kept: (n + 1,) int64, where each person's answers start in `out` int32, which is written.
+    """
+    for i in range(part * persons.size // parts, (part + 1) * persons.size // parts):
         at = kept[i]
         for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
             j = new_item[codes[k] >> 1]
             if j >= 0:
                 out[at] = 2 * j + (codes[k] & 1)
                 at += 1
-    return kept, out
 
 
 @kernel
-def select_times(offsets, codes, persons, new_item, times, size):
-    """The times (`size`,) int64 of the answers that `select_rows` selects."""
-    out = np.empty(size, np.int64)
-    at = 0
-    for i in range(persons.size):
+def select_times(part, parts, offsets, codes, persons, new_item, times, kept, out):
+    """The times of the answers that `select_rows` selects, likewise."""
+    for i in range(part * persons.size // parts, (part + 1) * persons.size // parts):
+        at = kept[i]
         for k in range(offsets[persons[i]], offsets[persons[i] + 1]):
             if new_item[codes[k] >> 1] >= 0:
                 out[at] = times[k]
                 at += 1
-    return out
+
+
+@kernel
+def copy_rows(part, parts, offsets, codes, persons, kept, out):
+    """All answers of `persons` (n,) int64; other arguments as `select_rows`."""
+    for i in range(part * persons.size // parts, (part + 1) * persons.size // parts):
+        first = offsets[persons[i]]
+        for k in range(kept[i], kept[i + 1]):
+            out[k] = codes[first + k - kept[i]]

@@ -22,6 +22,8 @@ from irt_engine.model.line import Line
 
 _NODES = np.linspace(-4.0, 4.0, 41)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+# One weight per node, against curves (nodes, n).
+_W = _WEIGHTS[:, None]
 _ITERATIONS = 100
 _PRECISION = 1e-12
 # Beyond this, a line is not a scale, and the squares of its values might be infinite.
@@ -150,7 +152,7 @@ class _Curves:
         by_a, by_b = np.zeros((n, 2)), np.zeros((n, 2))
         free = np.flatnonzero(self._free)
         inverse = np.linalg.inv(derivatives.hessian[np.ix_(free, free)])
-        mixed_a, mixed_b = derivatives.mixed
+        mixed_a, mixed_b = self._mixed(point)
         by_a[:, free] = -np.einsum("nk,kl->nl", mixed_a[:, free], inverse)
         by_b[:, free] = -np.einsum("nk,kl->nl", mixed_b[:, free], inverse)
         if not self._free[0]:
@@ -160,6 +162,35 @@ class _Curves:
         return Line(float(point[0]), float(point[1]), by_a, by_b)
 
     def _derivatives(self, point: np.ndarray) -> _Derivatives:
+        gap, by = self._curves_at(point, "AB", ("AA", "AB", "BB"))
+        residual, total = self._compared(gap, by)
+        gradient = -np.array([(_W * residual * total[k]).sum() for k in "AB"])
+        gauss_newton = np.array([[(_W * total[k] * total[m]).sum() for m in "AB"] for k in "AB"])
+        bend = np.array([[(_W * residual * by["".join(sorted(k + m))]).sum() for m in "AB"] for k in "AB"])
+        return _Derivatives(0.5 * float((_W * residual**2).sum()), gradient, gauss_newton - bend, gauss_newton)
+
+    def _mixed(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Second derivatives of half the criterion by (A, B) and the anchors' new a, and b: (n, 2) each."""
+        gap, by = self._curves_at(point, "ABab", ("Aa", "Ba", "Ab", "Bb"))
+        residual, total = self._compared(gap, by)
+        of_a, of_b = (
+            np.column_stack([(_W * (by[x] * total[k] - residual * by[k + x])).sum(axis=0) for k in "AB"]) for x in "ab"
+        )
+        return of_a, of_b
+
+    def _compared(self, gap: np.ndarray, by: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What the criterion squares, and its derivatives by A and B.
+
+        Stocking and Lord compare sums over items, which are the same whichever item is varied.
+        """
+        if self._by_item:
+            return gap, by
+        return gap.sum(axis=1, keepdims=True), {name: by[name].sum(axis=1, keepdims=True) for name in "AB"}
+
+    def _curves_at(
+        self, point: np.ndarray, once: str, twice: tuple[str, ...]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Gaps between the curves, and derivatives of the new curves, named in `once` and `twice`: (nodes, n) each."""
         slope, intercept = point
         a, b, c = self._anchors.a, self._anchors.b, self._anchors.c
         u = ((_NODES - intercept) / slope)[:, None]
@@ -168,38 +199,20 @@ class _Curves:
         second = first * (1.0 - 2.0 * logistic)
         gap = self._reference - (c + (1.0 - c) * logistic)
         eta = {"A": -a * u / slope, "B": -a / slope + 0.0 * u, "a": u - b, "b": -a + 0.0 * u}
-        twice = {
+        bent = {
             "AA": 2.0 * a * u / slope**2, "AB": a / slope**2, "BB": 0.0,
             "Aa": -u / slope, "Ba": -1.0 / slope, "Ab": 0.0, "Bb": 0.0,
         }  # fmt: skip
-        by = {name: first * value for name, value in eta.items()}
-        by |= {name: second * eta[name[0]] * eta[name[1]] + first * value for name, value in twice.items()}
-        return _assemble(gap, by, self._by_item)
+        by = {name: first * eta[name] for name in once}
+        by |= {name: second * eta[name[0]] * eta[name[1]] + first * bent[name] for name in twice}
+        return gap, by
 
 
 @dataclass(frozen=True)
 class _Derivatives:
-    """Of half the criterion: value, gradient (2,), Hessian and its Gauss-Newton part (2, 2), mixed: two of (n, 2)."""
+    """Of half the criterion by (A, B): value, gradient (2,), Hessian and its Gauss-Newton part (2, 2)."""
 
     value: float
     gradient: np.ndarray
     hessian: np.ndarray
     gauss_newton: np.ndarray
-    mixed: tuple[np.ndarray, np.ndarray]
-
-
-def _assemble(gap: np.ndarray, by: dict[str, np.ndarray], by_item: bool) -> _Derivatives:
-    """From the gaps between the curves and the derivatives of the new curves, (nodes, n) each."""
-    w = _WEIGHTS[:, None]
-    # Stocking and Lord compare sums over items, which are the same whichever item is varied.
-    residual = gap if by_item else gap.sum(axis=1, keepdims=True)
-    total = by if by_item else {name: by[name].sum(axis=1, keepdims=True) for name in ("A", "B")}
-    gradient = -np.array([(w * residual * total[k]).sum() for k in "AB"])
-    gauss_newton = np.array([[(w * total[k] * total[m]).sum() for m in "AB"] for k in "AB"])
-    bend = np.array([[(w * residual * by["".join(sorted(k + m))]).sum() for m in "AB"] for k in "AB"])
-    mixed_a, mixed_b = (
-        np.column_stack([(w * (by[x] * total[k] - residual * by[k + x])).sum(axis=0) for k in "AB"]) for x in "ab"
-    )
-    return _Derivatives(
-        0.5 * float((w * residual**2).sum()), gradient, gauss_newton - bend, gauss_newton, (mixed_a, mixed_b)
-    )

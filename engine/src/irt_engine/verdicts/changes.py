@@ -15,6 +15,7 @@ Over the whole bank, the probability that any unchanged item is reported is at m
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ _PERIOD, _MOST_PERIODS = 1000, 64
 _LOOKS = 5
 # Times that are looked at to divide them into periods.
 _SAMPLE = 100_000
+# Answers that are arranged by item at once.
+_BLOCK_ANSWERS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -71,22 +74,24 @@ class Changes:
 
 def changes_of(bank: FittedBank) -> Changes:
     """The changes of the items of a bank whose answers have times (`Responses.times`)."""
-    responses, n_items = bank.responses, bank.model.n_items
+    answers, n_items = _ByItem(bank.responses), bank.model.n_items
     curves = np.stack(bank.model.items(bank.fit.evaluation.x), axis=1)
-    starts, *answers = _by_item(responses)
-    shared = (starts, *answers, _edges(answers[2]), curves, bank.fit.persons)
-    n_periods = shared[4].size + 1
-    sums = np.empty((n_items, n_periods, 2))
-    run(kernels.sum_by_period, *shared, sums, work=60.0 * len(responses))
+    sums = np.empty((n_items, answers.edges.size + 1, 2))
+    for items, own in answers.blocks():
+        given = (*own, answers.edges, curves[items], bank.fit.persons)
+        run(kernels.sum_by_period, *given, sums[items], work=60.0 * own[1].size)
     changed = np.zeros(n_items, bool)
     # An item that changed is no measure of what the others have in common: look again without it.
     for _ in range(_LOOKS):
         sums[changed] = 0.0
+        total = sums.sum(axis=0)
         found, since = np.empty((n_items, 5)), np.empty(n_items, np.int64)
-        run(
-            kernels.scan, *shared, sums, sums.sum(axis=0), _LEAST_INFORMATION, _TRIM, found, since,
-            work=100.0 * len(responses),
-        )  # fmt: skip
+        for items, own in answers.blocks():
+            given = (*own, answers.edges, curves[items], bank.fit.persons)
+            run(
+                kernels.scan, *given, sums[items], total, _LEAST_INFORMATION, _TRIM, found[items], since[items],
+                work=100.0 * own[1].size,
+            )  # fmt: skip
         probability = np.array([change_probability(*row) for row in found[:, [0, 2, 3]].tolist()])
         significant = significant_by_holm(probability, FALSE_ALARMS)
         significant &= found[:, 0] > found[:, 4]
@@ -125,21 +130,57 @@ def significant_by_holm(probability: np.ndarray, rate: float) -> np.ndarray:
     return significant
 
 
-def _by_item(responses: Responses) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Those answers that have a time, by item: starts (J + 1,), persons, whether right, times (n,)."""
-    times = responses.times
-    assert times is not None  # noqa: S101
-    counts = np.bincount(responses.codes[times != NO_TIME] >> 1, minlength=responses.n_items)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    n = int(starts[-1])
-    persons, right, moments = np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int64)
-    kernels.arrange(responses.offsets, responses.codes, times, NO_TIME, starts, persons, right, moments)
-    return starts, persons, right, moments
+_Block = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _edges(moments: np.ndarray) -> np.ndarray:
+class _ByItem:
+    """The answers that have a time, by item: some of the items at once, since each answer takes 13 bytes here.
+
+    :ivar edges: times that divide the answers into periods.
+    """
+
+    def __init__(self, responses: Responses) -> None:
+        assert responses.times is not None  # noqa: S101
+        self._responses, self._times = responses, responses.times
+        counts = kernels.timed_counts(responses.codes, responses.times, NO_TIME, responses.n_items)
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        self._only = self._arranged(slice(0, responses.n_items)) if self._starts[-1] <= _BLOCK_ANSWERS else None
+        self.edges = _edges(_some(self._times) if self._only is None else self._only[3], int(self._starts[-1]))
+
+    def blocks(self) -> Iterator[tuple[slice, _Block]]:
+        """Some items, and their answers: starts (items + 1,), persons, whether right, times (n,)."""
+        n_items = self._responses.n_items
+        if self._only is not None:
+            yield slice(0, n_items), self._only
+            return
+        first = 0
+        while first < n_items:
+            most = self._starts[first] + _BLOCK_ANSWERS
+            end = max(first + 1, int(np.searchsorted(self._starts, most, side="right")) - 1)
+            yield slice(first, end), self._arranged(slice(first, end))
+            first = end
+
+    def _arranged(self, items: slice) -> _Block:
+        responses, starts = self._responses, self._starts[items.start : items.stop + 1]
+        starts = starts - starts[0]
+        n = int(starts[-1])
+        persons, right, moments = np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int64)
+        kernels.arrange(
+            responses.offsets, responses.codes, self._times, NO_TIME, items.start, starts, persons, right, moments
+        )  # fmt: skip
+        return starts, persons, right, moments
+
+
+def _some(times: np.ndarray) -> np.ndarray:
+    """Some of the times, without those that are not known."""
+    some = times[:: max(times.size // _SAMPLE, 1)]
+    known: np.ndarray = some[some != NO_TIME]
+    return known
+
+
+def _edges(moments: np.ndarray, n_answers: int) -> np.ndarray:
     """Times that divide the answers into periods with about as many answers each."""
-    n_periods = min(max(moments.size // _PERIOD, 1), _MOST_PERIODS)
+    n_periods = min(max(n_answers // _PERIOD, 1), _MOST_PERIODS)
     ordered = np.sort(moments[:: max(moments.size // _SAMPLE, 1)])
     at = np.arange(1, n_periods) * ordered.size // n_periods
     edges: np.ndarray = np.unique(ordered[at])
