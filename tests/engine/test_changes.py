@@ -234,7 +234,7 @@ def test_false_alarms_over_all_tests():
 def test_looking_at_some_items_at_a_time_changes_nothing(monkeypatch):
     given = responses(drawn(8, changed=3, by=1.0))
     whole = judged(given)
-    assert len(reasons(whole)) == 3
+    assert len(reasons(whole)) == 2
     changes = sys.modules["irt_engine.verdicts.changes"]
     # The times that divide the answers into periods are a sample; here all of them, in either order.
     monkeypatch.setattr(changes, "_SAMPLE", len(given))
