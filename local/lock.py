@@ -15,8 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.txt"
-# The engine with its service and the service's traces.
-_ENGINE = ("engine/pyproject.toml", "--extra", "service", "--extra", "otel")
+# The engine with its service, the service's traces, and Dask.
+_ENGINE = ("engine/pyproject.toml", "--extra", "service", "--extra", "otel", "--extra", "dask")
 # What the project asks for: the pipeline at run time, the engine, lineage, one machine, development.
 SOURCES = ("pyproject.toml", *_ENGINE, "--extra", "openlineage", "--group", "local", "--group", "dev")
 # What builds the wheels.

@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from irt_engine.contract.names import LINKING_METHODS, MODELS, SHAPES
-from irt_engine.errors import CalibrationError, InputError
+from irt_engine.errors import CalibrationError, ClusterLost, InputError
 from irt_engine.version import __version__
 
+# EX_TEMPFAIL of sysexits.h.
+_TRY_AGAIN = 75
 _ITEMS = "the contract's JSON array, or CSV with the columns item_id, a, b and optionally c"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    :return: the exit status: 0, or 1 if the input cannot be used or calibrated; argparse itself exits with 2.
+    :return: the exit status: 0; 1 if the input cannot be used or calibrated; 75 if the cluster is lost, so that another
+        try may succeed; argparse itself exits with 2.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(serving=argv[:1] == ["serve"]).parse_args(argv)
@@ -26,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         for detail in error.errors:
             print(f"irt-engine: {detail['field']}: {detail['message']} (got {detail['value']!r})", file=sys.stderr)
+    except ClusterLost as error:
+        print(f"irt-engine: {error}", file=sys.stderr)
+        return _TRY_AGAIN
     except (CalibrationError, OSError) as error:
         print(f"irt-engine: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -65,6 +71,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     _add_responses(parser)
     request = "the contract's JSON request without its observations; replaces all other settings"
     add("--request", metavar="FILE", help=request)
+    add("--dask", metavar="ADDRESS", help="work on the Dask cluster of this scheduler, such as tcp://scheduler:8786")
     add("--model", choices=MODELS, help="model of all items (default: 2PL)")
     add("--item-models", type=Path, metavar="FILE", help='JSON object of the models of single items: {"q7": "3PL"}')
     anchors = parser.add_argument_group("anchors and linking")

@@ -7,6 +7,7 @@ import csv
 import json
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,21 @@ def calibrate_file(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     responses = Responses.from_parquet(arguments.responses, repeats=settings.repeats, timed=settings.timed)
     seconds = {"read": time.perf_counter() - started}
-    with _ProgressLine(sys.stderr) as progress:
+    with _on_cluster(arguments.dask), _ProgressLine(sys.stderr) as progress:
         calibration = calibrate(responses, settings, progress)
     written = time.perf_counter()
     _write(calibration.to_contract(), arguments.out)
     seconds |= calibration.timings | {"write": time.perf_counter() - written}
     _summarise(calibration, seconds)
     return 0
+
+
+def _on_cluster(address: str | None) -> AbstractContextManager[Any]:
+    if address is None:
+        return nullcontext()
+    from irt_engine.cluster.connection import connected
+
+    return connected(address)
 
 
 def score_file(arguments: argparse.Namespace) -> int:

@@ -36,3 +36,7 @@ class NoEstimate(CalibrationError):
 
 class TooFewAnchors(CalibrationError):
     """Too few anchors for the linking, among the items or after the screening for drift."""
+
+
+class ClusterLost(RuntimeError):
+    """The cluster that the calibration ran on is gone, or has lost all its workers: another try may succeed."""

@@ -6,12 +6,14 @@ apart: each of them uses finer nodes around its posterior. A bank without such p
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from irt_engine.answers.selection import answers_of
+from irt_engine.cluster import connection, steps
 from irt_engine.kernels import expectation, narrow, tables
 from irt_engine.kernels.memory import scattered_zeros
 from irt_engine.kernels.threads import run
@@ -134,6 +136,11 @@ class CommonGrid:
             log_weights = curves.shaped.log_weights.astype(self._precision)
             by_weights = curves.shaped.by_weights
         curves.table(z, self._sums.table)
+        if cluster := connection.current():
+            held = cluster.hold(self._offsets, self._codes, self._starts)
+            shared = (self._stride, self._sums.table, curves.at(z), log_weights, self._sums.rows, persons.size > 0)
+            self._sums.take(held.map(steps.estep, shared), persons)
+            return Expected.split(self._sums, self._n_items, z, by_weights)
         run(
             expectation.estep, self._offsets, self._codes, self._starts, self._stride, self._sums.table, curves.at(z),
             log_weights, self._sums.part, self._sums.counts, self._sums.loglik, persons,
@@ -159,6 +166,8 @@ class NarrowPosteriors:
         answers = np.concatenate([[0], np.cumsum(np.diff(offsets)[members])])
         self._starts = group_starts(answers, self._sums.n_groups)
         self._n_answers = int(answers[-1])
+        # The answers of the members, where a cluster is to hold them.
+        self._own: tuple[np.ndarray, np.ndarray] | None = None
         self._log_weights: np.ndarray = self._levels.log_weights.astype(precision)
         whole = self._levels.starts[:2]
         self.windows: np.ndarray = np.tile(np.array([0, whole[0], whole[1]], np.int64), (members.size, 1))
@@ -178,12 +187,10 @@ class NarrowPosteriors:
             exact, by_weights = curves.shaped.at_levels(levels)
             log_weights = exact.astype(self._precision)
         curves.table(levels.nodes, self._sums.table)
-        run(
-            narrow.estep, self.members, self._offsets, self._codes, self._starts, self._sums.table,
-            curves.at(levels.nodes), levels.nodes, log_weights, levels.starts, levels.distances, self.windows,
-            self._sums.part, self._sums.counts, self._sums.loglik, persons,
-            work=2.0 * self._n_answers * narrow.WINDOW, parts=self._sums.n_groups,
-        )  # fmt: skip
+        if cluster := connection.current():
+            self._expect_on(cluster, curves, log_weights, persons)
+        else:
+            self._expect_here(curves, log_weights, persons)
         used = self._used_nodes()
         found = Expected.split(self._sums, self._n_items, levels.nodes, _NOTHING)
         return Expected(
@@ -191,6 +198,36 @@ class NarrowPosteriors:
             found.persons[used] if found.persons.size else found.persons,
             _NOTHING if by_weights is None else by_weights[:, used],
         )  # fmt: skip
+
+    def _expect_here(self, curves: ItemCurves, log_weights: np.ndarray, persons: np.ndarray) -> None:
+        levels = self._levels
+        run(
+            narrow.estep, self.members, self._offsets, self._codes, self._starts, self._sums.table,
+            curves.at(levels.nodes), levels.nodes, log_weights, levels.starts, levels.distances, self.windows,
+            self._sums.part, self._sums.counts, self._sums.loglik, persons,
+            work=2.0 * self._n_answers * narrow.WINDOW, parts=self._sums.n_groups,
+        )  # fmt: skip
+
+    def _expect_on(
+        self, cluster: connection.Cluster, curves: ItemCurves, log_weights: np.ndarray, persons: np.ndarray
+    ) -> None:
+        """On the workers, who get and return the windows: a lost worker takes nothing with it."""
+        if self._own is None:
+            self._own = answers_of(self.members, self._offsets, self._codes)
+        levels, rows = self._levels, self._sums.rows
+        shared = (
+            self._sums.table, curves.at(levels.nodes), levels.nodes, log_weights, levels.starts, levels.distances, rows,
+            persons.size > 0,
+        )  # fmt: skip
+        groups = [slice(*ends) for ends in itertools.pairwise(self._starts)]
+        windows = [(self.windows[group].astype(np.int32),) for group in groups]
+        found = cluster.hold(*self._own, self._starts).map(steps.narrow_estep, shared, windows)
+        own = np.empty((self.members.size if persons.size else 0, 3))
+        self._sums.take([each[:3] for each in found], own)
+        if persons.size:
+            persons[self.members] = own
+        for group, (*_, moved) in zip(groups, found, strict=True):
+            self.windows[group] = moved
 
     def _used_nodes(self) -> np.ndarray:
         used = np.zeros(self._levels.nodes.size, bool)
@@ -208,6 +245,18 @@ class _Sums:
         self.part = scattered_zeros((self.n_groups, rows + counts_persons, nodes), precision)
         self.counts = np.zeros((self.n_groups, rows + counts_persons, nodes))
         self.loglik = np.zeros(self.n_groups)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a group's counts."""
+        return int(self.counts.shape[1])
+
+    def take(self, groups: list[tuple[np.ndarray, float, np.ndarray]], persons: np.ndarray) -> None:
+        """Take over what a cluster found for each group: counts, log-likelihood, and persons (N, 3) or (0, 3)."""
+        for g, (counts, loglik, _) in enumerate(groups):
+            self.counts[g], self.loglik[g] = counts, loglik
+        if persons.size:
+            np.concatenate([found for *_, found in groups], out=persons)
 
     @property
     def total_loglik(self) -> float:

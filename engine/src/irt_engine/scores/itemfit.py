@@ -11,6 +11,7 @@ and distribution, and its weight is its share of the item's answers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from irt_engine.answers.populations import Population
 from irt_engine.answers.responses import Responses
+from irt_engine.cluster import connection, steps
 from irt_engine.estimation.em import Fit
 from irt_engine.estimation.objective import Evaluation, ExpectedCounts
 from irt_engine.estimation.posteriors import group_starts
@@ -52,10 +54,15 @@ def item_fit(
     starts = group_starts(responses.offsets, _GROUPS)
     sums = np.empty((_GROUPS, model.n_items, 3))
     slope, intercept, guessing = model.items(evaluation.x)
-    run(
-        persons.residuals, responses.offsets, responses.codes, starts, slope, intercept, guessing, theta, sums,
-        work=20.0 * len(responses), parts=_GROUPS,
-    )  # fmt: skip
+    if cluster := connection.current():
+        held = cluster.hold(responses.offsets, responses.codes, starts)
+        own = [(theta[first:end],) for first, end in itertools.pairwise(starts)]
+        sums[:] = held.map(steps.residuals, (slope, intercept, guessing), own)
+    else:
+        run(
+            persons.residuals, responses.offsets, responses.codes, starts, slope, intercept, guessing, theta, sums,
+            work=20.0 * len(responses), parts=_GROUPS,
+        )  # fmt: skip
     standardised, squares, variances = sums.sum(axis=0).T
     answers, _ = responses.item_counts()
     return ItemFit(

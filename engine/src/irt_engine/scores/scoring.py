@@ -18,10 +18,12 @@ import numpy as np
 
 from irt_engine.answers.exclusion import apply_minimum, everyone
 from irt_engine.answers.responses import Responses
+from irt_engine.cluster import connection, steps
 from irt_engine.contract.scoring import ScoredItems
 from irt_engine.contract.settings import Settings
 from irt_engine.contract.strict import read
 from irt_engine.errors import InputError
+from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import persons, tables
 from irt_engine.kernels.narrow import RESOLVED
 from irt_engine.kernels.threads import run
@@ -29,6 +31,8 @@ from irt_engine.model.quadrature import Quadrature
 
 # Modes are searched for within this many times the range of the grid, in this number of intervals.
 _REACH, _INTERVALS = 1.5, 96
+# Parts of the persons on a cluster.
+_GROUPS = 16
 
 
 @dataclass(frozen=True)
@@ -182,11 +186,13 @@ def modal_estimates(
     for name in settings.scores:
         if name == "EAP":
             continue
-        result = np.empty((answers.offsets.size - 1, 2))
-        run(
-            persons.modal, answers.offsets, answers.codes, parameters.slope, parameters.intercept,
-            parameters.guessing, name == "WLE", mean, sd, grid, result, work=1000.0 * answers.codes.size,
-        )  # fmt: skip
+        arguments = parameters.slope, parameters.intercept, parameters.guessing, name == "WLE", mean, sd, grid
+        if cluster := connection.current():
+            starts = group_starts(answers.offsets, _GROUPS)
+            result = np.concatenate(cluster.hold(answers.offsets, answers.codes, starts).map(steps.modal, arguments))
+        else:
+            result = np.empty((answers.offsets.size - 1, 2))
+            run(persons.modal, answers.offsets, answers.codes, *arguments, result, work=1000.0 * answers.codes.size)
         estimates[name] = result[:, 0].copy(), result[:, 1].copy()
     return estimates
 

@@ -7,8 +7,11 @@ abilities themselves.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
+from irt_engine.cluster import connection, steps
 from irt_engine.estimation.objective import Evaluation, Objective
 from irt_engine.estimation.posteriors import Share, group_starts
 from irt_engine.kernels import information, items, tables
@@ -128,9 +131,16 @@ class Information:
         n_groups = max(1, min(_GROUPS, _GROUP_BYTES // (4 * n * padded(n))))
         missing = scattered_zeros((n_groups, n, padded(n)), np.float32)
         for (_, share), arguments in zip(self._shares, self._kernel_arguments, strict=True):
+            starts = group_starts(share.offsets, n_groups)
+            if cluster := connection.current():
+                held = cluster.hold(share.offsets, share.codes, starts)
+                each = list(zip(_windows(share, starts), missing, strict=True))
+                for g, total in enumerate(held.map(steps.missing_information, (arguments,), each)):
+                    missing[g] = total
+                continue
             run(
                 information.missing_information, share.offsets, share.codes, share.windows,
-                group_starts(share.offsets, n_groups), *arguments, missing,
+                starts, *arguments, missing,
                 work=_WORK * share.codes.size, parts=n_groups,
             )  # fmt: skip
         result: np.ndarray = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
@@ -210,12 +220,27 @@ class Information:
             answered = self._objective.populations[g].items
             own_blocks = np.zeros((n_groups, answered.size, 6))
             starts = group_starts(share.offsets, n_groups)
+            taken += sum(-(-int(n) // stride) for n in np.diff(starts))
+            if cluster := connection.current():
+                shared = (stride, answered.size, arguments, np.ascontiguousarray(vectors))
+                held = cluster.hold(share.offsets, share.codes, starts)
+                each = list(zip(_windows(share, starts), image, strict=True))
+                for g, (total, of_items) in enumerate(held.map(steps.missing_in_subspace, shared, each)):
+                    image[g], own_blocks[g] = total, of_items
+                blocks[answered] += own_blocks.sum(axis=0)
+                continue
             run(
                 information.missing_in_subspace, share.offsets, share.codes, share.windows, starts, stride, *arguments,
                 np.ascontiguousarray(vectors), image, own_blocks,
                 work=_WORK * share.codes.size / stride, parts=n_groups,
             )  # fmt: skip
             blocks[answered] += own_blocks.sum(axis=0)
-            taken += sum(-(-int(n) // stride) for n in np.diff(starts))
         scale = self.n_persons / taken
         return scale * image.sum(axis=0), scale * blocks
+
+
+def _windows(share: Share, starts: np.ndarray) -> list[np.ndarray]:
+    """The windows of each group's persons."""
+    if share.windows.shape[0] == 1:
+        return [share.windows] * (starts.size - 1)
+    return [share.windows[first:end] for first, end in itertools.pairwise(starts)]
