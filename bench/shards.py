@@ -33,9 +33,8 @@ class LargeCase:
         return max(1, self.users // _USERS_OF_SHARD)
 
     def __str__(self) -> str:
-        return (
-            f"{self.users:,} × {self.items:,} {self.answers} each, 2PL, {self.size:,} answers in {self.shards} shards"
-        )
+        each = f"{self.users:,} × {self.items:,} {self.answers} each, 2PL"
+        return f"{each}, {self.size:,} answers in {self.shards} shards"
 
 
 LARGE_CASES = {

@@ -12,7 +12,7 @@ from irt.verdicts import Verdicts
 
 Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 LinkingMethod = Literal["fixed", "stocking_lord", "haebara", "mean_sigma", "mean_mean", "none"]
-Runtime = Literal["service", "pod"]
+Runtime = Literal["service", "pod", "dask"]
 AttemptPolicy = Literal["first", "last"]
 Severity = Literal["fail", "warn"]
 Language = Literal["en", "ko"]
@@ -334,7 +334,10 @@ class Bank(StrictSettings):
         Field(description="ascending cut points between levels of ability; a level begins at its cut point"),
     ] = []
     report_language: Annotated[Language, Field(description="of the report of each run")] = "en"
-    runtime: Annotated[Runtime, Field(description="the calibration service, or a pod for each calibration")] = "service"
+    runtime: Annotated[
+        Runtime,
+        Field(description="the calibration service; a pod for each calibration; or a pod that works on a Dask cluster"),
+    ] = "service"
     pod: Pod = Pod()
     linking: LinkingSettings = LinkingSettings()
     minimum: Minimum = Minimum()

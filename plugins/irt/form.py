@@ -56,7 +56,8 @@ def params(banks: Iterable[str]) -> dict[str, Param]:
         "runtime": _override(
             RUNTIMES,
             "Where to calibrate",
-            "Overrides, for every chosen bank, whether the service or a separate pod calibrates it.",
+            "Overrides, for every chosen bank, whether the service calibrates it, a separate pod (pod), or a pod on a "
+            "Dask cluster (dask).",
         ),
         "dry_run": Param(
             False,

@@ -103,7 +103,7 @@ def require_connections(runs: Sequence[Run]) -> None:
 
     :raise BadDataError: names each faulty connection, but quotes nothing of it.
     """
-    needed = [DATABASE] + [SERVICE] * any(run.runtime != "pod" for run in runs)
+    needed = [DATABASE] + [SERVICE] * any(not run.in_pod for run in runs)
     if faults := [f"connection {name}: {fault}" for name in needed if (fault := _fault(name))]:
         raise BadDataError("; ".join(faults))
 
@@ -115,7 +115,7 @@ def require_capabilities(runs: Sequence[Run]) -> None:
 
     :raise BadDataError: names each bank, what it asks for, and the capability that the service lacks.
     """
-    asking = {run.bank: asked for run in runs if run.runtime != "pod" and (asked := _capabilities(run))}
+    asking = {run.bank: asked for run in runs if not run.in_pod and (asked := _capabilities(run))}
     if not asking:
         return
     from irt.hooks.calibration import CalibrationHook

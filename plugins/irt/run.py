@@ -81,6 +81,11 @@ class Run:
         return Checks().model_dump(exclude={"severity"}) | {k: v for k, v in self.checks.items() if k != "severity"}
 
     @property
+    def in_pod(self) -> bool:
+        """Whether a pod calibrates it, by itself or on a Dask cluster."""
+        return self.runtime in ("pod", "dask")
+
+    @property
     def looks_for_changes(self) -> bool:
         """Whether the times of the answers are needed, to see which items changed."""
         action: str = self.verdicts.get(CHANGED, {}).get("action", "ignore")

@@ -14,6 +14,7 @@ BUILDS = {
     "base": None,
     "rbac": None,
     "pods": None,
+    "dask": None,
     "airflow-network": None,
     "observability/operator": None,
     "overlays/direct-secret": None,

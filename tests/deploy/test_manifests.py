@@ -19,6 +19,7 @@ NEWEST = kubernetes_validate.latest_version()
 # Of custom resources, by the group of their apiVersion.
 SCHEMAS = {
     "external-secrets.io": json.loads(Path(__file__).with_name("external_secret.schema.json").read_text()),
+    "kubernetes.dask.org": json.loads(Path(__file__).with_name("dask.schema.json").read_text()),
     "monitoring.coreos.com": json.loads(Path(__file__).with_name("monitoring.schema.json").read_text()),
 }
 

@@ -99,3 +99,19 @@ def test_of_a_bucket_it_is_told_the_addresses_and_no_connection(tmp_path):
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert spec["nodeSelector"] == {"pool": "batch"}
     assert "aws_default" not in json.dumps(spec)
+
+
+def test_on_a_dask_cluster_it_is_told_the_scheduler(tmp_path):
+    run = in_bucket(tmp_path, runtime="dask")
+    [container] = manifest(run, PLAIN | {"dask": "tls://irt-scheduler:8786"})["spec"]["containers"]
+    assert container["args"][-2:] == ["--dask", "tls://irt-scheduler:8786"]
+    [container] = manifest(in_bucket(tmp_path), PLAIN | {"dask": "tls://irt-scheduler:8786"})["spec"]["containers"]
+    assert "--dask" not in container["args"]
+
+
+@pytest.mark.parametrize(
+    "address", ["irt-scheduler:8786", "tcp://user:secret@irt-scheduler:8786", "http://x:1", "tcp://x"]
+)
+def test_other_addresses_are_refused(address):
+    with pytest.raises(ValueError, match="dask"):
+        PodSettings(**PLAIN, dask=address)

@@ -95,6 +95,17 @@ def test_the_form_overrides_where(tmp_path):
         require_pods([a_run(tmp_path), a_run(tmp_path, runtime="pod")])
 
 
+def test_a_dask_cluster_needs_a_scheduler(tmp_path, monkeypatch):
+    run = a_run(tmp_path, bank={"runtime": "dask"})
+    run = type(run).from_dict(run.to_dict() | {"staging": "s3://bucket/staging"})
+    assert run.in_pod and not a_run(tmp_path).in_pod
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_PODS", '{"image": "irt-engine:1.0.0"}')
+    with pytest.raises(BadDataError, match="runtime: dask: the variable irt_pods names no scheduler"):
+        require_pods([run])
+    monkeypatch.setenv("AIRFLOW_VAR_IRT_PODS", '{"image": "irt-engine:1.0.0", "dask": "tcp://irt-scheduler:8786"}')
+    require_pods([run])
+
+
 def test_a_folder_that_pods_do_not_see_is_refused(tmp_path, variable):
     variable(GOOD)
     with pytest.raises(BadDataError, match="is a folder of the worker, which a pod cannot see; use s3:// or gs://, or"):

@@ -23,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try may succeed; argparse itself exits with 2.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] in (["dask-scheduler"], ["dask-worker"]):
+        # Under this command, the workers of an image find its compiled kernels.
+        from irt_engine.cluster.servers import run_server
+
+        return run_server(*argv)
     arguments = _parser(serving=argv[:1] == ["serve"]).parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
@@ -51,6 +56,8 @@ def _parser(serving: bool) -> argparse.ArgumentParser:
     _add_simulate(commands.add_parser("simulate", help="draw answers with known parameters"))
     warm = commands.add_parser("warm-up", help="compile all kernels into the cache, once after installation")
     warm.set_defaults(run=_warm_up)
+    for name, does in (("dask-scheduler", "start the scheduler of a Dask cluster"), ("dask-worker", "join one")):
+        commands.add_parser(name, help=f"{does}; options as of the command `{name.replace('-', ' ')}`")
     serve = commands.add_parser("serve", help="calibrate and score over HTTP")
     if serving:
         # Only this command needs the many packages of the web server.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class CalibrateOperator(BaseOperator):
-    """Sends the staged responses to the calibration service and stages its result; a bank with `runtime: pod` is
-    calibrated in its own pod instead (see `PodCalibration`), with the same result.
+    """Sends the staged responses to the calibration service and stages its result; a bank with `runtime: pod` or
+    `dask` is calibrated in its own pod instead (see `PodCalibration`), with the same result.
 
     The worker sends the request once, with `Prefer: respond-async` and an `Idempotency-Key`, so that after a worker
     dies, the retry finds the same job. For a long job, the task defers (no worker waits); a service that answers
@@ -70,7 +70,7 @@ class CalibrateOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         run = Run.from_dict(self.run)
-        calibration = self._in_pod(run) if run.runtime == "pod" else self._at_service(run)
+        calibration = self._in_pod(run) if run.in_pod else self._at_service(run)
         return calibration.execute(context)
 
     def resume(

@@ -38,7 +38,10 @@ def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: st
         "image": settings.image,
         "namespace": settings.namespace,
         "name": f"irt-{run.bank}",
-        "arguments": ["calibrate", f"{source}/{responses}", "--request", f"{source}/{REQUEST}", "--out", target],
+        "arguments": [
+            *("calibrate", f"{source}/{responses}", "--request", f"{source}/{REQUEST}", "--out", target),
+            *(("--dask", settings.dask) if run.runtime == "dask" and settings.dask else ()),
+        ],
         "labels": LABELS | {"irt-bank": run.bank, REQUEST_LABEL: digest},
         "env_vars": [k8s.V1EnvVar(name="NUMBA_NUM_THREADS", value=str(max(1, math.floor(cpu))))],
         "env_from": [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.secret))]

@@ -19,6 +19,7 @@ VARIABLE = "irt_pods"
 PART_OF = "irt-calibration"
 SELECTOR = f"app.kubernetes.io/part-of={PART_OF},app.kubernetes.io/component=calibration"
 _NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_SCHEDULER = r"^(tcp|tls)://[^\s/@:]+:[0-9]{1,5}$"
 _PINNED = re.compile(r"^[a-z0-9][a-z0-9./_:-]*?(:(?!latest$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$")
 
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -40,6 +41,7 @@ class PodSettings(StrictSettings):
 
     :ivar image: the engine's, with a tag that is not `latest`, or a digest.
     :ivar namespace: for nothing else: an account that may create pods in it can delete any other, and mount any Secret.
+    :ivar dask: the scheduler of the Dask cluster on which banks with `runtime: dask` are calibrated.
     :ivar secret: a Secret with the pod's environment variables: the bucket's credentials, valid only for staging.
     :ivar service_account: the pod's identity for the bucket; its token is not mounted.
     :ivar start_seconds: how long a pod may wait for a node, and then for its image.
@@ -49,6 +51,7 @@ class PodSettings(StrictSettings):
     image: str
     namespace: Name = "irt-calibrations"
     volume: Volume | None = None
+    dask: Annotated[str, Field(pattern=_SCHEDULER)] | None = None
     secret: Name | None = None
     service_account: Name | None = None
     pull_secrets: list[Name] = []
@@ -82,13 +85,23 @@ def load_pod_settings() -> PodSettings | None:
 
 
 def require_pods(runs: Sequence[Run]) -> None:
-    """Check, before anything is extracted, that the runs with `runtime: pod` can be calibrated in pods.
+    """Check, before anything is extracted, that the runs with `runtime: pod` or `dask` can be calibrated in pods.
 
     :raise BadDataError: why not.
     """
     for run in runs:
-        if run.runtime == "pod":
-            staged_for_pod(run, pod_settings())
+        if run.in_pod:
+            settings = pod_settings()
+            staged_for_pod(run, settings)
+            require_scheduler(run, settings)
+
+
+def require_scheduler(run: Run, settings: PodSettings) -> None:
+    """:raise BadDataError: the run is for a Dask cluster, and there is none."""
+    if run.runtime == "dask" and settings.dask is None:
+        raise BadDataError(
+            f'runtime: dask: the variable {VARIABLE} names no scheduler: {{"dask": "tcp://irt-scheduler:8786"}}'
+        )
 
 
 def pod_settings() -> PodSettings:
