@@ -11,7 +11,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="irt bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="NAME")
     engine = commands.add_parser("engine", help="compare the engine with its peers: seconds, memory, ratios")
-    engine.add_argument("--cases", help="some of the cases, separated by commas (default: all; --cases help)")
+    engine.add_argument(
+        "--cases",
+        help="some of the cases, separated by commas (default: all but the large ones, 10M-shards to 1G, "
+        "which only this engine can calibrate, from a folder of shards; --cases help)",
+    )
     engine.add_argument("--engines", help="some of the engines, separated by commas (default: all; --engines help)")
     engine.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds allowed per engine and case")
     engine.add_argument("--repeat", type=int, default=5, metavar="N", help="fits of short cases; the median counts")

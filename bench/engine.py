@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case, write
+from bench.large import measure as measure_large
 from bench.memory import high_water
 from bench.peers import ENGINES, Engine, install_r
+from bench.shards import LARGE_CASES, LargeCase
 from irt_engine import Responses
 from irt_engine.estimation.posteriors import group_starts
 from irt_engine.kernels import expectation, tables
@@ -50,31 +52,44 @@ class Outcome:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    cases, engines = _chosen(arguments.cases, CASES), _chosen(arguments.engines, ENGINES)
-    if cases is None or engines is None:
+    chosen, engines = _chosen(arguments.cases, CASES | LARGE_CASES), _chosen(arguments.engines, ENGINES)
+    if chosen is None or engines is None:
         return 0
+    cases = [case for case in chosen.values() if isinstance(case, Case)]
+    large = [case.name for case in chosen.values() if isinstance(case, LargeCase)] if arguments.cases else []
     state = Path(os.environ.get("IRT_HOME", ".irt")).resolve() / "bench"
     state.mkdir(parents=True, exist_ok=True)
-    install_r()
     console = Console(width=max(100, Console().width))
     console.print(f"{os.cpu_count()} processors, {psutil.virtual_memory().total / 2**30:.0f} GiB; fit alone, median")
+    figures: dict[str, Any] = {}
+    if cases:
+        figures |= _plain(_compare(cases, list(engines.values()), state, console, arguments))
+    if large:
+        figures |= measure_large(large, state, console)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+    return 0
+
+
+def _compare(
+    cases: list[Case], engines: list[Engine], state: Path, console: Console, arguments: argparse.Namespace
+) -> dict[str, list[Outcome]]:
+    install_r()
     results: dict[str, list[Outcome]] = {}
-    for case in cases.values():
+    for case in cases:
         folder = write(case, state / "data")
         results[case.name] = [
-            _measure(engine, case, folder, state, arguments.limit, arguments.repeat) for engine in engines.values()
+            _measure(engine, case, folder, state, arguments.limit, arguments.repeat) for engine in engines
         ]
         _evaluate(results[case.name], folder)
         console.print(_table(case, results[case.name]))
     console.print(_phases(results))
-    if "12k" in cases and OURS in engines:
+    if "12k" in results and OURS in {engine.name for engine in engines}:
         console.print(f"command line, cold start with a warm compile cache, 12k: {_cold_start(state):.2f} s")
-    for engine in engines.values():
+    for engine in engines:
         if engine.note:
             console.print(f"{engine.name}: {engine.note}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(_plain(results), indent=1))
-    return 0
+    return results
 
 
 def _chosen(names: str | None, known: dict[str, Any]) -> dict[str, Any] | None:
@@ -82,7 +97,7 @@ def _chosen(names: str | None, known: dict[str, Any]) -> dict[str, Any] | None:
         return known
     if names == "help":
         for name, entry in known.items():
-            print(f"{name:12} {entry if isinstance(entry, Case) else ''}")
+            print(f"{name:12} {entry if isinstance(entry, (Case, LargeCase)) else ''}")
         return None
     chosen = [name.strip() for name in names.split(",")]
     for name in chosen:
