@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from irt_engine.answers import large
 from irt_engine.answers.large import large_empty
 from irt_engine.cli import main
 from irt_engine.errors import InputError
+from tests.faults.disk import required_disk
 
 
 def table(seed: int = 1, n_users: int = 300, n_items: int = 40) -> pa.Table:
@@ -159,3 +162,21 @@ def test_memory_that_is_no_longer_used_counts_no_longer(monkeypatch):
     assert held.flags.owndata and not large_empty(100, np.int32).flags.owndata
     del held
     assert large_empty(200, np.int32).flags.owndata
+
+
+def test_a_full_folder_for_temporary_files_is_named(tmp_path, monkeypatch, capsys):
+    """Nothing is written; once there is room, the same command ends well."""
+    pq.write_table(table(), tmp_path / "in.parquet")
+    (tmp_path / "full").mkdir()
+    command = ["calibrate", str(tmp_path / "in.parquet"), "--out", str(tmp_path / "out.json")]
+    with required_disk(tmp_path / "full") as disk:
+        monkeypatch.setattr(large, "_SHARE", 0.0)
+        monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
+        disk.fill()
+        assert main(command) == 1
+        told = capsys.readouterr().err
+        assert re.search(r"0.0 GB of answers need a file .*\(TMPDIR\): No space left on device", told)
+        assert str(disk.folder) in told and not (tmp_path / "out.json").exists()
+        disk.free()
+        assert main(command) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["fit_meta"]["metrics"]["converged"]

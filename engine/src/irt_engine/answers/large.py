@@ -28,12 +28,16 @@ def large_empty(size: int, kind: type[np.generic]) -> np.ndarray:
     n_bytes = math.prod((size, np.dtype(kind).itemsize))
     if _held + n_bytes <= _SHARE * memory_bytes():
         return _counted(np.empty(size, kind), n_bytes)
-    with tempfile.TemporaryFile(prefix="irt-engine-") as file:
-        os.truncate(file.fileno(), n_bytes)
-        if sys.platform == "linux":
-            # Without room for all of it now, a write to it later would end the process.
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
-        memory = mmap.mmap(file.fileno(), n_bytes)
+    try:
+        with tempfile.TemporaryFile(prefix="irt-engine-") as file:
+            os.truncate(file.fileno(), n_bytes)
+            if sys.platform == "linux":
+                # Without room for all of it now, a write to it later would end the process.
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            memory = mmap.mmap(file.fileno(), n_bytes)
+    except OSError as error:
+        needed = f"{n_bytes / 1e9:.1f} GB of answers need a file in the folder for temporary files (TMPDIR)"
+        raise OSError(error.errno, f"{needed}: {error.strerror}", tempfile.gettempdir()) from None
     return np.frombuffer(memory, kind)
 
 
