@@ -13,6 +13,7 @@ from irt import legacy
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.hooks.calibration import CalibrationHook
 from irt.job import judge
+from irt.received import ACCEPT, JSON, receive
 from irt.request import Accepts, idempotency_key, stage_request, staged_settings, write_body
 from irt.run import Run
 from irt.staged_result import stage_result
@@ -51,12 +52,12 @@ class ServiceCalibration:
         :raise RequestRefusedError, TransientError: the service refused, or is unreachable or overloaded.
         :raise BadDataError: its answer does not follow the contract.
         """
-        run, began = self._run, time.time()
+        began = time.time()
         accepts = self._ask_health()
         response, sent = self._submit(accepts)
         if response.status_code == 200:
-            complete = self._completion(accepts.contract)
-            return stage_result(run, response.content, self._task.log, began=began, complete=complete, sent=sent)
+            return self._stage(response, contract=accepts.contract, began=began, sent=sent)
+        response.close()
         job = self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self._task.log.info("R IRT service runs the calibration as job %s", job)
         known: dict[str, Any] = {"job": job, "contract": accepts.contract, "began": began, "sent": sent}
@@ -86,9 +87,16 @@ class ServiceCalibration:
             raise RequestRefusedError(f"calibration job {job}: {message}")
         if status != "succeeded":
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
-        body = self._hook("GET").call(f"{job}/result", timeout=600).content
-        complete = self._completion(contract)
-        return stage_result(self._run, body, self._task.log, began=began, complete=complete, sent=sent)
+        headers = {"Accept": _accepted(contract)}
+        response = self._hook("GET").call(f"{job}/result", headers=headers, stream=True, timeout=600)
+        return self._stage(response, contract=contract, began=began, sent=sent)
+
+    def _stage(self, response: Any, *, contract: str | None, began: float | None, sent: Any) -> dict[str, Any]:
+        received = receive(response, self._hook("GET").described())
+        return stage_result(
+            self._run, received.document, self._task.log, began=began, abilities=received.abilities,
+            complete=self._completion(contract), sent=sent,
+        )  # fmt: skip
 
     def _completion(self, contract: str | None) -> Callable[[Any], Any] | None:
         if contract is not None:
@@ -157,7 +165,7 @@ class ServiceCalibration:
         headers = {
             "Prefer": "respond-async",
             "Idempotency-Key": idempotency_key(run, settings, responses),
-            "Accept": "application/json",
+            "Accept": _accepted(accepts.contract),
         }
         with tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
             body, described = write_body(responses, asked, accepts, scratch)
@@ -166,7 +174,13 @@ class ServiceCalibration:
             if accepts.contract is not None:
                 seconds = min(seconds, _LONGEST_SUBMISSION)
             timeout = (20, seconds)
-            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers | described, timeout=timeout), sent
+            headers |= described
+            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers, stream=True, timeout=timeout), sent
+
+
+def _accepted(contract: str | None) -> str:
+    """The forms of a result: whoever has no contract knows of one alone, whoever has one need not know the other."""
+    return JSON if contract is None else ACCEPT
 
 
 def _location(response: Any) -> str:

@@ -5,37 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from irt.ability_table import ABILITY_SCHEMA
 from irt.errors import BadDataError
 from irt.figures import rounded
 from irt.receipt import receipt_of
 from irt.responses import distinct_ids
-from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
+from irt.result import ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
 from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
 
 
 def stage_result(
-    run: Run, body: bytes, log: Any, *, began: float | None, complete: Callable[[Any], Any] | None = None,
-    sent: dict[str, Any] | None = None,
+    run: Run, body: bytes, log: Any, *, began: float | None, abilities: Sequence[Any] | None = None,
+    complete: Callable[[Any], Any] | None = None, sent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Check the contract's response and stage it.
 
     :param log: the task's.
     :param began: when the calibration was requested, in seconds since 1970; None for a task deferred by a version that
         did not record it.
-    :param complete: see `parse_result`.
+    :param abilities, complete: see `parse_result`.
     :param sent: what it was calculated from (see `request.sent_of`); None for a task deferred by a version that did not
         record it.
     :return: the figures of the fit, small enough for XCom.
     :raise BadDataError: it does not follow the contract, or belongs to another run.
     """
-    result = parse_result(body, run_key=run.run_key, complete=complete)
+    result = parse_result(body, run_key=run.run_key, abilities=abilities, complete=complete)
     responses = run.staged(RESPONSES)
     result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
     write_result(run, result, seconds=began and round(time.time() - began, 3), sent=sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -76,6 +77,7 @@ class PodCalibration:
             settings=settings,
             responses=RESPONSES,
             result=self._result(digest).name,
+            abilities=self._abilities(digest).name,
             digest=digest,
             resume=self._resume,
             task_id=self._task.task_id,
@@ -85,20 +87,36 @@ class PodCalibration:
         )
 
     def _result(self, digest: str) -> Any:
+        """The pod writes it last: where it is, the abilities are complete."""
         return self._run.staged(RESULTS) / f"result-{digest}.json"
 
+    def _abilities(self, digest: str) -> Any:
+        return self._run.staged(RESULTS) / f"abilities-{digest}.parquet"
+
     def _stage(self, digest: str, began: float, sent: dict[str, Any] | None) -> dict[str, Any]:
-        path = self._result(digest)
+        path, abilities = self._result(digest), self._abilities(digest)
         if not path.exists():
             raise TransientError(
                 f"the pod succeeded, but {path} does not exist: do workers and pods see the same volume or bucket?"
             )
-        if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
-            # The worker would follow a link to files that the pod cannot see; a pipe never ends.
-            raise BadDataError(f"the pod's result {path} is not a regular file")
-        told = stage_result(self._run, path.read_bytes(), self._task.log, began=began, sent=sent)
+        _require_regular(path)
+        with ExitStack() as opened:
+            files = None
+            # A pod that an earlier version started writes them into its result.
+            if abilities.exists():
+                _require_regular(abilities)
+                files = [opened.enter_context(abilities.open("rb"))]
+            told = stage_result(
+                self._run, path.read_bytes(), self._task.log, began=began, abilities=files, sent=sent
+            )  # fmt: skip
         _close_to_pod(self._run)
         return told
+
+
+def _require_regular(path: Any) -> None:
+    """:raise BadDataError: the worker would follow a link to files that the pod cannot see; a pipe never ends."""
+    if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
+        raise BadDataError(f"the pod's result {path} is not a regular file")
 
 
 def _open_to_pod(run: Run) -> None:
