@@ -18,7 +18,7 @@ from irt.operators.calibrate import CalibrateOperator
 from irt.pods.failure import failure_of, never_ran
 from irt.pods.settings import load_pod_settings, require_pods
 from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
-from irt.request import idempotency_key, staged_settings
+from irt.request import identify, staged_settings
 from irt.run import Run
 from irt.staged_result import read_result
 from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, RESULTS
@@ -188,7 +188,8 @@ def requested(tmp_path, variable):
     with run.write_staged(RESPONSES) as file:
         pq.write_table(table, file)
     run.staged(ANCHORS).write_text("[]")
-    digest = idempotency_key(run, staged_settings(run), run.staged(RESPONSES)).rpartition(":")[2]
+    with run.staged(RESPONSES).open("rb") as responses:
+        digest = identify(run, staged_settings(run), responses).key.rpartition(":")[2]
     results = Path(run.staged(RESULTS).path)
     results.mkdir()
     return run, results / f"result-{digest}.json"

@@ -12,7 +12,7 @@ from typing import Any
 from irt.errors import BadDataError, TransientError
 from irt.pods.pod import CalibrationPod
 from irt.pods.settings import pod_settings
-from irt.request import CONTRACT, idempotency_key, stage_request, staged_settings
+from irt.request import CONTRACT, identify, stage_request, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
 from irt.staging import REQUEST, RESPONSES, RESULTS
@@ -41,8 +41,10 @@ class PodCalibration:
         """
         run, began = self._run, time.time()
         request = staged_settings(run)
-        digest = idempotency_key(run, request, run.staged(RESPONSES)).rpartition(":")[2][:_DIGEST]
-        sent = stage_request(run, request, CONTRACT)
+        with run.staged(RESPONSES).open("rb") as responses:
+            identity = identify(run, request, responses)
+        digest = identity.key.rpartition(":")[2][:_DIGEST]
+        sent = stage_request(run, request, CONTRACT, responses=identity.responses)
         self._pod = self._calibration_pod(digest, began, sent)
         if self._result(digest).exists():
             self._task.log.info("This request already has a result")
