@@ -23,7 +23,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
 from irt.request import settings_of, staged_settings
-from irt.staged_result import read_result
+from irt.staged_result import read_receipt
 from irt.staging import ABILITIES, ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, read_json
 from irt.triggers.calibration import CalibrationJobTrigger
 from irt.upload import Form
@@ -259,7 +259,7 @@ def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
     run.staged(ANCHORS).write_text("[]")
     operator(run).resume({}, {"status": "succeeded"}, **deferred.kwargs)
     assert read_json(run.staged(FIT))["sent"] == deferred.kwargs["sent"]
-    _, receipt = read_result(run)
+    receipt = read_receipt(run)
     assert receipt["anchors_sha256"] == digests[ANCHORS] and receipt["contract"] == "1.0"
     # The scripted result does not state its engine.
     assert (receipt["engine"], receipt["engine_packages"]) == (None, None)
@@ -268,7 +268,7 @@ def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
 def test_a_task_deferred_by_a_version_without_receipts(service, run):
     service.script["GET", RESULT] = Answer(200, a_result())
     assert resume(run, {"status": "succeeded"})["loglik"] == -3.2
-    assert read_result(run)[1]["request_sha256"] is None
+    assert read_receipt(run)["request_sha256"] is None
 
 
 def test_a_job_that_ends_soon_is_waited_for_in_place(service, run):

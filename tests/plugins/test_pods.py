@@ -20,7 +20,7 @@ from irt.pods.settings import load_pod_settings, require_pods
 from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
 from irt.request import identify, staged_settings
 from irt.run import Run
-from irt.staged_result import read_result
+from irt.staged_result import read_receipt
 from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, RESULTS
 from tests.runs import a_run
 
@@ -208,7 +208,7 @@ def test_a_pods_inputs_are_in_the_receipt_and_private_once_it_has_ended(requeste
         os.chmod(run.staged(name).path, 0o644)
     CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
     assert {stat.S_IMODE(os.stat(run.staged(name).path).st_mode) for name in (RESPONSES, REQUEST)} == {0o600}
-    _, receipt = read_result(run)
+    receipt = read_receipt(run)
     for name, column in (*INPUT_COLUMNS.items(), *RESULT_COLUMNS.items()):
         assert receipt[column] == hashlib.sha256(run.staged(name).read_bytes()).hexdigest()
     assert (receipt["engine"], receipt["engine_version"], receipt["contract"]) == ("irt-engine", "1", "1.0")
