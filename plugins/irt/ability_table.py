@@ -30,7 +30,7 @@ _Mistake = tuple[int, int, str]
 
 
 def read_abilities(files: Sequence[Any]) -> pa.Table:
-    """The rows of all files, as a table of `ABILITY_SCHEMA` in one piece.
+    """The rows of all files, as a table of `ABILITY_SCHEMA` in one piece: what is staged must not follow the parts.
 
     :param files: what pyarrow's ParquetFile takes; other columns are not read.
     :raise BadDataError: a file is not Parquet, lacks a column, or has one of another type; a value is missing or cannot

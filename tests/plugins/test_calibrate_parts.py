@@ -15,6 +15,7 @@ import pytest
 from irt.errors import BadDataError, PermanentError, TransientError
 from irt.received import ACCEPT
 from irt.result import parse_result
+from irt.staged_result import result_objects
 from irt.staging import ABILITIES, FIT, ITEMS
 from tests.faults.disk import required_disk
 from tests.plugins.test_calibrate import RESULT, a_result, accepted, operator, resume, submit
@@ -102,11 +103,12 @@ def test_many_users(run):
         ]
     }
     whole = parse_result(json.dumps(result), run_key=run.run_key)
-    abilities = [io.BytesIO(parquet(result["abilities"], row_group_size=size)) for size in (7, 5000)]
+    abilities = [io.BytesIO(parquet(result["abilities"], row_group_size=size)) for size in (7, 700, 5000)]
     rest = json.dumps({name: value for name, value in result.items() if name != "abilities"})
     for file in abilities:
         found = parse_result(rest, abilities=[file], run_key=run.run_key)
-        assert found.abilities.equals(whole.abilities) and found.items.equals(whole.items) and found.fit == whole.fit
+        objects = (result_objects(run.run_key, each, None) for each in (found, whole))
+        assert [bytes(content) for content in next(objects).values()] == list(map(bytes, next(objects).values()))
         assert [str(value) for value in found.abilities["theta"].to_pylist()] == [str(theta) for theta in thetas]
 
 
