@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger
 
 from bench.memory import high_water
+from irt.ability_table import ABILITY_SCHEMA
 from irt.bank import SEVERITY
 from irt.banks import banks_of
 from irt.form import params
@@ -30,7 +31,7 @@ from irt.operators.check import CheckRunOperator
 from irt.operators.extract import ExtractAnchorsOperator, ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
-from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult
+from irt.result import ITEM_SCHEMA, CalibrationResult
 from irt.run import Run, plan_run
 from irt.staged_result import write_result
 from irt.staging import ANCHORS

@@ -20,7 +20,6 @@ _USED_BY_TASKS = (
     "psycopg",
     "pyarrow.compute",
     "pyarrow.parquet",
-    "requests_toolbelt",
 )
 
 if __name__ == "__main__":

@@ -11,17 +11,16 @@ from typing import IO, Any
 from urllib.parse import quote
 
 import pyarrow.parquet as pq
-from airflow.sdk import ObjectStoragePath
-from requests_toolbelt import MultipartEncoder
 
 from irt.errors import BadDataError
 from irt.responses import TIME, distinct_ids
 from irt.run import Run
 from irt.staging import ANCHORS, INPUTS, REQUEST, RESPONSES, digest, read_json, write_json
+from irt.upload import PARQUET, Form
 from irt.verdicts import CHANGED
 
-PARQUET = "application/vnd.apache.parquet"
 _LONGEST_KEY = 255
+_BLOCK = 1 << 20
 _ROWS_AT_ONCE = 100_000
 
 
@@ -68,8 +67,10 @@ def staged_settings(run: Run) -> dict[str, Any]:
     """
     responses = run.staged(RESPONSES)
     settings = settings_of(run, read_json(run.staged(ANCHORS)), distinct_ids(responses, "item_id"))
+    with responses.open("rb") as file:
+        timed = TIME in pq.ParquetFile(file).schema_arrow.names
     # Responses that were staged before there was this rule have no times.
-    if TIME not in _columns_of(responses):
+    if not timed:
         settings.get("verdicts", {}).pop(CHANGED, None)
     return settings
 
@@ -117,15 +118,17 @@ def verdicts_of(run: Run) -> dict[str, Any]:
 CONTRACT = "1.0"
 
 
-def stage_request(run: Run, asked: dict[str, Any], contract: str | None) -> dict[str, Any]:
+def stage_request(run: Run, asked: dict[str, Any], contract: str | None, *, responses: str) -> dict[str, Any]:
     """Stage the request as it is sent.
 
     :param asked: without the observations.
     :param contract: the version that the service follows.
+    :param responses: the digest of the responses that are sent with it.
     :return: what the receipt says of it (see `sent_of`).
     """
     write_json(run.staged(REQUEST), asked)
-    return sent_of({name: digest(run.staged(name)) for name in INPUTS}, contract)
+    found = {name: digest(run.staged(name)) for name in INPUTS if name != RESPONSES}
+    return sent_of(found | {RESPONSES: responses}, contract)
 
 
 def sent_of(inputs: dict[str, str], contract: str | None) -> dict[str, Any]:
@@ -133,40 +136,44 @@ def sent_of(inputs: dict[str, str], contract: str | None) -> dict[str, Any]:
     return {"inputs": {name: inputs[name] for name in INPUTS}, "contract": contract}
 
 
-def idempotency_key(run: Run, settings: dict[str, Any], responses: ObjectStoragePath) -> str:
-    """The run key with a digest of the request.
+@dataclass(frozen=True)
+class Identity:
+    """What names a request: its idempotency key, and the digest of the responses alone (for the receipt)."""
 
-    A retry of the same request finds the job of the first one; after a clear that extracted other answers, the
-    request differs and so does its key.
+    key: str
+    responses: str
+
+
+def identify(run: Run, settings: dict[str, Any], responses: IO[bytes]) -> Identity:
+    """Both from one reading of the staged responses, which may be a download.
+
+    The key is the run key with a digest of the request. A retry of the same request finds the job of the first one;
+    after a clear that extracted other answers, the request differs and so does its key.
+
+    :param responses: the open file, at its beginning.
     """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    with responses.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    key = f"{quote(run.run_key)}:{digest.hexdigest()[:32]}"
-    return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
+    of_request, of_responses = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()), hashlib.sha256()
+    while block := responses.read(_BLOCK):
+        of_request.update(block)
+        of_responses.update(block)
+    key = f"{quote(run.run_key)}:{of_request.hexdigest()[:32]}"
+    if len(key) > _LONGEST_KEY:
+        key = hashlib.sha256(key.encode()).hexdigest()
+    return Identity(key, of_responses.hexdigest())
 
 
-def write_body(
-    responses: ObjectStoragePath, settings: dict[str, Any], accepts: Accepts, scratch: IO[bytes]
+def body_of(
+    responses: IO[bytes], settings: dict[str, Any], accepts: Accepts, scratch: IO[bytes]
 ) -> tuple[Any, dict[str, str]]:
     """Make the request's body.
 
-    :param scratch: an open temporary file for bodies that are written out; must stay open until the body is sent.
+    :param responses: the staged file, and `scratch`, a temporary one for JSON: open, until the body is sent.
     :return: what `requests` sends (it streams), and the headers that describe it.
     """
     if accepts.parquet:
-        with responses.open("rb") as file:
-            while block := file.read(1 << 20):
-                scratch.write(block)
-        scratch.seek(0)
-        parts = {
-            "request": ("request.json", json.dumps(settings), "application/json"),
-            "observations": ("observations.parquet", scratch, PARQUET),
-        }
-        encoder = MultipartEncoder(parts)
-        return encoder, {"Content-Type": encoder.content_type}
-    names = _columns_of(responses)
+        form = Form(settings, responses)
+        return form, {"Content-Type": form.content_type}
+    names: list[str] = pq.ParquetFile(responses).schema_arrow.names
     if CHANGED not in settings.get("verdicts", {}):
         names = [name for name in names if name != TIME]
     text = (_columns if accepts.columns else _rows)(responses, settings, names)
@@ -183,30 +190,22 @@ def write_body(
     return scratch, headers
 
 
-def _columns_of(responses: ObjectStoragePath) -> list[str]:
-    with responses.open("rb") as file:
-        names: list[str] = pq.ParquetFile(file).schema_arrow.names
-    return names
-
-
-def _rows(responses: ObjectStoragePath, settings: dict[str, Any], names: list[str]) -> Iterator[str]:
+def _rows(responses: IO[bytes], settings: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield json.dumps(settings)[:-1] + ', "observations": ['
-    with responses.open("rb") as file:
-        comma = ""
-        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=names):
-            yield comma + ",".join(json.dumps(row, default=str) for row in batch.to_pylist())
-            comma = ","
+    comma = ""
+    for batch in pq.ParquetFile(responses).iter_batches(_ROWS_AT_ONCE, columns=names):
+        yield comma + ",".join(json.dumps(row, default=str) for row in batch.to_pylist())
+        comma = ","
     yield "]}"
 
 
-def _columns(responses: ObjectStoragePath, settings: dict[str, Any], names: list[str]) -> Iterator[str]:
+def _columns(responses: IO[bytes], settings: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield json.dumps(settings)[:-1] + ', "observations": {'
     for position, name in enumerate(names):
         yield f'{", " if position else ""}"{name}": ['
-        with responses.open("rb") as file:
-            comma = ""
-            for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=[name]):
-                yield comma + json.dumps(batch.column(0).to_pylist(), default=str)[1:-1]
-                comma = ", "
+        comma = ""
+        for batch in pq.ParquetFile(responses).iter_batches(_ROWS_AT_ONCE, columns=[name]):
+            yield comma + json.dumps(batch.column(0).to_pylist(), default=str)[1:-1]
+            comma = ", "
         yield "]"
     yield "}}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import NotRequired, TypedDict
 
+from irt.ability_table import ABILITY_SCHEMA, MOST_MISTAKES, read_abilities
 from irt.errors import BadDataError
 
 ITEM_SCHEMA = pa.schema(
@@ -31,14 +33,6 @@ ITEM_SCHEMA = pa.schema(
         ("fit", pa.string()),
         ("reasons", pa.string()),
         ("held", pa.bool_()),
-    ]
-)
-ABILITY_SCHEMA = pa.schema(
-    [
-        ("user_id", pa.string()),
-        ("theta", pa.float64()),
-        ("se", pa.float64()),
-        ("n_responses", pa.int64()),
     ]
 )
 
@@ -191,9 +185,10 @@ class CalibrationResult:
         :raise BadDataError: names the first that was not sent.
         """
         for name, table, sent in (("item_id", self.items, items), ("user_id", self.abilities, users)):
-            strangers = set(table.column(name).to_pylist()) - sent
-            if strangers:
-                raise BadDataError(f"{name}: {min(strangers)!r} is in the result but was not in the request")
+            given = table.column(name)
+            strangers = given.filter(pc.invert(pc.is_in(given, pa.array(list(sent), pa.string()))))
+            if len(strangers):
+                raise BadDataError(f"{name}: {pc.min(strangers).as_py()!r} is in the result but was not in the request")
 
 
 @cache
@@ -201,9 +196,14 @@ def _reader() -> TypeAdapter[Response]:
     return TypeAdapter(Response)
 
 
-def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], Any] | None = None) -> CalibrationResult:
+def parse_result(
+    body: bytes | str, *, run_key: str, abilities: Sequence[Any] | None = None,
+    complete: Callable[[Any], Any] | None = None,
+) -> CalibrationResult:  # fmt: skip
     """Read the contract's response.
 
+    :param body: JSON.
+    :param abilities: of a response in parts: the Parquet files (see `read_abilities`) that hold what the JSON lacks.
     :param complete: for a service without the contract: converts its answer. A service with the contract echoes the
         run key, so that the result of another run is detected.
     :raise BadDataError: not JSON, fields missing or of the wrong type (the first five are named), or the result of
@@ -215,15 +215,16 @@ def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], A
         raise BadDataError(f"the calibration result is not JSON: {error}") from error
     if complete:
         document = complete(document)
+    if abilities is not None and isinstance(document, dict) and document.setdefault("abilities", []) != []:
+        raise BadDataError("abilities: they are in the part result as well as in a part of their own")
     try:
         response = _reader().validate_python(document)
     except ValidationError as error:
         raise BadDataError(_mistakes(error)) from None
     if not complete and response.fit_meta.run_id != run_key:
         raise BadDataError(f"fit_meta.run_id: {response.fit_meta.run_id!r} is not this run ({run_key!r})")
-    items, held, abilities = response.item_params, response.held or [], response.abilities
+    items, held = response.item_params, response.held or []
     _refuse_repeats("item_params", "item_id", (item.item_id for item in [*items, *held]))
-    _refuse_repeats("abilities", "user_id", (ability["user_id"] for ability in abilities))
     meta, spec, excluded = document["fit_meta"], response.fit_meta.model_spec, document.get("excluded") or {}
     fit = {
         "model_spec": meta["model_spec"],
@@ -231,20 +232,29 @@ def parse_result(body: bytes | str, *, run_key: str, complete: Callable[[Any], A
         "excluded": {kind: excluded.get(kind) or [] for kind in ("items", "users")},
         "n_items": len(items) if spec.n_items is None else spec.n_items,
         "n_held": len(held),
-        "n_abilities": len(abilities) if spec.n_users is None else spec.n_users,
     }
-    # By columns: five times as fast.
-    columns = {name: [ability.get(name) for ability in abilities] for name in ABILITY_SCHEMA.names}
     try:
+        table = _columns(response.abilities) if abilities is None else read_abilities(abilities)
         rows = [item.row(raw, held=False) for item, raw in zip(items, document["item_params"])]
         rows += [item.row(raw, held=True) for item, raw in zip(held, document.get("held") or [])]
-        return CalibrationResult(pa.Table.from_pylist(rows, schema=ITEM_SCHEMA), pa.table(columns, ABILITY_SCHEMA), fit)
+        item_table = pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
     except UnicodeEncodeError as error:
         # Half a surrogate pair, which JSON can escape.
         raise BadDataError(f"the calibration result: {error.object[:100]!r} is not Unicode text") from None
+    users = table.column("user_id")
+    if pc.count_distinct(users).as_py() < len(users):
+        _refuse_repeats("abilities", "user_id", users.to_pylist())
+    fit["n_abilities"] = len(users) if spec.n_users is None else spec.n_users
+    return CalibrationResult(item_table, table, fit)
 
 
-_MOST_MISTAKES = 5
+def _columns(abilities: list[Ability]) -> pa.Table:
+    # By columns: five times as fast.
+    return pa.table(
+        {name: [ability.get(name) for ability in abilities] for name in ABILITY_SCHEMA.names}, ABILITY_SCHEMA
+    )
+
+
 _KINDS = {
     "dataclass_type": "an object",
     "dict_type": "an object",
@@ -257,7 +267,7 @@ _KINDS = {
 
 def _mistakes(error: ValidationError) -> str:
     details = error.errors(include_url=False)
-    named = [_mistake(detail) for detail in details[:_MOST_MISTAKES]]
+    named = [_mistake(detail) for detail in details[:MOST_MISTAKES]]
     more = len(details) - len(named)
     return "; ".join([*named, f"and {more} more"] if more else named)
 

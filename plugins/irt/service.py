@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from irt import legacy
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.hooks.calibration import CalibrationHook
 from irt.job import judge
-from irt.request import Accepts, idempotency_key, stage_request, staged_settings, write_body
+from irt.received import ACCEPT, JSON, receive
+from irt.request import Accepts, body_of, identify, stage_request, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
 from irt.staging import RESPONSES
@@ -51,12 +52,12 @@ class ServiceCalibration:
         :raise RequestRefusedError, TransientError: the service refused, or is unreachable or overloaded.
         :raise BadDataError: its answer does not follow the contract.
         """
-        run, began = self._run, time.time()
+        began = time.time()
         accepts = self._ask_health()
         response, sent = self._submit(accepts)
         if response.status_code == 200:
-            complete = self._completion(accepts.contract)
-            return stage_result(run, response.content, self._task.log, began=began, complete=complete, sent=sent)
+            return self._stage(response, contract=accepts.contract, began=began, sent=sent)
+        response.close()
         job = self._job = self._hook("GET").endpoint_of(_location(response), response.url)
         self._task.log.info("R IRT service runs the calibration as job %s", job)
         known: dict[str, Any] = {"job": job, "contract": accepts.contract, "began": began, "sent": sent}
@@ -86,9 +87,16 @@ class ServiceCalibration:
             raise RequestRefusedError(f"calibration job {job}: {message}")
         if status != "succeeded":
             raise CalibrationFailedError(f"calibration job {job} {status}: {message}")
-        body = self._hook("GET").call(f"{job}/result", timeout=600).content
-        complete = self._completion(contract)
-        return stage_result(self._run, body, self._task.log, began=began, complete=complete, sent=sent)
+        headers = {"Accept": _accepted(contract)}
+        response = self._hook("GET").call(f"{job}/result", headers=headers, stream=True, timeout=600)
+        return self._stage(response, contract=contract, began=began, sent=sent)
+
+    def _stage(self, response: Any, *, contract: str | None, began: float | None, sent: Any) -> dict[str, Any]:
+        received = receive(response, self._hook("GET").described())
+        return stage_result(
+            self._run, received.document, self._task.log, began=began, abilities=received.abilities,
+            complete=self._completion(contract), sent=sent,
+        )  # fmt: skip
 
     def _completion(self, contract: str | None) -> Callable[[Any], Any] | None:
         if contract is not None:
@@ -140,33 +148,44 @@ class ServiceCalibration:
 
     def _submit(self, accepts: Accepts) -> tuple[Any, dict[str, Any]]:
         """The service's answer, and what was sent (see `request.sent_of`)."""
-        run = self._run
-        responses = run.staged(RESPONSES)
-        settings = staged_settings(run)
-        if "verdicts" in settings and "verdicts" not in accepts.capabilities:
-            del settings["verdicts"]
-            self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")
-        elif run.looks_for_changes and "changes" not in accepts.capabilities:
-            self._task.log.info("The service cannot look for changes (capability changes): `changed` is not judged")
+        run, settings = self._run, self._settings(accepts)
         asked = accepts.known(settings) if accepts.contract else legacy.request_of(settings)
         self._task.log.info(
             "Calling R IRT service: model %s, linking %s, %s anchors and seeds, run %s",
             run.model, settings["linking"]["method"], len(asked["anchors"]), run.run_key,
         )  # fmt: skip
-        sent = stage_request(run, asked, accepts.contract)
-        headers = {
-            "Prefer": "respond-async",
-            "Idempotency-Key": idempotency_key(run, settings, responses),
-            "Accept": "application/json",
-        }
-        with tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
-            body, described = write_body(responses, asked, accepts, scratch)
+        # Opened once: what is sent is what was identified, even if another extraction stages other answers meanwhile.
+        with run.staged(RESPONSES).open("rb") as responses, SpooledTemporaryFile(_LARGEST_IN_MEMORY) as scratch:
+            identity = identify(run, settings, responses)
+            sent = stage_request(run, asked, accepts.contract, responses=identity.responses)
+            body, described = body_of(responses, asked, accepts, scratch)
+            headers = {
+                "Prefer": "respond-async",
+                "Idempotency-Key": identity.key,
+                "Accept": _accepted(accepts.contract),
+                **described,
+            }
             # Without jobs, a service answers after calibrating; with jobs, at once, and a retry finds its job.
             seconds = self._longest.total_seconds()
             if accepts.contract is not None:
                 seconds = min(seconds, _LONGEST_SUBMISSION)
             timeout = (20, seconds)
-            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers | described, timeout=timeout), sent
+            return self._hook("POST").call(_ENDPOINT, body=body, headers=headers, stream=True, timeout=timeout), sent
+
+    def _settings(self, accepts: Accepts) -> dict[str, Any]:
+        """The request without its observations, and without verdicts where the service cannot judge."""
+        settings = staged_settings(self._run)
+        if "verdicts" in settings and "verdicts" not in accepts.capabilities:
+            del settings["verdicts"]
+            self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")
+        elif self._run.looks_for_changes and "changes" not in accepts.capabilities:
+            self._task.log.info("The service cannot look for changes (capability changes): `changed` is not judged")
+        return settings
+
+
+def _accepted(contract: str | None) -> str:
+    """The forms of a result: whoever has no contract knows of one alone, whoever has one need not know the other."""
+    return JSON if contract is None else ACCEPT
 
 
 def _location(response: Any) -> str:

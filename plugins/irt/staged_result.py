@@ -5,37 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from irt.ability_table import ABILITY_SCHEMA
 from irt.errors import BadDataError
 from irt.figures import rounded
 from irt.receipt import receipt_of
 from irt.responses import distinct_ids
-from irt.result import ABILITY_SCHEMA, ITEM_SCHEMA, CalibrationResult, parse_result
+from irt.result import ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
 from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
 
+_BLOCK = 1 << 20
+_ROWS_AT_ONCE = 1 << 16
+
 
 def stage_result(
-    run: Run, body: bytes, log: Any, *, began: float | None, complete: Callable[[Any], Any] | None = None,
-    sent: dict[str, Any] | None = None,
+    run: Run, body: bytes, log: Any, *, began: float | None, abilities: Sequence[Any] | None = None,
+    complete: Callable[[Any], Any] | None = None, sent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Check the contract's response and stage it.
 
     :param log: the task's.
     :param began: when the calibration was requested, in seconds since 1970; None for a task deferred by a version that
         did not record it.
-    :param complete: see `parse_result`.
+    :param abilities, complete: see `parse_result`.
     :param sent: what it was calculated from (see `request.sent_of`); None for a task deferred by a version that did not
         record it.
     :return: the figures of the fit, small enough for XCom.
     :raise BadDataError: it does not follow the contract, or belongs to another run.
     """
-    result = parse_result(body, run_key=run.run_key, complete=complete)
+    result = parse_result(body, run_key=run.run_key, abilities=abilities, complete=complete)
     responses = run.staged(RESPONSES)
     result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
     write_result(run, result, seconds=began and round(time.time() - began, 3), sent=sent)
@@ -72,32 +78,63 @@ def _packed(table: pa.Table) -> pa.Buffer:
 def read_receipt(run: Run) -> dict[str, Any]:
     """The receipt of the staged result, from `fit.json` alone.
 
-    :raise FileNotFoundError, BadDataError: as `read_result`.
+    :raise FileNotFoundError, BadDataError: as `open_result`.
     """
     fit, digests, sent, found = _read_fit(run)
     return receipt_of(fit, sent, digests | found)
 
 
-def read_result(run: Run) -> tuple[CalibrationResult, dict[str, Any]]:
-    """The staged result and its receipt; `fit` also holds how long the calibration took, as `seconds`.
+@dataclass(frozen=True)
+class StagedResult:
+    """A staged result, as it is loaded.
+
+    :ivar fit: also holds how long the calibration took, as `seconds`.
+    :ivar abilities: the rows of `ABILITY_SCHEMA`, batch by batch: there may be more than fit into memory.
+    """
+
+    items: pa.Table
+    fit: dict[str, Any]
+    receipt: dict[str, Any]
+    n_abilities: int
+    abilities: Iterator[pa.RecordBatch]
+
+
+@contextmanager
+def open_result(run: Run) -> Iterator[StagedResult]:
+    """The staged result, until the end of the block.
 
     :raise FileNotFoundError: nothing was staged.
     :raise BadDataError: the objects belong to another run, or not together.
     """
     fit, digests, sent, found = _read_fit(run)
-    tables = []
-    for name, schema in ((ITEMS, ITEM_SCHEMA), (ABILITIES, ABILITY_SCHEMA)):
-        content = run.staged(name).read_bytes()
-        found[name] = hashlib.sha256(content).hexdigest()
-        if found[name] != digests.get(name):
-            raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
-        tables.append(_complete(pq.read_table(pa.BufferReader(content)), schema))
-    receipt = receipt_of(fit, sent, found)
-    # In results staged before this file existed, they are in `fit`.
-    if run.staged(SECONDS).exists():
-        fit["seconds"] = read_json(run.staged(SECONDS))
-    items, abilities = tables
-    return CalibrationResult(items, abilities, fit), receipt
+    content = run.staged(ITEMS).read_bytes()
+    found[ITEMS] = _belonging(ITEMS, digests, hashlib.sha256(content))
+    items = pq.read_table(pa.BufferReader(content))
+    with run.staged(ABILITIES).open("rb") as file:
+        # All of it before the first row is used.
+        found[ABILITIES] = _belonging(ABILITIES, digests, _digest(file))
+        with pq.ParquetFile(file) as parquet:
+            # In results staged before this file existed, they are in `fit`.
+            if run.staged(SECONDS).exists():
+                fit["seconds"] = read_json(run.staged(SECONDS))
+            batches = (_complete(batch, ABILITY_SCHEMA) for batch in parquet.iter_batches(_ROWS_AT_ONCE))
+            receipt = receipt_of(fit, sent, found)
+            yield StagedResult(_complete(items, ITEM_SCHEMA), fit, receipt, parquet.metadata.num_rows, batches)
+
+
+def _belonging(name: str, digests: dict[str, str], found: Any) -> str:
+    """:raise BadDataError: the object is another one."""
+    digest: str = found.hexdigest()
+    if digest != digests.get(name):
+        raise BadDataError(f"{name} is not the one that {FIT} was written with; clear calibrate, which stages both")
+    return digest
+
+
+def _digest(file: IO[bytes]) -> Any:
+    found = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        found.update(block)
+    return found
 
 
 def _read_fit(run: Run) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None, dict[str, str]]:
@@ -112,13 +149,13 @@ def _read_fit(run: Run) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] 
     return fit, digests, sent, {FIT: hashlib.sha256(content).hexdigest()}
 
 
-def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of `schema`; one staged before a column existed has no value there."""
+def _complete(rows: Any, schema: pa.Schema) -> Any:
+    """The table or batch with the columns of `schema`; one staged before a column existed has no value there."""
     columns = [
-        table.column(field.name) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        rows.column(field.name) if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
-    return pa.table(columns, schema=schema)
+    return type(rows).from_arrays(columns, schema=schema)
 
 
 def _report(fit: dict[str, Any], log: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ HEAVY = {
     "psycopg",
     "pyarrow",
     "requests",
-    "requests_toolbelt",
     "yoyo",
     "airflow.providers.cncf.kubernetes",
     "airflow.providers.common.sql",

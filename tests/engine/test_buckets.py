@@ -40,8 +40,12 @@ def test_everything_in_a_bucket_gives_the_same_as_in_files(bucket, tmp_path, cap
     for folder in (FOLDER, str(tmp_path)):
         command = ["calibrate", f"{folder}/in.parquet", "--request", f"{folder}/request.json"]
         assert main([*command, "--out", f"{folder}/result.json"]) == 0, capsys.readouterr().err
-    assert bucket[path("result.json")] == (tmp_path / "result.json").read_bytes()
-    assert set(bucket) == {path(name) for name in ("in.parquet", "request.json", "result.json")}
+        parts = ["--out", f"{folder}/document.json", "--abilities-out", f"{folder}/abilities.parquet"]
+        assert main([*command, *parts]) == 0, capsys.readouterr().err
+    results = ("result.json", "document.json", "abilities.parquet")
+    for name in results:
+        assert bucket[path(name)] == (tmp_path / name).read_bytes()
+    assert set(bucket) == {path(name) for name in ("in.parquet", "request.json", *results)}
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,28 @@ def test_calibrate_gives_the_result_of_the_function(drawn, capsys):
     assert "converged after" in message and "haebara: slope" in message and "fit 0." in message
 
 
+def test_abilities_in_a_file_of_their_own(drawn, capsys):
+    """The same values, to the last digit; the JSON lacks them."""
+    command = ["calibrate", f"{drawn}/in.parquet", "--scores", "EAP", "WLE"]
+    assert main([*command, "--out", f"{drawn}/whole.json"]) == 0
+    capsys.readouterr()
+    assert main([*command, "--abilities-out", f"{drawn}/abilities.parquet"]) == 0
+    whole, rest = json.loads((drawn / "whole.json").read_text()), json.loads(capsys.readouterr().out)
+    abilities = pq.read_table(drawn / "abilities.parquet")
+    assert abilities.to_pylist() == whole.pop("abilities")
+    assert rest == whole
+    kinds = ["string", "double", "double", "int64", "double", "double"]
+    assert [str(field.type) for field in abilities.schema] == kinds
+
+
+def test_abilities_that_cannot_be_written(drawn, capsys):
+    """Nor is there a result then, which would seem complete."""
+    command = ["calibrate", f"{drawn}/in.parquet", "--out", f"{drawn}/none.json"]
+    assert main([*command, "--abilities-out", f"{drawn}/absent/abilities.parquet"]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+    assert not (drawn / "none.json").exists()
+
+
 def test_score_with_a_result_with_json_and_with_csv(drawn):
     assert main(["calibrate", f"{drawn}/in.parquet", "--out", f"{drawn}/out.json"]) == 0
     rows = json.loads((drawn / "out.json").read_text())["item_params"]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from email.message import Message
 from typing import Any
 
 import requests
@@ -118,7 +119,7 @@ def cut_off(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
 
 def of_another_run(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
     """A complete, valid result, but of another run."""
-    answer = pass_on(request)
+    answer = pass_on(_for_json(request))
     document: dict[str, Any] = json.loads(answer.content)
     document["fit_meta"]["run_id"] = "another-run/lsat7"
     return replace(answer, body=document)
@@ -126,12 +127,20 @@ def of_another_run(request: Request, pass_on: Callable[[Request], Answer]) -> An
 
 def not_converged(request: Request, pass_on: Callable[[Request], Answer]) -> Answer:
     """The requested result, but not converged, and with other figures."""
-    answer = pass_on(request)
+    answer = pass_on(_for_json(request))
     document: dict[str, Any] = json.loads(answer.content)
     document["fit_meta"]["metrics"]["converged"] = False
     for item in document["item_params"]:
         item["params"]["b"] += 1
     return replace(answer, body=document)
+
+
+def _for_json(request: Request) -> Request:
+    """The request for a result, but not in parts: JSON is easily changed."""
+    headers = Message()
+    for name, value in request.headers.items():
+        headers[name] = "application/json" if name.lower() == "accept" else value
+    return replace(request, headers=headers)
 
 
 @contextmanager

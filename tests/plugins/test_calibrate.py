@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import email.policy
 import gzip
 import hashlib
 import io
 import json
 import re
+import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from email.parser import BytesParser
 from threading import Event
 
 import pyarrow as pa
@@ -19,10 +22,11 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
-from irt.request import settings_of
-from irt.staged_result import read_result
+from irt.request import settings_of, staged_settings
+from irt.staged_result import read_receipt
 from irt.staging import ABILITIES, ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, read_json
 from irt.triggers.calibration import CalibrationJobTrigger
+from irt.upload import Form
 from local.waiting import STILL
 from tests.plugins.conftest import ANCHORED, HEALTH, ROWS, TOKEN
 from tests.scripted import Answer
@@ -166,6 +170,59 @@ def test_a_repeated_submission_has_the_same_key_and_a_changed_one_another(servic
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_the_key_is_that_of_earlier_versions(service, run):
+    """A retry after an upgrade finds the job that its first try submitted."""
+    service.script["POST", "/irt/calibrate"] = accepted()
+    submit(run)
+    (request,) = service.asked("POST", "/irt/calibrate")
+    settings = staged_settings(run)
+    del settings["verdicts"]
+    known = json.dumps(settings, sort_keys=True).encode() + run.staged(RESPONSES).read_bytes()
+    assert request.headers["Idempotency-Key"] == f"run-1/math:{hashlib.sha256(known).hexdigest()[:32]}"
+
+
+def test_the_staged_bytes_are_sent_as_they_lie(service, run, monkeypatch):
+    """As a form, from one reading for key and receipt and one for the body; nothing is copied to a file."""
+    opened, path = [], type(run.staged(RESPONSES))
+    original = path.open
+
+    def noted(self, *args, **kwargs):
+        opened.append(self.name)
+        return original(self, *args, **kwargs)
+
+    service.script["POST", "/irt/calibrate"] = accepted()
+    monkeypatch.setattr(path, "open", noted)
+    staged_settings(run)
+    for_settings = opened.count(RESPONSES)
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "TemporaryFile", None)
+        submit(run)
+    assert opened.count(RESPONSES) == 2 * for_settings + 1
+    (request,) = service.asked("POST", "/irt/calibrate")
+    assert request.headers["Content-Length"] == str(len(request.body)) and "Transfer-Encoding" not in request.headers
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    form = BytesParser(policy=email.policy.HTTP).parsebytes(head + request.body)
+    assert form.get_content_type() == "multipart/form-data" and not form.defects
+    parts = {part.get_param("name", header="content-disposition"): part for part in form.iter_parts()}
+    assert {name: part.get_content_type() for name, part in parts.items()} == {
+        "request": "application/json", "observations": "application/vnd.apache.parquet",
+    }  # fmt: skip
+    assert parts["observations"].get_payload(decode=True) == run.staged(RESPONSES).read_bytes()
+    assert parts["request"].get_payload(decode=True) == run.staged(REQUEST).read_bytes()
+
+
+def test_answers_that_are_extracted_while_others_are_sent(run):
+    """What was identified is what is sent, and what the receipt names."""
+    before = run.staged(RESPONSES).read_bytes()
+
+    with run.staged(RESPONSES).open("rb") as responses:
+        form = Form({}, responses)
+        with run.write_staged(RESPONSES) as file:
+            pq.write_table(pa.Table.from_pylist(ROWS[:2]), file)
+        # Twice, as to a second address.
+        assert before in b"".join(form) and len(b"".join(form)) == len(form)
+
+
 # Jobs.
 
 
@@ -202,7 +259,7 @@ def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
     run.staged(ANCHORS).write_text("[]")
     operator(run).resume({}, {"status": "succeeded"}, **deferred.kwargs)
     assert read_json(run.staged(FIT))["sent"] == deferred.kwargs["sent"]
-    _, receipt = read_result(run)
+    receipt = read_receipt(run)
     assert receipt["anchors_sha256"] == digests[ANCHORS] and receipt["contract"] == "1.0"
     # The scripted result does not state its engine.
     assert (receipt["engine"], receipt["engine_packages"]) == (None, None)
@@ -211,7 +268,7 @@ def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
 def test_a_task_deferred_by_a_version_without_receipts(service, run):
     service.script["GET", RESULT] = Answer(200, a_result())
     assert resume(run, {"status": "succeeded"})["loglik"] == -3.2
-    assert read_result(run)[1]["request_sha256"] is None
+    assert read_receipt(run)["request_sha256"] is None
 
 
 def test_a_job_that_ends_soon_is_waited_for_in_place(service, run):
@@ -402,7 +459,7 @@ def test_a_service_that_hangs(service, run):
 
 def test_a_connection_that_is_cut(service, run):
     service.script["POST", "/irt/calibrate"] = [Answer(200, a_result(), cut=True), Answer(200, a_result())]
-    with pytest.raises(TransientError, match="cannot be reached"):
+    with pytest.raises(TransientError, match="ended its answer early"):
         operator(run).execute({})
     assert not run.staged(ITEMS).exists()
     assert operator(run).execute({})["items"] == 2

@@ -18,6 +18,9 @@ from airflow.sdk.exceptions import TaskDeferred
 from contract.conformance.bodies import wait_for_job
 from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
 from irt.operators.calibrate import CalibrateOperator
+from irt.pods.manifest import pod_arguments
+from irt.pods.settings import PodSettings
+from irt.received import ACCEPT, MIXED
 from irt.result import parse_result
 from irt.staged_result import result_objects
 from irt.staging import ANCHORS, FIT, REQUEST, RESPONSES
@@ -156,6 +159,27 @@ def test_the_engines_command_gives_the_bytes_of_the_service(service, tmp_path):
     assert engine(["calibrate", str(answers), "--request", str(request), "--out", str(result)]) == 0
     again = result_objects(run.run_key, parse_result(result.read_bytes(), run_key=run.run_key), deferred.kwargs["sent"])
     for name, content in again.items():
+        assert run.staged(name).read_bytes() == bytes(content)
+
+
+def test_a_pods_command_gives_the_bytes_of_the_service(service, tmp_path):
+    """As the pod's container is told to run it, which writes the abilities apart; and so the service sends them."""
+    run = stage(tmp_path, users=300, model="Rasch")
+    deferred = submit(run)
+    resume(run, deferred, poll(service, deferred))
+    asked = service.client.get(f"/{deferred.kwargs['job']}/result", headers={"Accept": ACCEPT})
+    assert asked.headers["content-type"].startswith(MIXED)
+    settings = PodSettings(image="irt-engine:1", volume={"claim": "c", "root": str(tmp_path)})
+    names = {"responses": RESPONSES, "result": "result-d.json", "abilities": "abilities-d.parquet"}
+    folder, out = run.staged_folder().path, tmp_path / "out"
+    out.mkdir()
+    told = pod_arguments(run, settings, **names, digest="d")["arguments"]
+    assert engine([each.replace("/in/", f"{folder}/").replace("/out/", f"{out}/") for each in told]) == 0
+    assert {path.name for path in out.iterdir()} == {"result-d.json", "abilities-d.parquet"}
+    with (out / "abilities-d.parquet").open("rb") as abilities:
+        document = (out / "result-d.json").read_bytes()
+        result = parse_result(document, abilities=[abilities], run_key=run.run_key)
+    for name, content in result_objects(run.run_key, result, deferred.kwargs["sent"]).items():
         assert run.staged(name).read_bytes() == bytes(content)
 
 

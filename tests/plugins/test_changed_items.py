@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from irt.errors import BadDataError
 from irt.preflight import require_capabilities
-from irt.request import Accepts, staged_settings, write_body
+from irt.request import Accepts, body_of, staged_settings
 from irt.staging import ANCHORS, RESPONSES
 from tests.chain import check, load, publish
 from tests.plugins.test_extract import extract
@@ -51,8 +51,8 @@ def test_times_are_not_staged_where_nobody_asks_for_them(database, tmp_path):
 
 
 def sent(run, tmp_path, accepts) -> dict:
-    with (tmp_path / "body").open("w+b") as scratch:
-        body, _ = write_body(run.staged(RESPONSES), accepts.known(staged_settings(run)), accepts, scratch)
+    with (tmp_path / "body").open("w+b") as scratch, run.staged(RESPONSES).open("rb") as responses:
+        body, _ = body_of(responses, accepts.known(staged_settings(run)), accepts, scratch)
         return json.loads(body.read())
 
 

@@ -10,7 +10,7 @@ import pytest
 from irt.banks import BanksError, banks_of
 from irt.errors import BadDataError, ChecksFailedError, SchemaError
 from irt.preflight import require_capabilities
-from irt.request import Accepts, settings_of, write_body
+from irt.request import Accepts, body_of, settings_of
 from irt.staging import RESPONSES
 from local.postgres import LOGIN
 from tests.chain import check, ready, whole_chain
@@ -163,8 +163,8 @@ def test_the_request_names_them(database, tmp_path):
     assert settings["options"]["min_group_users"] == 40
     assert "reference_group" not in settings_of(a_run(tmp_path, bank=plain), [], {"1"})["options"]
     for accepts in (Accepts(), Accepts(columns=True)):
-        with (tmp_path / "body").open("w+b") as scratch:
-            body, _ = write_body(run.staged(RESPONSES), {"model": "2PL"}, accepts, scratch)
+        with (tmp_path / "body").open("w+b") as scratch, run.staged(RESPONSES).open("rb") as responses:
+            body, _ = body_of(responses, {"model": "2PL"}, accepts, scratch)
             sent = json.loads(body.read())["observations"]
         groups = sent["group"] if accepts.columns else [row["group"] for row in sent]
         assert sorted(groups) == ["1"] * 3 + ["2"] * 3

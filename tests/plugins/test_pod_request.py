@@ -24,8 +24,8 @@ FULL = PLAIN | {
 
 def manifest(run, fields: dict) -> dict:
     pod = CalibrationPod(
-        run=run, settings=PodSettings(**fields), responses="responses.parquet", result="result-d.json", digest="d" * 32,
-        resume="resume", task_id="calibrate",
+        run=run, settings=PodSettings(**fields), responses="responses.parquet", result="result-d.json",
+        abilities="abilities-d.parquet", digest="d" * 32, resume="resume", task_id="calibrate",
     )  # fmt: skip
     return ApiClient().sanitize_for_serialization(pod.build_pod_request_obj(None, dry_run=True))
 
@@ -83,6 +83,7 @@ def test_of_a_volume_it_sees_its_run_and_writes_to_its_results(tmp_path):
     assert set(mounts) == {"/in", "/out", "/tmp"}
     assert spec["containers"][0]["args"] == [
         "calibrate", "/in/responses.parquet", "--request", "/in/request.json", "--out", "/out/result-d.json",
+        "--abilities-out", "/out/abilities-d.parquet",
     ]  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def test_of_a_bucket_it_is_told_the_addresses_and_no_connection(tmp_path):
     [container] = spec["containers"]
     assert container["args"] == [
         "calibrate", f"{folder}/responses.parquet", "--request", f"{folder}/request.json",
-        "--out", f"{folder}/pod/result-d.json",
+        "--out", f"{folder}/pod/result-d.json", "--abilities-out", f"{folder}/pod/abilities-d.parquet",
     ]  # fmt: skip
     assert container["envFrom"] == [{"secretRef": {"name": "irt-staging"}}]
     assert spec["serviceAccountName"] == "irt-calibration"

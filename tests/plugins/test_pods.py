@@ -18,10 +18,10 @@ from irt.operators.calibrate import CalibrateOperator
 from irt.pods.failure import failure_of, never_ran
 from irt.pods.settings import load_pod_settings, require_pods
 from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
-from irt.request import idempotency_key, staged_settings
+from irt.request import identify, staged_settings
 from irt.run import Run
-from irt.staged_result import read_result
-from irt.staging import ANCHORS, REQUEST, RESPONSES, RESULTS
+from irt.staged_result import read_receipt
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, RESULTS
 from tests.runs import a_run
 
 GOOD = {"image": "registry.example:5000/irt/irt-engine:1.0.0"}
@@ -188,7 +188,8 @@ def requested(tmp_path, variable):
     with run.write_staged(RESPONSES) as file:
         pq.write_table(table, file)
     run.staged(ANCHORS).write_text("[]")
-    digest = idempotency_key(run, staged_settings(run), run.staged(RESPONSES)).rpartition(":")[2]
+    with run.staged(RESPONSES).open("rb") as responses:
+        digest = identify(run, staged_settings(run), responses).key.rpartition(":")[2]
     results = Path(run.staged(RESULTS).path)
     results.mkdir()
     return run, results / f"result-{digest}.json"
@@ -207,16 +208,53 @@ def test_a_pods_inputs_are_in_the_receipt_and_private_once_it_has_ended(requeste
         os.chmod(run.staged(name).path, 0o644)
     CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
     assert {stat.S_IMODE(os.stat(run.staged(name).path).st_mode) for name in (RESPONSES, REQUEST)} == {0o600}
-    _, receipt = read_result(run)
+    receipt = read_receipt(run)
     for name, column in (*INPUT_COLUMNS.items(), *RESULT_COLUMNS.items()):
         assert receipt[column] == hashlib.sha256(run.staged(name).read_bytes()).hexdigest()
     assert (receipt["engine"], receipt["engine_version"], receipt["contract"]) == ("irt-engine", "1", "1.0")
 
 
-def test_a_result_that_is_a_link_is_not_followed(requested, tmp_path):
+def a_pods_result(run) -> tuple[dict, list[dict]]:
+    """The document and its abilities."""
+    item = {"item_id": "1", "model": "2PL", "params": {"a": 1, "b": 0}}
+    meta = {"run_id": run.run_key, "model_spec": {}, "metrics": {}}
+    return {"item_params": [item], "fit_meta": meta}, [{"user_id": "u", "theta": 0.5, "se": 1.0, "n_responses": 1}]
+
+
+def test_abilities_in_a_file_of_their_own_give_the_same_bytes(requested):
+    """As the pods of this version write them; those of the version before had them in the result."""
+    run, result = requested
+    document, abilities = a_pods_result(run)
+    staged = []
+    for whole in (True, False):
+        if not whole:
+            pq.write_table(pa.Table.from_pylist(abilities), abilities_beside(result))
+        result.write_text(json.dumps(document | ({"abilities": abilities} if whole else {})))
+        CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
+        staged.append({name: run.staged(name).read_bytes() for name in (ITEMS, ABILITIES, FIT)})
+    assert staged[0] == staged[1]
+    assert pq.read_table(run.staged(ABILITIES).path).to_pylist() == abilities
+
+
+def test_a_pods_result_without_abilities(requested):
+    run, result = requested
+    result.write_text(json.dumps(a_pods_result(run)[0]))
+    with pytest.raises(BadDataError, match="lacks the field abilities"):
+        CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})
+
+
+def abilities_beside(result: Path) -> Path:
+    return result.with_name(f"{result.stem.replace('result', 'abilities')}.parquet")
+
+
+@pytest.mark.parametrize("name", ["result", "abilities"])
+def test_a_result_that_is_a_link_is_not_followed(requested, tmp_path, name):
     """The pod can write to its results folder, so it could put a link there that leads the worker elsewhere."""
     run, result = requested
-    (tmp_path / "elsewhere.json").write_text("{}")
-    result.symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(BadDataError, match=r"result-\w+.json is not a regular file"):
+    result.write_text("{}")
+    link = result if name == "result" else abilities_beside(result)
+    link.unlink(missing_ok=True)
+    (tmp_path / "elsewhere").write_text("{}")
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadDataError, match=rf"{name}-\w+\.\w+ is not a regular file"):
         CalibrateOperator(task_id="calibrate", run=run.to_dict()).execute({})

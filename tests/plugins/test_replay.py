@@ -64,7 +64,7 @@ def answers(database):
 def calibrate(run, tmp_path, contract=None) -> None:
     """As a pod does: the engine's command on the staged answers and the request."""
     ExtractAnchorsOperator(task_id="extract_anchors", run=run.to_dict()).execute({})
-    sent = stage_request(run, staged_settings(run), contract)
+    sent = stage_request(run, staged_settings(run), contract, responses=digest(run, RESPONSES))
     request, result, observed = (tmp_path / f"{run.dag_run_id}.{kind}" for kind in ("request", "result", "parquet"))
     request.write_bytes(run.staged(REQUEST).read_bytes())
     observed.write_bytes(run.staged(RESPONSES).read_bytes())

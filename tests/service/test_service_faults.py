@@ -139,7 +139,7 @@ def test_clock_that_jumps(tmp_path):
     async def kept_and_removed() -> tuple[int, int, int]:
         store = JobStore(tmp_path / "state")
         job = Job("j", "calibrate", store.new_folder("j"), "f", 1)
-        (job.folder / "result.json").write_text("{}")
+        job.json_path.write_text("{}")
         job.status, job.finished_at = SUCCEEDED, timestamp(time.time() + 365 * 24 * 3600)
         await store.add(job)
         store.close()

@@ -181,14 +181,17 @@ def test_result_that_came_before_its_record(service, contract, lsat7, status):
 
 
 @pytest.mark.parametrize("left", [b"", None], ids=["empty", "missing"])
-def test_a_result_that_was_lost(service, contract, lsat7, left):
+@pytest.mark.parametrize("name", ["document.json", "abilities.parquet"])
+def test_a_result_that_was_lost(service, contract, lsat7, name, left):
     """As after a power failure: the job has failed, and its key is free."""
-    body, key = {"json": {"observations": lsat7}}, f"lost-{left}"
+    body, key = {"json": {"observations": lsat7}}, f"lost-{name}-{left}"
     url = submit(service.client, body, key)
     wait_for_job(service.client, url, "succeeded")
     result = service.client.get(f"{url}/result").content
     service.kill()
-    file = service.folder / "state" / "jobs" / url.rpartition("/")[2] / "result.json"
+    folder = service.folder / "state" / "jobs" / url.rpartition("/")[2]
+    (folder / "result.json").unlink()
+    file = folder / name
     file.unlink()
     if left is not None:
         file.write_bytes(left)

@@ -71,8 +71,8 @@ def _parser(serving: bool) -> argparse.ArgumentParser:
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Calibrate a bank. The result is the JSON of the service's contract: item parameters with standard errors and "
-        "fit, abilities, what was excluded and why, and how the estimation went. IN.parquet, a request and the result "
-        "may be objects of a bucket (s3://, gs://)."
+        "fit, abilities, what was excluded and why, and how the estimation went. IN.parquet, a request, the result and "
+        "its abilities may be objects of a bucket (s3://, gs://)."
     )
     add = parser.add_argument
     _add_responses(parser)
@@ -106,6 +106,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--run-id", metavar="TEXT", help="written into the result")
     _add_out(output)
+    leaves_out = "where the abilities go, as Parquet; leaves them out of the JSON, which is written after it"
+    output.add_argument("--abilities-out", metavar="FILE.parquet", help=leaves_out)
     parser.set_defaults(run=_calibrate)
 
 

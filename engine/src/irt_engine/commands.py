@@ -11,13 +11,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from irt_engine.answers.locations import read_text, write_text
+from irt_engine.answers.locations import open_for_writing, read_text, write_text
 from irt_engine.answers.responses import Responses
 from irt_engine.calibration import calibrate
 from irt_engine.contract.settings import Settings
 from irt_engine.errors import InputError
 from irt_engine.result import Calibration
-from irt_engine.scores.scoring import score
+from irt_engine.scores.ability_table import write_parquet
+from irt_engine.scores.document import json_with_abilities, json_without_abilities
+from irt_engine.scores.scoring import Scores, score
 from irt_engine.simulation import simulate
 
 _OPTIONS = (
@@ -34,7 +36,7 @@ def calibrate_file(arguments: argparse.Namespace) -> int:
     with _on_cluster(arguments.dask), _ProgressLine(sys.stderr) as progress:
         calibration = calibrate(responses, settings, progress)
     written = time.perf_counter()
-    _write(calibration.to_contract(), arguments.out)
+    _write(calibration, arguments.out, arguments.abilities_out)
     seconds |= calibration.timings | {"write": time.perf_counter() - written}
     _summarise(calibration, seconds)
     return 0
@@ -53,7 +55,7 @@ def score_file(arguments: argparse.Namespace) -> int:
     items = _item_rows("items", arguments.items)
     latent = _latent_of(arguments)
     scores = score(Responses.from_parquet(arguments.responses), items, settings, latent=latent)
-    _write(scores.to_contract(), arguments.out)
+    _write(scores, arguments.out)
     excluded = len(scores.excluded["users"])
     print(f"irt-engine: scored {scores.responses.n_users} users, {excluded} excluded", file=sys.stderr)
     return 0
@@ -185,12 +187,19 @@ def _item_row(field: str, number: int, row: dict[str, str]) -> dict[str, Any]:
     return item
 
 
-def _write(result: dict[str, Any], location: str | None) -> None:
-    text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if location is None:
-        print(text)
+def _write(result: Calibration | Scores, out: str | None, abilities_out: str | None = None) -> None:
+    """Write the result as JSON, with its abilities or, before it, these as Parquet."""
+    abilities = result.ability_table()
+    if abilities_out is None:
+        text = "".join(json_with_abilities(result.document(), abilities.to_batches()))
     else:
-        write_text("out", location, text + "\n")
+        with open_for_writing("abilities_out", abilities_out) as file:
+            write_parquet(abilities, file)
+        text = json_without_abilities(result.document())
+    if out is None:
+        print(text, end="")
+    else:
+        write_text("out", out, text)
 
 
 def _summarise(calibration: Calibration, seconds: dict[str, float]) -> None:

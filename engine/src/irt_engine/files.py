@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside `path`, sync to disk, and move into place.
+    """Write a text; see `open_whole`."""
+    with open_whole(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Write beside `path`, sync to disk, and, if the block ends without an error, move into place.
 
     The draft's name contains the process id, so two processes can write the same file at once. The rename is certain to
     survive a power failure only after the caller has called `sync` on the folder.
@@ -16,8 +26,8 @@ def write_whole(path: Path, text: str) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

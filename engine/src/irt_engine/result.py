@@ -12,11 +12,13 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.settings import Settings
 from irt_engine.estimation.fitting import FittedBank
 from irt_engine.linking.anchoring import Anchoring
+from irt_engine.scores.document import with_abilities
 from irt_engine.scores.itemfit import ItemFit
 from irt_engine.scores.scoring import Abilities
 from irt_engine.standard_errors.estimates import ItemEstimates, LatentDistribution
@@ -62,12 +64,16 @@ class Calibration:
     max_gradient: float
     timings: dict[str, float]
 
-    def to_contract(self) -> dict[str, Any]:
-        """The contract's response, ready for JSON: no NaN or infinity occurs, what does not exist is null."""
+    def ability_table(self) -> pa.Table:
+        """One row per user (see `Abilities.to_arrow`)."""
+        return self.abilities.to_arrow(self.responses)
+
+    def document(self) -> dict[str, Any]:
+        """The contract's response without `abilities`, ready for JSON: no NaN or infinity occurs, what does not exist
+        is null."""
         return {
             "item_params": self._item_params(),
             **({"held": self._held()} if self.verdicts.are_asked_for else {}),
-            "abilities": self.abilities.to_contract(self.responses),
             "excluded": self.excluded,
             "fit_meta": {
                 "run_id": self.settings.run_id,
@@ -75,6 +81,10 @@ class Calibration:
                 "metrics": self._metrics(),
             },
         }
+
+    def to_contract(self) -> dict[str, Any]:
+        """The contract's response, ready for JSON."""
+        return with_abilities(self.document(), self.ability_table().to_pylist())
 
     def _item_params(self) -> list[dict[str, Any]]:
         answers, right = self.responses.item_counts()

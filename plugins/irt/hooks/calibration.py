@@ -61,6 +61,8 @@ class CalibrationHook(HttpHook):
     ) -> requests.Response:
         """One request; redirects are not followed, so the token goes only to the connection's address.
 
+        :param options: of the HTTP provider; with `stream`, the body of an answer is left to be read (and closed).
+
         :raise RequestRefusedError: the service answered 4xx, other than 408, 425 and 429.
         :raise TransientError: it could not be reached, timed out, or answered 5xx, 408, 425 or 429.
         """
@@ -69,13 +71,14 @@ class CalibrationHook(HttpHook):
             response: requests.Response = self.run(
                 endpoint, data=body, headers=(headers or {}) | trace_headers(), extra_options=options
             )
+            if response.status_code in _ANSWERED:
+                return response
+            text = response.text
         except requests.RequestException as error:
             reason = _without_address(error).replace(self.base_url or "\0", without_credentials(self.base_url))
             raise TransientError(f"{self.described()} cannot be reached: {reason}") from error
-        if response.status_code not in _ANSWERED:
-            after = response.headers.get("Retry-After")
-            raise refusal(response.status_code, response.text, after, service=self.described())
-        return response
+        after = response.headers.get("Retry-After")
+        raise refusal(response.status_code, text, after, service=self.described())
 
     def described(self) -> str:
         """The service's connection and address, for error messages; without credentials."""

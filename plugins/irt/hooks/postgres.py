@@ -38,8 +38,10 @@ class ArrowTransaction:
         self._cursor.execute(literal(statement(name), parameters))
         return self._cursor.fetch_record_batch()
 
-    def append(self, table: str, rows: pa.Table, schema: str) -> None:
-        """Write an Arrow table by COPY in PostgreSQL's binary format; columns are matched by name."""
+    def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, schema: str) -> None:
+        """Write Arrow rows, of a reader batch by batch, by COPY in PostgreSQL's binary format; columns are matched by
+        name.
+        """
         self._cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
 
 

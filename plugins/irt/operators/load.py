@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from irt.errors import BadDataError
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.staging import ANCHORS, read_json
 from irt.timer import Timer
+
+if TYPE_CHECKING:
+    from irt.staged_result import StagedResult
 
 
 class LoadOperator(RunOperator):
@@ -27,11 +31,14 @@ class LoadOperator(RunOperator):
         self._receipt: dict[str, Any] | None = None
 
     def execute(self, context: Any) -> dict[str, int]:
-        from irt.staged_result import read_result
+        from irt.staged_result import open_result
 
+        with open_result(self.parsed_run) as result:
+            return self._load(result)
+
+    def _load(self, result: StagedResult) -> dict[str, int]:
         run, database, timer = self.parsed_run, self.database, Timer()
-        result, receipt = read_result(run)
-        items, abilities, fit = result.items, result.abilities, result.fit
+        items, fit, n_abilities = result.items, result.fit, result.n_abilities
         fit["n_anchors_sent"] = _anchors_with_answers(run, items, fit)
         key = {"run_key": run.run_key}
         with database.arrow_transaction() as transaction:
@@ -39,10 +46,11 @@ class LoadOperator(RunOperator):
             if row is None:
                 raise BadDataError(f"run {run.run_key} is not in the registry; clear extract_responses to register it")
             key["load_id"] = row[0]
-            transaction.execute("load/record_receipt", key | {"receipt": json.dumps(receipt)})
+            transaction.execute("load/record_receipt", key | {"receipt": json.dumps(result.receipt)})
             kept, held = _without_held(items)
-            for table, rows in (("load_item", kept), ("load_held", held), ("load_ability", abilities)):
+            for table, rows in (("load_item", kept), ("load_held", held)):
                 transaction.append(table, _of_load(rows, row[0]), schema="irt")
+            transaction.append("load_ability", _stream_of_load(result.abilities, row[0]), schema="irt")
             if moved := _moved(run):
                 transaction.execute("load/moved", key | moved)
             transaction.execute("load/end_load", key | {"timings": timer.seconds("load")})
@@ -52,14 +60,14 @@ class LoadOperator(RunOperator):
         n_items = items.num_rows - n_held
         self.log.info(
             "Loaded %s items, %s held items and %s abilities of run %s",
-            n_items, n_held, abilities.num_rows, run.run_key,
+            n_items, n_held, n_abilities, run.run_key,
         )  # fmt: skip
-        self._receipt = receipt
+        self._receipt = result.receipt
         self._written = {
-            "irt.load": 1, "irt.load_item": n_items, "irt.load_held": n_held, "irt.load_ability": abilities.num_rows,
+            "irt.load": 1, "irt.load_item": n_items, "irt.load_held": n_held, "irt.load_ability": n_abilities,
             "irt.receipt": 1,
         }  # fmt: skip
-        return {"items": n_items, "held": n_held, "abilities": abilities.num_rows}
+        return {"items": n_items, "held": n_held, "abilities": n_abilities}
 
     def get_openlineage_facets_on_start(self) -> Any:
         return self.get_openlineage_facets_on_complete(None)
@@ -90,6 +98,15 @@ def _of_load(rows: Any, load_id: int) -> Any:
     import pyarrow as pa
 
     return rows.append_column("load_id", pa.repeat(pa.scalar(load_id, pa.int64()), rows.num_rows))
+
+
+def _stream_of_load(batches: Iterator[Any], load_id: int) -> Any:
+    import pyarrow as pa
+
+    from irt.ability_table import ABILITY_SCHEMA
+
+    schema = ABILITY_SCHEMA.append(pa.field("load_id", pa.int64()))
+    return pa.RecordBatchReader.from_batches(schema, (_of_load(batch, load_id) for batch in batches))
 
 
 def _anchors_with_answers(run: Run, items: Any, fit: dict[str, Any]) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 from irt.errors import BadDataError, TransientError
 from irt.pods.pod import CalibrationPod
 from irt.pods.settings import pod_settings
-from irt.request import CONTRACT, idempotency_key, stage_request, staged_settings
+from irt.request import CONTRACT, identify, stage_request, staged_settings
 from irt.run import Run
 from irt.staged_result import stage_result
 from irt.staging import REQUEST, RESPONSES, RESULTS
@@ -40,8 +41,10 @@ class PodCalibration:
         """
         run, began = self._run, time.time()
         request = staged_settings(run)
-        digest = idempotency_key(run, request, run.staged(RESPONSES)).rpartition(":")[2][:_DIGEST]
-        sent = stage_request(run, request, CONTRACT)
+        with run.staged(RESPONSES).open("rb") as responses:
+            identity = identify(run, request, responses)
+        digest = identity.key.rpartition(":")[2][:_DIGEST]
+        sent = stage_request(run, request, CONTRACT, responses=identity.responses)
         self._pod = self._calibration_pod(digest, began, sent)
         if self._result(digest).exists():
             self._task.log.info("This request already has a result")
@@ -76,6 +79,7 @@ class PodCalibration:
             settings=settings,
             responses=RESPONSES,
             result=self._result(digest).name,
+            abilities=self._abilities(digest).name,
             digest=digest,
             resume=self._resume,
             task_id=self._task.task_id,
@@ -85,20 +89,36 @@ class PodCalibration:
         )
 
     def _result(self, digest: str) -> Any:
+        """The pod writes it last: where it is, the abilities are complete."""
         return self._run.staged(RESULTS) / f"result-{digest}.json"
 
+    def _abilities(self, digest: str) -> Any:
+        return self._run.staged(RESULTS) / f"abilities-{digest}.parquet"
+
     def _stage(self, digest: str, began: float, sent: dict[str, Any] | None) -> dict[str, Any]:
-        path = self._result(digest)
+        path, abilities = self._result(digest), self._abilities(digest)
         if not path.exists():
             raise TransientError(
                 f"the pod succeeded, but {path} does not exist: do workers and pods see the same volume or bucket?"
             )
-        if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
-            # The worker would follow a link to files that the pod cannot see; a pipe never ends.
-            raise BadDataError(f"the pod's result {path} is not a regular file")
-        told = stage_result(self._run, path.read_bytes(), self._task.log, began=began, sent=sent)
+        _require_regular(path)
+        with ExitStack() as opened:
+            files = None
+            # A pod that an earlier version started writes them into its result.
+            if abilities.exists():
+                _require_regular(abilities)
+                files = [opened.enter_context(abilities.open("rb"))]
+            told = stage_result(
+                self._run, path.read_bytes(), self._task.log, began=began, abilities=files, sent=sent
+            )  # fmt: skip
         _close_to_pod(self._run)
         return told
+
+
+def _require_regular(path: Any) -> None:
+    """:raise BadDataError: the worker would follow a link to files that the pod cannot see; a pipe never ends."""
+    if path.protocol == "file" and not stat.S_ISREG(os.lstat(path.path).st_mode):
+        raise BadDataError(f"the pod's result {path} is not a regular file")
 
 
 def _open_to_pod(run: Run) -> None:

@@ -22,24 +22,27 @@ LABELS = {
 }
 
 
-def pod_arguments(run: Run, settings: PodSettings, *, responses: str, result: str, digest: str) -> dict[str, Any]:
+def pod_arguments(
+    run: Run, settings: PodSettings, *, responses: str, result: str, abilities: str, digest: str
+) -> dict[str, Any]:
     """The arguments of a KubernetesPodOperator.
 
     :param responses: name of the staged responses.
-    :param result: name of the staged object that the result becomes.
+    :param result, abilities: names of the staged objects that the result and its abilities become.
     :param digest: that of the request; a label of the pod, so that a retry finds only the pod of its own request.
     """
     folder = staged_for_pod(run, settings)
     volume = settings.volume
     mounts, volumes = _shared(volume.claim, folder) if volume is not None and folder is not None else ([], [])
-    source, target = (_IN, f"{_OUT}/{result}") if folder is not None else _in_bucket(run, result)
+    source, target = (_IN, _OUT) if folder is not None else _in_bucket(run)
     cpu, memory = run.pod["cpu"], run.pod["memory"]
     return {
         "image": settings.image,
         "namespace": settings.namespace,
         "name": f"irt-{run.bank}",
         "arguments": [
-            *("calibrate", f"{source}/{responses}", "--request", f"{source}/{REQUEST}", "--out", target),
+            *("calibrate", f"{source}/{responses}", "--request", f"{source}/{REQUEST}"),
+            *("--out", f"{target}/{result}", "--abilities-out", f"{target}/{abilities}"),
             *(("--dask", settings.dask) if run.runtime == "dask" and settings.dask else ()),
         ],
         "labels": LABELS | {"irt-bank": run.bank, REQUEST_LABEL: digest},
@@ -71,11 +74,11 @@ def _shared(claim: str, folder: str) -> tuple[list[k8s.V1VolumeMount], list[k8s.
     ], [k8s.V1Volume(name="staging", persistent_volume_claim=volume)]
 
 
-def _in_bucket(run: Run, result: str) -> tuple[str, str]:
-    """The addresses of folder and result, without the Airflow connection that they may contain."""
+def _in_bucket(run: Run) -> tuple[str, str]:
+    """The addresses of the run's and its results' folder, without the Airflow connection that they may contain."""
     folder = run.staged_folder()
     address = f"{folder.protocol}://{folder.bucket}/{folder.key.strip('/')}"
-    return address, f"{address}/{RESULTS}/{result}"
+    return address, f"{address}/{RESULTS}"
 
 
 def pod_security() -> k8s.V1PodSecurityContext:

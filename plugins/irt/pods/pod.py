@@ -24,8 +24,9 @@ class CalibrationPod(KubernetesPodOperator):
     """
 
     def __init__(
-        self, *, run: Run, settings: PodSettings, responses: str, result: str, digest: str, resume: str, **kwargs: Any
-    ) -> None:
+        self, *, run: Run, settings: PodSettings, responses: str, result: str, abilities: str, digest: str,
+        resume: str, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(
             deferrable=True,
             durable=True,
@@ -42,7 +43,7 @@ class CalibrationPod(KubernetesPodOperator):
             # It would be the first line of a failure, with everything but the reason.
             log_pod_spec_on_failure=False,
             container_name_log_prefix_enabled=False,
-            **pod_arguments(run, settings, responses=responses, result=result, digest=digest),
+            **pod_arguments(run, settings, responses=responses, result=result, abilities=abilities, digest=digest),
             **kwargs,
         )
         self.run, self.resume = run, resume

@@ -7,14 +7,15 @@ identity.
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
 
 from irt_engine.errors import InputError
-from irt_engine.files import write_whole
+from irt_engine.files import open_whole
 
 _BUCKETS = ("s3", "gs")
 _NUMBERED = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.parquet")
@@ -90,17 +91,28 @@ def write_text(field: str, location: str, text: str) -> None:
     :raise InputError: as `open_for_reading`.
     :raise OSError: it cannot be written.
     """
+    with open_for_writing(field, location) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def open_for_writing(field: str, location: str) -> Iterator[Any]:
+    """A file that is written atomically, as by `write_text`.
+
+    :raise InputError, OSError: as `write_text`.
+    """
+    path = Path(location)
     if "://" in location:
         # An object appears once its stream is closed.
         with _bucket(field, location).open_output_stream(_key(location)) as stream:
-            stream.write(text.encode("utf-8"))
-        return
-    path = Path(location)
-    if path.exists() and not path.is_file():
+            yield stream
+    elif path.exists() and not path.is_file():
         # A pipe or a terminal (/dev/stdout) is written to, not replaced.
-        path.write_text(text, encoding="utf-8")
-        return
-    write_whole(path, text)
+        with path.open("wb") as file:
+            yield file
+    else:
+        with open_whole(path) as file:
+            yield file
 
 
 def _bucket(field: str, location: str) -> fs.FileSystem:

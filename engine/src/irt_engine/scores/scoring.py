@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from irt_engine.answers.exclusion import apply_minimum, everyone
+from irt_engine.answers.ids import take
 from irt_engine.answers.responses import Responses
 from irt_engine.cluster import connection, steps
 from irt_engine.contract.scoring import ScoredItems
@@ -28,6 +30,7 @@ from irt_engine.kernels import persons, tables
 from irt_engine.kernels.narrow import RESOLVED
 from irt_engine.kernels.threads import run
 from irt_engine.model.quadrature import Quadrature
+from irt_engine.scores.document import with_abilities
 
 # Modes are searched for within this many times the range of the grid, in this number of intervals.
 _REACH, _INTERVALS = 1.5, 96
@@ -70,15 +73,31 @@ class Abilities:
         others = {name: (slope * theta + intercept, slope * se) for name, (theta, se) in self.others.items()}
         return Abilities(slope * self.theta + intercept, slope * self.se, others)
 
-    def to_contract(self, responses: Responses) -> list[dict[str, Any]]:
-        columns = {"user_id": responses.user_ids.to_pylist(), "theta": self.theta.tolist(), "se": self.se.tolist()}
-        columns["n_responses"] = np.diff(responses.offsets).tolist()
+    def to_arrow(self, responses: Responses) -> pa.Table:
+        """One row per person, with the contract's fields as columns: strings, doubles and int64, without nulls.
+
+        :raise ValueError: an estimate is not finite, which neither form of the contract can hold.
+        """
+        columns = {"user_id": responses.user_ids, "theta": _finite("theta", self.theta), "se": _finite("se", self.se)}
+        columns["n_responses"] = _column(np.diff(responses.offsets), np.int64)
         if responses.group_ids is not None and responses.group is not None:
-            columns["group"] = [responses.group_ids[g] for g in responses.group.tolist()]
+            columns["group"] = take(pa.array(responses.group_ids, pa.string()), responses.group)
         for name, (theta, se) in self.others.items():
-            columns |= {name.lower(): theta.tolist(), f"se_{name.lower()}": se.tolist()}
-        names = tuple(columns)
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            columns[name.lower()] = _finite(name, theta)
+            columns[f"se_{name.lower()}"] = _finite(f"SE of {name}", se)
+        return pa.table(columns)
+
+
+def _finite(name: str, values: np.ndarray) -> pa.Array:
+    if not np.isfinite(values).all():
+        raise ValueError(f"abilities: {name} is not finite for every user")
+    return _column(values, np.float64)
+
+
+def _column(values: np.ndarray, kind: type) -> pa.Array:
+    # `pa.array` would import pandas if it is installed, which is slow.
+    buffer = pa.py_buffer(np.ascontiguousarray(values, kind))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(kind), len(values), [None, buffer])
 
 
 @dataclass(frozen=True)
@@ -90,12 +109,21 @@ class Scores:
     excluded: dict[str, Any]
     timings: dict[str, float]
 
-    def to_contract(self) -> dict[str, Any]:
-        abilities = self.abilities.to_contract(self.responses)
+    def ability_table(self) -> pa.Table:
+        """See `Abilities.to_arrow`."""
+        return self.abilities.to_arrow(self.responses)
+
+    def document(self) -> dict[str, Any]:
+        """The contract's response without `abilities`."""
         rest = {"excluded": self.excluded, "n_repeats_dropped": self.responses.n_repeats_dropped}
+        if self.responses.n_users != 1:
+            return rest
         # For one user, the result is at the top level as well.
-        only = {name: abilities[0][name] for name in ("theta", "se")} if len(abilities) == 1 else {}
-        return {**only, "abilities": abilities, **rest}
+        return {"theta": float(self.abilities.theta[0]), "se": float(self.abilities.se[0])} | rest
+
+    def to_contract(self) -> dict[str, Any]:
+        """The contract's response, ready for JSON."""
+        return with_abilities(self.document(), self.ability_table().to_pylist())
 
 
 def score(

@@ -18,7 +18,11 @@ TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
 BODY_FILE = "body"
 REQUEST_FILE = "request.json"
 RESPONSES_FILE = "responses.parquet"
-RESULT_FILE = "result.json"
+# The result: the document without its abilities, which is written last, and the abilities. The whole as JSON is written
+# when a client first asks for it; an earlier version wrote only that.
+DOCUMENT_FILE = "document.json"
+ABILITIES_FILE = "abilities.parquet"
+JSON_FILE = "result.json"
 RECORD_FILE = "job.json"
 
 # Fields that are not stored.
@@ -93,8 +97,16 @@ class Job:
         return f"/irt/jobs/{self.id}"
 
     @property
-    def result_path(self) -> Path:
-        return self.folder / RESULT_FILE
+    def document_path(self) -> Path:
+        return self.folder / DOCUMENT_FILE
+
+    @property
+    def abilities_path(self) -> Path:
+        return self.folder / ABILITIES_FILE
+
+    @property
+    def json_path(self) -> Path:
+        return self.folder / JSON_FILE
 
     def to_contract(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,8 @@ from starlette.routing import Route
 from irt_engine.service.http.access import RecordAccess
 from irt_engine.service.http.auth import RequireToken, Tokens
 from irt_engine.service.http.health import health
-from irt_engine.service.http.responses import ProblemResponse, ResultResponse
+from irt_engine.service.http.responses import ProblemResponse
+from irt_engine.service.http.results import result_response
 from irt_engine.service.http.submission import submit
 from irt_engine.service.job import SUCCEEDED, Job
 from irt_engine.service.jobs.service import Service
@@ -79,10 +80,7 @@ async def show_result(request: Request) -> Response:
     job = _job(request)
     if job.status != SUCCEEDED:
         raise not_finished(f"The job is {job.status}.", job.error)
-    try:
-        return ResultResponse(job.result_path)
-    except FileNotFoundError:
-        raise not_found("The result is no longer kept.") from None
+    return await result_response(request, job)
 
 
 async def show_health(request: Request) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 import irt_engine
 from irt_engine.contract.names import LINKING_METHODS, MODELS
+from irt_engine.service.http.accept import RESULT_MEDIA_TYPES
 from irt_engine.service.jobs.runner import Runner
 from irt_engine.service.limits import Limits
 from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
@@ -27,6 +28,7 @@ def health(runner: Runner, limits: Limits) -> dict[str, Any]:
         "linking_methods": LINKING_METHODS,
         "capabilities": CAPABILITIES,
         "media_types": MEDIA_TYPES,
+        "result_media_types": RESULT_MEDIA_TYPES,
         "observation_forms": ("rows", "columns"),
         "content_encodings": CONTENT_ENCODINGS,
         "async": True,

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from irt_engine.service.http.body import receive
-from irt_engine.service.http.responses import ResultResponse
+from irt_engine.service.http.results import result_response
 from irt_engine.service.job import CANCELLED, FAILED, SUCCEEDED, Job, new_id
 from irt_engine.service.jobs.runner import Preparation
 from irt_engine.service.jobs.service import Service
@@ -127,15 +127,15 @@ async def _result(request: Request, job: Job) -> Response:
             if not job.kept:
                 await service.runner.cancel(job)
             raise ClientDisconnect
-        return _outcome(job)
+        return await _outcome(request, job)
     finally:
         if not job.kept:
             await _remove(job.folder)
 
 
-def _outcome(job: Job) -> Response:
+async def _outcome(request: Request, job: Job) -> Response:
     if job.status == SUCCEEDED:
-        return ResultResponse(job.result_path)
+        return await result_response(request, job)
     if job.status == FAILED and job.error:
         raise problem_from_contract(job.error)
     if job.status == CANCELLED:

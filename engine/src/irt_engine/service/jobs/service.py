@@ -28,6 +28,8 @@ class Service:
         self.limits = limits
         self.metrics = Metrics()
         self.store = JobStore(state_dir)
+        # Held while a result is converted to JSON.
+        self.writing_json = asyncio.Lock()
         self.workers = Workers(limits)
         self.traces = Traces.from_environment()
         self.runner = Runner(self.store, self.workers, limits, self.metrics, self.traces)

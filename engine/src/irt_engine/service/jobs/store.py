@@ -148,7 +148,7 @@ def _keep_record(job: Job) -> None:
 
 def _take_up(job: Job) -> None:
     """Correct the state of a job that an earlier service left."""
-    written = _written(job.result_path)
+    written = _written(job)
     if job.finished_at and moment(job.finished_at) > time.time():
         # The clock was ahead then: the job must not be kept until that time.
         job.finished_at = now()
@@ -170,10 +170,14 @@ def _take_up(job: Job) -> None:
     discard_responses(job.folder)
 
 
-def _written(result: Path) -> float | None:
+def _written(job: Job) -> float | None:
     """When the result was written; None if it is missing, or empty as after a power failure."""
+    return (_filled(job.abilities_path) and _filled(job.document_path)) or _filled(job.json_path)
+
+
+def _filled(path: Path) -> float | None:
     with contextlib.suppress(OSError):
-        found = result.stat()
+        found = path.stat()
         return found.st_mtime if found.st_size else None
     return None
 

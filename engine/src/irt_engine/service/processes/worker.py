@@ -19,13 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from irt_engine import Calibration, Responses, Scores, Settings, calibrate
 from irt_engine.answers.populations import Populations
 from irt_engine.contract.names import REFUSE
-from irt_engine.files import write_whole
-from irt_engine.service.job import BODY_FILE, REQUEST_FILE, RESPONSES_FILE, RESULT_FILE
+from irt_engine.files import open_whole, write_whole
+from irt_engine.scores.ability_table import write_parquet
+from irt_engine.scores.document import json_without_abilities
+from irt_engine.service.job import ABILITIES_FILE, BODY_FILE, DOCUMENT_FILE, REQUEST_FILE, RESPONSES_FILE
 from irt_engine.service.limits import Limits
 from irt_engine.service.memory_limit import limit_memory
 from irt_engine.service.problems import needs_too_much_memory, problem_from
@@ -102,7 +105,7 @@ class Work:
         else:
             outcome = calibrate(responses, settings, progress=Progress(self._channel))
         written = time.perf_counter()
-        _write_result(folder / RESULT_FILE, outcome.to_contract())
+        _write_result(folder, outcome.document(), outcome.ability_table())
         timings |= {**outcome.timings, "write": time.perf_counter() - written}
         self._channel.send("done", timings=timings)
 
@@ -185,7 +188,8 @@ def _responses(payload: Payload, folder: Path, limits: Limits, settings: Setting
     return Responses.from_table(table, repeats=settings.repeats, timed=settings.timed)
 
 
-def _write_result(path: Path, result: dict[str, Any]) -> None:
-    """The same bytes as `irt-engine calibrate --out`, so that results from both are interchangeable."""
-    text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-    write_whole(path, text)
+def _write_result(folder: Path, document: dict[str, Any], abilities: pa.Table) -> None:
+    """The document last: where it is, the abilities are complete."""
+    with open_whole(folder / ABILITIES_FILE) as file:
+        write_parquet(abilities, file)
+    write_whole(folder / DOCUMENT_FILE, json_without_abilities(document))
