@@ -4,14 +4,16 @@ A person who answers faster than the item can be read does not show what they kn
 *Applied Measurement in Education* 18(2)). The rules apply in this order, and each attempt is counted by the first that
 leaves it out:
 
-1. attempts without user, item or correctness (while they are read, see `irt.responses`);
-2. answers after a hint, items not reached, rapid answers (here, once all attempts of the window are known, because the
+1. attempts without user, item or correctness (while they are read, see `irt.extraction.attempts`);
+2. answers after a hint, items not reached, rapid answers (here, once all attempts of the user are known, because the
    end of a session is only known then);
 3. repeats: of the answers that remain, the first or the last;
 4. `max_answers_per_user`, then `max_responses`: the latest.
 
 So an answer that is left out never hides another one of the same user and item. The figures for the checks describe the
 attempts that remain after 2.
+
+A session is one of a user: if several users share its id, each has a session (see `irt.extraction.ids`).
 
 A response time of 0 is unknown: views write it for an exam without times. It is never a rapid answer; but in a session
 that has times, wrong answers at its end that took no time are items not reached.

@@ -90,8 +90,8 @@ def read_groups(database: ArrowPostgresHook, run: Run, window: dict[str, Any]) -
         }
     else:
         name, parameters = _STATEMENTS[run.source], window | {"by": groups["by"]}
-    with database.arrow_transaction() as transaction:
-        return Groups(transaction.batches(name, parameters).read_all())
+    with database.stream(name, parameters) as reader:
+        return Groups(reader.read_all())
 
 
 def _in_several(known: pa.Table) -> pa.Table:

@@ -100,6 +100,8 @@ def _prefetched(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """The batches; the next ones are read while one is processed."""
     with ThreadPoolExecutor(1) as pool:
         coming = deque(pool.submit(next, reader, None) for _ in range(_AHEAD))
+        # Arrow imports pandas before it makes its first scalar, which takes as long as the first batch.
+        pa.scalar(0)
         while (batch := coming.popleft().result()) is not None:
             coming.append(pool.submit(next, reader, None))
             yield batch
