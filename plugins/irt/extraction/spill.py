@@ -16,7 +16,7 @@ from irt.extraction.scratch import Scratch
 _BITS = 10
 BUCKETS = 1 << _BITS
 # An attempt takes about 60 bytes in memory, and twice that while its shard is worked on.
-SHARD_ROWS = 400_000
+SHARD_ROWS = 300_000
 
 
 class Spill:

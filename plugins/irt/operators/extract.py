@@ -27,7 +27,7 @@ class ExtractResponsesOperator(RunOperator):
     the responses as Parquet, and registers the run. `irt.effort` says what is left out, and in which order.
 
     PostgreSQL returns the attempts unsorted, which is several times faster. They are parted by user into temporary
-    files (45 to 60 bytes each; none up to 400,000 attempts), so that memory does not grow with them.
+    files (45 to 60 bytes each; none up to 300,000 attempts), so that memory does not grow with them.
 
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
