@@ -54,6 +54,8 @@ CASES = {
         Case("50M", 1_000_000, 5_000, 50, "2PL"),
     )
 }
+# For the extraction: more than the engine is compared with its peers on.
+LARGEST = Case("100M", 2_000_000, 5_000, 50, "2PL")
 
 
 def write(case: Case, folder: Path) -> Path:

@@ -18,7 +18,9 @@ from bench.night import Night, Step, plain, server_cpu, steps_table
 from local.schema import use_plugins
 from local.stack import Stack
 
-COPY_GOAL, SECONDS_GOAL, BYTES_GOAL = 0.5, 30.0, 2e9
+COPY_GOAL, SECONDS_GOAL, BYTES_GOAL = 0.9, 30.0, 5e8
+# The extraction at 10M before it worked shard by shard, on two cores (commit d22bd6f).
+_BEFORE = "before shards, at 10M, 10.63 s and 1,691 MB"
 
 # The rows and columns that the extraction reads.
 _ATTEMPTS = {
@@ -92,6 +94,7 @@ def _figures(steps: list[Step], copies: list[tuple[float, float]], service_peak:
         "copy_seconds": copy,
         "copy_cpu_seconds": copy_cpu,
         "copy_rate": copy / steps[0].seconds,
+        "extraction_bytes": steps[0].peak_bytes,
         "peak_bytes": max(step.peak_bytes for step in steps),
         "service_peak_bytes": service_peak,
     }
@@ -106,10 +109,11 @@ def _verdict(figures: dict[str, Any]) -> str:
         f"{figures['copy_cpu_seconds']:.2f} s); extraction reaches "
         f"{100 * figures['copy_rate']:.0f} % of its rate; goal {100 * COPY_GOAL:.0f} %: "
         f"{word(figures['copy_rate'] >= COPY_GOAL)}\n"
+        f"peak of the extraction {figures['extraction_bytes'] / 1e6:,.0f} MB; goal {BYTES_GOAL / 1e6:,.0f} MB: "
+        f"{word(figures['extraction_bytes'] < BYTES_GOAL)}; {_BEFORE}\n"
         f"all steps {figures['seconds']:.1f} s; goal {SECONDS_GOAL:.0f} s at 10M: "
         f"{word(figures['seconds'] < SECONDS_GOAL)}; "
         f"plus {figures['overhead']:.1f} s for starting the processes and importing Airflow\n"
-        f"peak of a task {figures['peak_bytes'] / 1e6:,.0f} MB; goal {BYTES_GOAL / 1e6:,.0f} MB at 10M: "
-        f"{word(figures['peak_bytes'] < BYTES_GOAL)}; peak of the service with its workers "
+        f"peak of a task {figures['peak_bytes'] / 1e6:,.0f} MB; peak of the service with its workers "
         f"{figures['service_peak_bytes'] / 1e6:,.0f} MB\n"
     )

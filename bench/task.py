@@ -37,7 +37,7 @@ from irt.staged_result import write_result
 from irt.staging import ANCHORS
 
 # Imported by the operators when they run.
-_USED = ("irt.hooks.postgres", "irt.migrations", "irt.responses", "irt.service", "irt.staged_result")
+_USED = ("irt.extraction.staging", "irt.hooks.postgres", "irt.migrations", "irt.service", "irt.staged_result")
 # The settings of a scheduled run.
 _FORM = {name: param.value for name, param in params(["bench"]).items()}
 

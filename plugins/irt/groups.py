@@ -6,6 +6,7 @@ either form one more group, because a calibration with groups needs a group for 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,54 @@ GROUP = "group"
 _STATEMENTS = {"view": "extract/groups_from_view", "exam_results": "extract/groups_from_exams"}
 
 
-def read_groups(database: ArrowPostgresHook, run: Run, window: dict[str, Any]) -> pa.Table:
-    """The groups of the bank's users: user_id, group_id, both text.
+class Groups:
+    """The groups of a bank's users, which are joined to the responses of one shard after another.
+
+    :param table: user_id and group_id, both text.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._sizes: Counter[str] = Counter()
+        self._several: list[pa.Table] = []
+
+    def join(self, responses: pa.Table) -> pa.Table:
+        """The responses with a column `group`.
+
+        :param responses: of users who have none in other shards; user_id dictionary-encoded.
+        """
+        ids = responses["user_id"].combine_chunks()
+        users = ids.dictionary
+        known = self._table.filter(pc.is_in(self._table["user_id"], value_set=users))
+        self._several.append(_in_several(known))
+        row = pc.index_in(users, value_set=known["user_id"].combine_chunks())
+        found = pc.fill_null(known["group_id"].take(row).combine_chunks(), NO_GROUP).dictionary_encode()
+        present = np.unique(ids.indices.to_numpy())
+        sizes = np.bincount(found.indices.to_numpy()[present], minlength=len(found.dictionary))
+        self._sizes.update(dict(zip(found.dictionary.to_pylist(), sizes.tolist())))
+        return responses.append_column(
+            GROUP, pa.DictionaryArray.from_arrays(found.indices.take(ids.indices), found.dictionary)
+        )
+
+    def counts(self) -> dict[str, Any]:
+        """The number of users of each group, once all responses were joined.
+
+        :raise BadDataError: a user is in several groups.
+        """
+        several = pa.concat_tables(self._several)
+        users = pc.unique(several["user_id"])
+        if len(users):
+            first = pc.min(users).as_py()
+            named = sorted(pc.unique(several.filter(pc.equal(several["user_id"], first))["group_id"]).to_pylist())
+            raise BadDataError(
+                f"groups: {len(users)} users are in several groups; a user belongs to one. The first is user "
+                f"{first!r}, in {' and '.join(map(repr, named[:5]))}"
+            )
+        return {"groups": {name: size for name, size in sorted(self._sizes.items()) if size}}
+
+
+def read_groups(database: ArrowPostgresHook, run: Run, window: dict[str, Any]) -> Groups:
+    """Read the groups of the bank's users.
 
     :param window: the parameters of the statements that read answers.
     :raise SchemaError: the table lacks a column, or the role may not read it; names the grant.
@@ -43,41 +90,15 @@ def read_groups(database: ArrowPostgresHook, run: Run, window: dict[str, Any]) -
         }
     else:
         name, parameters = _STATEMENTS[run.source], window | {"by": groups["by"]}
-    with database.arrow_transaction() as transaction:
-        return transaction.batches(name, parameters).read_all()
+    with database.stream(name, parameters) as reader:
+        return Groups(reader.read_all())
 
 
-def with_groups(responses: pa.Table, groups: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-    """The responses with a column `group`, and the number of users of each group.
-
-    :param responses: user_id dictionary-encoded.
-    :raise BadDataError: a user is in several groups.
-    """
-    ids = responses["user_id"].combine_chunks()
-    users = ids.dictionary
-    _refuse_several(groups, users)
-    row = pc.index_in(users, value_set=groups["user_id"].combine_chunks())
-    found = pc.fill_null(groups["group_id"].take(row).combine_chunks(), NO_GROUP).dictionary_encode()
-    present = np.unique(ids.indices.to_numpy(zero_copy_only=False))
-    names = found.dictionary.to_pylist()
-    sizes = np.bincount(found.indices.to_numpy(zero_copy_only=False)[present], minlength=len(names)).tolist()
-    column = pa.DictionaryArray.from_arrays(found.indices.take(ids.indices), found.dictionary)
-    counts = {name: size for name, size in sorted(zip(names, sizes, strict=True)) if size}
-    return responses.append_column(GROUP, column), {"groups": counts}
-
-
-def _refuse_several(groups: pa.Table, users: pa.Array) -> None:
-    """A table may have several rows of a user, as long as they agree."""
-    known = groups.filter(pc.is_in(groups["user_id"], value_set=users))
+def _in_several(known: pa.Table) -> pa.Table:
+    """The rows of users in several groups. A table may have several rows of a user, as long as they agree."""
     distinct = known.group_by("user_id").aggregate([("group_id", "count_distinct")])
     several = distinct.filter(pc.greater(distinct["group_id_count_distinct"], 1))
-    if len(several):
-        first = pc.min(several["user_id"]).as_py()
-        named = sorted(pc.unique(known.filter(pc.equal(known["user_id"], first))["group_id"]).to_pylist())
-        raise BadDataError(
-            f"groups: {len(several)} users are in several groups; a user belongs to one. The first is user {first!r}, "
-            f"in {' and '.join(map(repr, named[:5]))}"
-        )
+    return known.filter(pc.is_in(known["user_id"], value_set=several["user_id"].combine_chunks()))
 
 
 def _require_readable(database: ArrowPostgresHook, table: str, user: str, column: str) -> None:

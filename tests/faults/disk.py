@@ -31,9 +31,9 @@ class StagingDisk:
 
 
 @contextmanager
-def required_disk(folder: Path) -> Iterator[StagingDisk]:
+def required_disk(folder: Path, megabytes: int = 16) -> Iterator[StagingDisk]:
     """A disk for tests that need one; skips them if this user cannot mount it, except in CI."""
-    with staging_disk(folder) as disk:
+    with staging_disk(folder, megabytes) as disk:
         require(disk)
         yield disk
 
@@ -45,9 +45,9 @@ def require(disk: StagingDisk | None) -> None:
 
 
 @contextmanager
-def staging_disk(folder: Path) -> Iterator[StagingDisk | None]:
+def staging_disk(folder: Path, megabytes: int = 16) -> Iterator[StagingDisk | None]:
     """None if this user cannot mount one."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
         yield None
         return

@@ -12,6 +12,7 @@ import pytest
 
 from irt.errors import TransientError
 from irt.hooks.postgres import ArrowPostgresHook
+from irt.operators.extract import ExtractResponsesOperator
 from irt.operators.load import LoadOperator
 from irt.operators.publish import PublishOperator
 from local.waiting import wait_until
@@ -59,6 +60,14 @@ def test_load_which_waits_in_native_code(database, tmp_path, impatient, consumer
     consumer.execute("lock table irt.load_ability in access exclusive mode")
     with pytest.raises(TransientError, match=r"for a lock .*kpi-job\) on irt.load_ability"):
         LoadOperator(task_id="load", run=run.to_dict()).execute({})
+
+
+@pytest.mark.fault("table locked", "extract", "lets go, says who, is retried")
+def test_extraction_which_waits_in_native_code(database, tmp_path, impatient, consumer):
+    consumer.execute("lock table exam_results in access exclusive mode")
+    run = a_run(tmp_path)
+    with pytest.raises(TransientError, match=r"for a lock .*kpi-job\) on exam_results"):
+        ExtractResponsesOperator(task_id="extract_responses", run=run.to_dict()).execute({})
 
 
 @pytest.mark.fault("consumer updates in another order", "publish", "lets go, is retried; the consumer goes on")

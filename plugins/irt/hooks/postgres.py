@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,6 @@ class ArrowTransaction:
         self.execute(name, parameters)
         row: tuple[Any, ...] | None = self._cursor.fetchone()
         return row
-
-    def batches(self, name: str, parameters: Mapping[str, Any]) -> pa.RecordBatchReader:
-        """Stream a statement's rows by COPY, so that memory does not grow with them."""
-        self._cursor.execute(literal(statement(name), parameters))
-        return self._cursor.fetch_record_batch()
 
     def append(self, table: str, rows: pa.Table | pa.RecordBatchReader, schema: str) -> None:
         """Write Arrow rows, of a reader batch by batch, by COPY in PostgreSQL's binary format; columns are matched by
@@ -113,6 +108,30 @@ class ArrowPostgresHook(PostgresHook):
                     connection.rollback()
                 raise
             connection.commit()
+
+    @contextmanager
+    def stream(self, name: str, parameters: Mapping[str, Any]) -> Iterator[pa.RecordBatchReader]:
+        """Stream a statement's rows by COPY, so that memory does not grow with them.
+
+        :raise TransientError: as `arrow_transaction`.
+        """
+        import adbc_driver_manager
+        import adbc_driver_postgresql
+        import pyarrow as pa
+
+        def execute(text: str) -> pa.RecordBatchReader:
+            query = stack.enter_context(adbc_driver_manager.AdbcStatement(connection))
+            query.set_sql_query(text)
+            return pa.RecordBatchReader.from_stream(query.execute_query()[0])
+
+        # Without ADBC's DB-API, which imports pandas before anything is sent to PostgreSQL.
+        with self._naming_holders(), ExitStack() as stack:
+            database = stack.enter_context(adbc_driver_postgresql.connect(self.conninfo()))
+            connection = stack.enter_context(adbc_driver_manager.AdbcConnection(database))
+            connection.set_autocommit(False)
+            stack.enter_context(ended_in_time(connection.cancel, self.longest))
+            execute(literal(statement("session/limits"), patience.limits(self.longest))).read_all()
+            yield execute(literal(statement(name), parameters))
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:

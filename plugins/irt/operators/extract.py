@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -19,8 +19,6 @@ from irt.staging import ANCHORS, RESPONSES, write_json
 from irt.timer import Timer
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from irt.hooks.postgres import ArrowPostgresHook
 
 
@@ -28,26 +26,22 @@ class ExtractResponsesOperator(RunOperator):
     """Streams the bank's attempts of the window, keeps one answer per user and item, counts what is left out, stages
     the responses as Parquet, and registers the run. `irt.effort` says what is left out, and in which order.
 
-    PostgreSQL returns the attempts unsorted, which is several times faster. Each takes about 150 bytes of memory.
+    PostgreSQL returns the attempts unsorted, which is several times faster. They are parted by user into temporary
+    files (45 to 60 bytes each; none up to 300,000 attempts), so that memory does not grow with them.
 
     :return: the counts.
     :raise BadDataError: the view cannot read some exam.
     :raise AirflowSkipException: the window is empty, or below the bank's minimum.
     :raise SchemaError: the database lacks migrations, or `attempt` lacks columns, or has them of another type.
+    :raise TransientError: the disk of the temporary files or of the staging folder is full; names the folder.
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from irt.responses import below_minimum, write_parquet
+        from irt.responses import below_minimum
 
         run, timer = self.parsed_run, Timer()
-        attempts, counts = self._answers(run, _window(run) | {"read_attempt_no": self._require_schema(run)})
-        responses, figures = self._responses(run, attempts)
-        if run.groups:
-            responses, groups = self._grouped(run, responses)
-            figures |= groups
+        counts = self._staged(run, _window(run) | {"read_attempt_no": self._require_schema(run)})
         counts |= self._exams(run) | self._passed_over(run)
-        with run.write_staged(RESPONSES) as file:
-            counts |= write_parquet(responses, file) | figures
         self._report(run, counts)
         self._report_options(run, counts)
         reason = below_minimum(run, counts)
@@ -64,45 +58,40 @@ class ExtractResponsesOperator(RunOperator):
         return of_extraction(self.database, self.parsed_run)
 
     def _require_schema(self, run: Run) -> bool:
-        """Whether the view has an attempt_no that is worth reading."""
+        """Whether the attempts have an attempt_no that is worth reading."""
         from irt.attempt_columns import reads_attempt_no, require_columns
         from irt.migrations import require_all
 
         require_all(self.database.conninfo())
-        return run.source == "view" and reads_attempt_no(self.database, require_columns(self.database, run))
+        return run.source != "view" or reads_attempt_no(self.database, require_columns(self.database, run))
 
-    def _answers(self, run: Run, parameters: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
-        """The attempts that count as answers, the counts of the others, and figures for the checks."""
-        from irt.effort import effort_figures, knows_order, leave_out
-        from irt.responses import read_usable
+    def _staged(self, run: Run, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Stage the responses; returns the counts."""
+        from irt.extraction.attempts import Attempts
+        from irt.extraction.scratch import naming_full_disk
+        from irt.extraction.staging import write_responses
+        from irt.groups import read_groups
 
-        with naming_bad_elements(self.database, run), self.database.arrow_transaction() as transaction:
-            attempts, counts = read_usable(transaction.batches(_SOURCES[run.source], parameters))
-        answers, left_out = leave_out(attempts, run)
-        figures = effort_figures(answers, run.thresholds["rapid_ms"], in_order=knows_order(run))
-        return answers.drop_columns(["response_time_ms", "hint_used", "session"]), counts | left_out | figures
+        needed = {"hint_used": run.hinted == "leave_out", "attempt_no": parameters["read_attempt_no"]}
+        with ExitStack() as stack:
+            source = _SOURCES[run.source]
+            with naming_bad_elements(self.database, run), self.database.stream(source, parameters) as reader:
+                attempts = stack.enter_context(Attempts(reader, without=[name for name in needed if not needed[name]]))
+                counts = attempts.read()
+            groups = read_groups(self.database, run, _window(run)) if run.groups else None
+            with naming_full_disk(f"the staging folder {run.staging}"), run.write_staged(RESPONSES) as file:
+                counts |= write_responses(attempts, run, groups, file)
+        if run.groups:
+            self._report_groups(counts["groups"])
+        return counts
 
-    def _responses(self, run: Run, answers: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-        """One response per user and item, how many answers are left out for that, and figures for the checks."""
-        from irt.effort import wrong_throughout
-        from irt.responses import deduplicate
+    def _report_groups(self, groups: dict[str, int]) -> None:
+        from irt.groups import NO_GROUP
 
-        responses, left_out = deduplicate(
-            answers, run.attempt_policy, run.max_responses, run.max_answers_per_user, timed=run.looks_for_changes
-        )
-        return responses, left_out | wrong_throughout(responses, run.thresholds["min_judged_answers"])
-
-    def _grouped(self, run: Run, responses: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-        """The responses with the group of each user, and how many users each group has."""
-        from irt.groups import NO_GROUP, read_groups, with_groups
-
-        responses, counts = with_groups(responses, read_groups(self.database, run, _window(run)))
-        groups = counts["groups"]
         told = ", ".join(f"{name} {size}" for name, size in groups.items())
         self.log.info("Groups: %s, users in each: %s", len(groups), told)
         if NO_GROUP in groups:
             self.log.warning("Groups: %s users have no group; they form one more", groups[NO_GROUP])
-        return responses, counts
 
     def _report(self, run: Run, counts: dict[str, int]) -> None:
         self.log.info(

@@ -1,0 +1,1 @@
+"""Extraction: attempts are streamed from PostgreSQL into buckets of users, from which responses are made and staged."""
