@@ -246,11 +246,17 @@ class Groups(StrictSettings):
         return self
 
 
+_SIZE = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
+
+
 class Pod(StrictSettings):
     """What a calibration in a pod may use."""
 
     cpu: Annotated[float, Field(gt=0, le=256, description="cores")] = 2.0
-    memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi)$", description="such as 4Gi")] = "4Gi"
+    memory: Annotated[str, Field(pattern=_SIZE, description="such as 4Gi")] = "4Gi"
+    disk: Annotated[
+        str, Field(pattern=_SIZE, description="for temporary files: answers that would fill a quarter of the memory")
+    ] = "4Gi"
     minutes: Annotated[int, Field(ge=1, le=24 * 60, description="a pod that takes longer is stopped")] = 60
 
 

@@ -31,7 +31,7 @@ def manifest(run, fields: dict) -> dict:
 
 
 def in_bucket(tmp_path, **bank):
-    bank = {"runtime": "pod", "pod": {"cpu": 1.5, "memory": "3Gi", "minutes": 5}} | bank
+    bank = {"runtime": "pod", "pod": {"cpu": 1.5, "memory": "3Gi", "disk": "9Gi", "minutes": 5}} | bank
     run = a_run(tmp_path, bank=bank, run_id="manual__2026-05-01T03:00:00+00:00")
     return type(run).from_dict(run.to_dict() | {"staging": "s3://aws_default@bucket/irt/staging"})
 
@@ -68,8 +68,9 @@ def test_nothing_that_a_calibration_does_not_need(tmp_path):
 def test_limits_and_time_are_the_banks(tmp_path):
     spec = manifest(in_bucket(tmp_path), PLAIN)["spec"]
     [container] = spec["containers"]
-    assert container["resources"]["limits"] == {"cpu": "1.5", "memory": "3Gi", "ephemeral-storage": "1Gi"}
+    assert container["resources"]["limits"] == {"cpu": "1.5", "memory": "3Gi", "ephemeral-storage": "9Gi"}
     assert container["resources"]["requests"] == {"cpu": "1.5", "memory": "3Gi", "ephemeral-storage": "64Mi"}
+    assert next(volume for volume in spec["volumes"] if volume["name"] == "tmp")["emptyDir"] == {"sizeLimit": "9Gi"}
     assert spec["activeDeadlineSeconds"] == 300
     assert container["env"] == [{"name": "NUMBA_NUM_THREADS", "value": "1"}]
 

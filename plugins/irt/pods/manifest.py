@@ -7,6 +7,7 @@ from typing import Any
 
 from kubernetes.client import models as k8s
 
+from irt.bank import Pod
 from irt.pods.settings import PART_OF, PodSettings, staged_for_pod
 from irt.run import Run
 from irt.staging import REQUEST, RESULTS
@@ -36,6 +37,8 @@ def pod_arguments(
     mounts, volumes = _shared(volume.claim, folder) if volume is not None and folder is not None else ([], [])
     source, target = (_IN, _OUT) if folder is not None else _in_bucket(run)
     cpu, memory = run.pod["cpu"], run.pod["memory"]
+    # Runs that were planned before it was a setting.
+    disk = run.pod.get("disk", Pod().disk)
     return {
         "image": settings.image,
         "namespace": settings.namespace,
@@ -51,9 +54,9 @@ def pod_arguments(
         * bool(settings.secret),
         "container_resources": k8s.V1ResourceRequirements(
             requests={"cpu": f"{cpu:g}", "memory": memory, "ephemeral-storage": "64Mi"},
-            limits={"cpu": f"{cpu:g}", "memory": memory, "ephemeral-storage": "1Gi"},
+            limits={"cpu": f"{cpu:g}", "memory": memory, "ephemeral-storage": disk},
         ),
-        "volumes": [k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi")), *volumes],
+        "volumes": [k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=disk)), *volumes],
         "volume_mounts": [k8s.V1VolumeMount(name="tmp", mount_path="/tmp"), *mounts],  # noqa: S108 (the pod's own)
         "active_deadline_seconds": 60 * run.pod["minutes"],
         "startup_timeout_seconds": settings.start_seconds,
