@@ -52,7 +52,8 @@ def _used(field: str, indices: np.ndarray, n_values: int) -> np.ndarray:
         return np.zeros(n_values, bool)
     if int(indices.min()) < 0 or int(indices.max()) >= n_values:
         raise InputError(f"observations.{field}", None, "refers to values that its dictionary does not have")
-    used: np.ndarray = np.bincount(indices, minlength=n_values) > 0
+    used = np.zeros(n_values, bool)
+    used[indices] = True
     return used
 
 
