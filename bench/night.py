@@ -85,20 +85,30 @@ def server_cpu(postgres: psutil.Process) -> float:
     return ended.children_user + ended.children_system + living
 
 
-def steps_table(steps: list[Step], rows: dict[str, tuple[int, str]]) -> Table:
-    """:param rows: for some steps, the number of rows they handle and what these are."""
+def steps_table(steps: list[Step], rows: dict[str, tuple[int, str]], before: dict[str, float] | None = None) -> Table:
+    """:param rows: for some steps, the number of rows they handle and what these are.
+    :param before: seconds of some steps at an earlier commit.
+    """
     table = Table(box=None, pad_edge=False)
-    for head in ("step", "seconds", "share", "CPU s", "PostgreSQL's", "peak, MB", "rows per second"):
+    before = before or {}
+    for head in ("step", "before", "seconds", "share", "CPU s", "PostgreSQL's", "peak, MB", "rows per second"):
         table.add_column(head, justify="left" if head == "step" else "right")
     whole = sum(step.seconds for step in steps)
     for step in steps:
         count, what = rows.get(step.name, (0, ""))
         rate = f"{count / step.seconds:,.0f} {what}" if count else ""
         share, peak = f"{100 * step.seconds / whole:.1f} %", f"{step.peak_bytes / 1e6:,.0f}"
-        table.add_row(step.name, f"{step.seconds:.2f}", share, *_cells(step.cpu_seconds), peak, rate)
+        was = f"{before[step.name]:.2f}" if step.name in before else ""
+        table.add_row(step.name, was, f"{step.seconds:.2f}", share, *_cells(step.cpu_seconds), peak, rate)
     cpu = [sum(each) for each in zip(*(step.cpu_seconds for step in steps), strict=True)]
     table.add_row(
-        "all", f"{whole:.2f}", "100.0 %", *_cells(cpu), f"{max(step.peak_bytes for step in steps) / 1e6:,.0f}", ""
+        "all",
+        f"{sum(before.values()):.2f}" if before else "",
+        f"{whole:.2f}",
+        "100.0 %",
+        *_cells(cpu),
+        f"{max(step.peak_bytes for step in steps) / 1e6:,.0f}",
+        "",
     )
     return table
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import resource
 import sys
 import time
@@ -94,6 +95,28 @@ def _resume(run: Run, sent: dict[str, Any]) -> dict[str, Any]:
     return CalibrateOperator(task_id="bench", run=run.to_dict()).resume({}, sent["event"], **sent["kwargs"])
 
 
+def _ask_a_pod(run: Run, _: Any) -> dict[str, Any]:
+    """Stage the request as for a pod; the pod's arguments, with the folders of this machine for those of its mounts."""
+    from irt.pods.calibration import PodCalibration
+
+    root = {"claim": "bench", "root": run.staging.removeprefix("file://")}
+    os.environ["AIRFLOW_VAR_IRT_PODS"] = json.dumps({"image": "irt-engine:bench", "volume": root})
+    digest, began, sent, pod = PodCalibration(
+        run, CalibrateOperator(task_id="bench", run=run.to_dict()), kubernetes_conn_id="", resume="resume_pod"
+    ).prepared()
+    folder = run.staged_folder().path
+    told = [each.replace("/in/", f"{folder}/").replace("/out/", f"{folder}/pod/") for each in pod.arguments]
+    return {"arguments": told, "digest": digest, "began": began, "sent": sent}
+
+
+def _read_from_a_pod(run: Run, asked: dict[str, Any]) -> dict[str, Any]:
+    from irt.pods.calibration import PodCalibration
+
+    task = CalibrateOperator(task_id="bench", run=run.to_dict())
+    calibration = PodCalibration(run, task, kubernetes_conn_id="", resume="resume_pod")
+    return calibration.staged(asked["digest"], asked["began"], asked["sent"])
+
+
 def _stage_result(run: Run, size: dict[str, int]) -> None:
     """Stage a result of this size, as the task `calibrate` would have, and register its run."""
     from irt.timer import Timer
@@ -127,6 +150,8 @@ STEPS: dict[str, Callable[[Run, Any], Any]] = {
     "extract_anchors": _operator(ExtractAnchorsOperator),
     "calibrate: send, wait": _send_and_wait,
     "calibrate: read": _resume,
+    "calibrate: ask a pod": _ask_a_pod,
+    "calibrate: read from a pod": _read_from_a_pod,
     "load": _operator(LoadOperator),
     "check": _operator(CheckRunOperator, checks=list(SEVERITY)),
     "publish": _operator(PublishOperator),

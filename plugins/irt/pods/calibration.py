@@ -39,22 +39,26 @@ class PodCalibration:
 
         :return: the figures of the fit.
         """
+        digest, began, sent, self._pod = self.prepared()
+        if self._result(digest).exists():
+            self._task.log.info("This request already has a result")
+            told = self.staged(digest, began, sent)
+            self._pod.remove_left(context)
+            return told
+        # Defers; returns only if the pod of an earlier try has ended meanwhile.
+        self._pod.execute_async(context)
+        return self.staged(digest, began, sent)
+
+    def prepared(self) -> tuple[str, float, dict[str, Any], CalibrationPod]:
+        """Stage the request for a pod: its digest, when that was, what is sent, and the pod, not yet started."""
         run, began = self._run, time.time()
         request = staged_settings(run)
         with run.staged(RESPONSES).open("rb") as responses:
             identity = identify(run, request, responses)
         digest = identity.key.rpartition(":")[2][:_DIGEST]
         sent = stage_request(run, request, CONTRACT, responses=identity.responses)
-        self._pod = self._calibration_pod(digest, began, sent)
-        if self._result(digest).exists():
-            self._task.log.info("This request already has a result")
-            told = self._stage(digest, began, sent)
-            self._pod.remove_left(context)
-            return told
         _open_to_pod(run)
-        # Defers; returns only if the pod of an earlier try has ended meanwhile.
-        self._pod.execute_async(context)
-        return self._stage(digest, began, sent)
+        return digest, began, sent, self._calibration_pod(digest, began, sent)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Continues when the pod has ended: reads its log, and its result or the reason why there is none.
@@ -65,7 +69,7 @@ class PodCalibration:
         known = event["digest"], event["began"], event.get("sent")
         self._pod = self._calibration_pod(*known)
         self._pod.trigger_reentry(context, event)
-        return self._stage(*known)
+        return self.staged(*known)
 
     def on_kill(self) -> None:
         if self._pod is not None:
@@ -95,7 +99,8 @@ class PodCalibration:
     def _abilities(self, digest: str) -> Any:
         return self._run.staged(RESULTS) / f"abilities-{digest}.parquet"
 
-    def _stage(self, digest: str, began: float, sent: dict[str, Any] | None) -> dict[str, Any]:
+    def staged(self, digest: str, began: float, sent: dict[str, Any] | None) -> dict[str, Any]:
+        """Stage the result that the pod wrote; the figures of the fit."""
         path, abilities = self._result(digest), self._abilities(digest)
         if not path.exists():
             raise TransientError(
