@@ -38,6 +38,8 @@ _HALVINGS = 12
 _PATIENCE = 3
 # A stage ends after this many iterations without progress; soon in single precision, since another stage follows.
 _IDLE: dict[type[np.floating[Any]], int] = {np.float32: 4, np.float64: 50}
+# From a start near the maximum, no step is longer than this from this iteration on.
+_NEAR_ITERATIONS, _NEAR_STEP = 6, 0.1
 # Rounding error of the objective, relative to its size; a smaller decrease does not count.
 _SLACK: dict[type[np.floating[Any]], float] = {np.float32: 1e-7, np.float64: 1e-12}
 
@@ -87,6 +89,14 @@ class _State:
     lost: bool = False
 
 
+class NotNearError(Exception):
+    """A start that was taken to be near the maximum is not; `iterations` were spent on it."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__(f"after {iterations} iterations the steps are still long")
+        self.iterations = iterations
+
+
 class Estimator:
     """One estimation.
 
@@ -108,7 +118,16 @@ class Estimator:
         self._model, self._quadrature = model, quadrature
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._runaways, self._progress = runaways, progress
+        self._may_give_up = False
         self._beyond = np.zeros(model.n_items, np.int64)
+
+    def try_from(self, start: np.ndarray) -> Fit:
+        """Estimate from `start` (J + G, 3), which seems to be near the maximum.
+
+        :raise NotNearError: it is not.
+        """
+        self._may_give_up = True
+        return self.run(start)
 
     def run(self, near: np.ndarray | None = None) -> Fit:
         """Estimate, from the starting values or from `near` (J + G, 3), which is known to be near the maximum."""
@@ -204,6 +223,8 @@ class Estimator:
             return state.converged or state.iterations >= _SAMPLE_ITERATIONS
         if self._progress:
             self._progress(state.iterations, now.loglik, state.max_change)
+        if self._may_give_up and state.iterations >= _NEAR_ITERATIONS and state.max_change > _NEAR_STEP:
+            raise NotNearError(state.iterations)
         has_runaways = self._has_runaways(now)
         state.lost = has_runaways and not state.converged
         return state.converged or state.lost or state.iterations >= self._max_iterations
