@@ -142,7 +142,7 @@ class ServiceCalibration:
         """The service's answer, and what was sent (see `request.sent_of`)."""
         run = self._run
         responses = run.staged(RESPONSES)
-        settings = staged_settings(run)
+        settings = staged_settings(run, starts="start" in accepts.capabilities)
         if "verdicts" in settings and "verdicts" not in accepts.capabilities:
             del settings["verdicts"]
             self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")

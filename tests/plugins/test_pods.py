@@ -21,7 +21,7 @@ from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
 from irt.request import idempotency_key, staged_settings
 from irt.run import Run
 from irt.staged_result import read_result
-from irt.staging import ANCHORS, REQUEST, RESPONSES, RESULTS
+from irt.staging import ANCHORS, REQUEST, RESPONSES, RESULTS, START
 from tests.runs import a_run
 
 GOOD = {"image": "registry.example:5000/irt/irt-engine:1.0.0"}
@@ -177,6 +177,7 @@ def requested(tmp_path, variable):
     with run.write_staged(RESPONSES) as file:
         pq.write_table(table, file)
     run.staged(ANCHORS).write_text("[]")
+    run.staged(START).write_text("[]")
     digest = idempotency_key(run, staged_settings(run), run.staged(RESPONSES)).rpartition(":")[2]
     results = Path(run.staged(RESULTS).path)
     results.mkdir()
