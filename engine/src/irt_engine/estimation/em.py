@@ -122,7 +122,7 @@ class Estimator:
         self._beyond = np.zeros(model.n_items, np.int64)
 
     def try_from(self, start: np.ndarray) -> Fit:
-        """Estimate from `start` (J + G, 3), which seems to be near the maximum.
+        """Estimate from `start` (J + G, 3), which seems to be near the maximum; without a sample of the persons.
 
         :raise NotNearError: it is not.
         """
@@ -134,7 +134,7 @@ class Estimator:
         x = self._model.start if near is None else np.where(self._model.free, near, self._model.start)
         state = _State(self._model.tied(x.copy()))
         persons = np.zeros((self._n_persons, 3))
-        for stage in self._stages(near is None):
+        for stage in self._stages(from_afar=near is None):
             objective = Objective(
                 self._populations, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge,
                 stage.resolves,
@@ -165,20 +165,20 @@ class Estimator:
         self._beyond[:] = 0
         state.curvature.forget()
 
-    def _stages(self, from_afar: bool) -> Iterator[_Stage]:
+    def _stages(self, *, from_afar: bool) -> Iterator[_Stage]:
+        thin = self._quadrature.thinned()
         if from_afar:
-            yield from self._first_stages()
+            yield from self._sample_stages(thin)
+        if (from_afar or self._may_give_up) and thin is not self._quadrature and not self._mostly_narrow():
+            yield _Stage(np.float32, thin, 1e-3)
         yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance), resolves=True)
         yield _Stage(np.float64, self._quadrature, self._tolerance, resolves=True)
 
-    def _first_stages(self) -> Iterator[_Stage]:
-        thin = self._quadrature.thinned()
+    def _sample_stages(self, thin: Quadrature) -> Iterator[_Stage]:
         per_item = self._n_answers // (self._model.n_items * _SAMPLE_ANSWERS)
         stride = min(self._n_persons // _SAMPLE_PERSONS, per_item)
         if stride > 1:
             yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
-        if thin is not self._quadrature and not self._mostly_narrow():
-            yield _Stage(np.float32, thin, 1e-3)
 
     def _mostly_narrow(self) -> bool:
         """Whether most answers come from persons whose posteriors may be too narrow for the grid."""
