@@ -133,17 +133,34 @@ BAD = {
     ],
     "slopes of 0": lambda start: [{**row, "params": {"a": 0.0, "b": row["params"]["b"]}} for row in start],
     "of other items": lambda start: [{**row, "item_id": f"other-{row['item_id']}"} for row in start],
+    "of few items": lambda start: start[::3],
     "none": lambda start: [],
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize("bank", ["2PL", "1PL", "3PL", "groups", "fixed"])
+@pytest.mark.parametrize("bank", ["2PL", "2PL, five items", "1PL", "3PL", "groups", "fixed"])
 def test_a_bad_start_changes_nothing(bank, kind):
     """The result has the bytes of one without a start, but for the name of what it began with."""
     found = calibrate(responses(bank), settings(bank, BAD[kind](start_of(yesterday(bank))))).to_contract()
     assert found["fit_meta"]["metrics"].pop("start") == "cold"
     assert json.dumps(found) == json.dumps(cold(bank).to_contract())
+
+
+def test_a_start_that_is_better_than_none_but_not_near_is_not_used():
+    """With errors of 0.3 in b, all parameters are as far from the estimates as a sample of the users would come."""
+    rng = np.random.default_rng(3)
+    noisy = [
+        {
+            **row,
+            "params": {"a": row["params"]["a"] * rng.lognormal(0, 0.15), "b": row["params"]["b"] + rng.normal(0, 0.3)},
+        }
+        for row in start_of(yesterday("fixed"))
+    ]
+    found = calibrate(responses("fixed"), settings("fixed", noisy))
+    assert begun(found) == "cold"
+    assert found.iterations == cold("fixed").iterations
+    np.testing.assert_array_equal(found.items.values, cold("fixed").items.values)
 
 
 @pytest.mark.parametrize("bank", ["2PL", "3PL", "1PL", "fixed, groups"])
@@ -176,6 +193,16 @@ def test_an_optimum_that_the_start_leads_away_from_is_found_all_the_same():
     assert begun(found) == "cold"
     np.testing.assert_array_equal(found.items.values, wanted.items.values)
     assert wanted.iterations < found.iterations <= wanted.iterations + 6
+
+
+def test_a_start_that_does_not_converge_in_time_is_given_up():
+    request = {"model": "2PL", "options": {"max_iterations": 5}}
+    wanted = calibrate(responses("2PL"), Settings.from_contract(request))
+    request["options"]["start"] = start_of(yesterday("2PL"))
+    found = calibrate(responses("2PL"), Settings.from_contract(request))
+    assert (begun(found), found.converged) == ("cold", False)
+    assert found.iterations > wanted.iterations
+    np.testing.assert_array_equal(found.items.values, wanted.items.values)
 
 
 def test_a_diverging_item_is_excluded_as_without_a_start():

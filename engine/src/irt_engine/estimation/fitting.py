@@ -130,7 +130,7 @@ def _fit(
             fit = estimator().run(near)
         else:
             known = known_parameters(kept, settings, fixed)
-            fit, warm = _begun(estimator, near_start(answers, model, quadrature, known), ~np.isnan(known[:, 0]))
+            fit, warm = _begun(estimator, near_start(answers, model, quadrature, known))
         x, lost = fit.evaluation.x, _lost(fit)
         if not lost.any():
             shaped = _shaped(settings, model, fit, answers, quadrature, tolerance)
@@ -143,16 +143,13 @@ def _fit(
         near = x if len(exclusion.item_reasons) == excluded else None
 
 
-def _begun(estimator: Callable[[], Estimator], start: np.ndarray | None, known: np.ndarray) -> tuple[Fit, bool]:
-    """The fit from `start` or, if there is none or it leads astray, from nothing; and whether it was from `start`.
-
-    :param known: (J,) bool, items that were given as a start.
-    """
+def _begun(estimator: Callable[[], Estimator], start: np.ndarray | None) -> tuple[Fit, bool]:
+    """The fit from `start` or, if there is none or it leads astray, from nothing; and whether it was from `start`."""
     if start is None:
         return estimator().run(), False
     try:
         fit = estimator().try_from(start)
-        if fit.converged and not (_lost(fit) & known).any():
+        if fit.converged:
             return fit, True
         spent = fit.iterations
     except NotNearError as error:

@@ -3,7 +3,7 @@
 The parameters are on the scale of that result, whichever it is: the mean and SD of each population on that scale are
 estimated first, with the items held, from a sample of the persons; they lead to the scale of the estimation. Whether
 the start is close is judged on the same sample. A single item that is not (its question was edited, say) starts as it
-would without; if many are not, there is no such start, and the estimation takes its usual path.
+would without; if many are not, or few items have one, there is no such start, and the estimation takes its usual path.
 """
 
 from __future__ import annotations
@@ -80,9 +80,8 @@ def near_start(
     prior = model.priors.a
     if prior is not None and prior.dist == "lognormal":
         usable &= known[:, 0] > 0.0
-    given = usable.sum()
     # Slopes that are negative for the most part belong to the mirror image of the scale.
-    if not given or np.median(known[usable, 0]) <= 0.0:
+    if not usable.any() or np.median(known[usable, 0]) <= 0.0:
         return None
     usable &= _is_moderate(known, *_guess(model, known, usable))
     persons = sum(part.persons.size for part in populations)
@@ -92,7 +91,7 @@ def near_start(
     objective = Objective(populations, model, thin, np.float32, stride)
     now = objective(_on_scale_of(model, known, usable, latents))
     usable &= ~_better_without(objective, now)
-    if 2 * usable.sum() < given:
+    if 2 * usable.sum() < model.free[: model.n_items, 1].sum():
         return None
     now = objective(_on_scale_of(model, known, usable, latents))
     without = objective(model.tied(model.start.copy()))
