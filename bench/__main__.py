@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 
@@ -47,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     page = commands.add_parser("page", help="time the views of the page in Airflow's UI")
     for name, default in (("items", 2_000), ("users", 1_000_000), ("nights", 3), ("repeat", 5)):
         page.add_argument(f"--{name}", type=int, default=default, metavar="N", help="default: %(default)s")
+    warm = commands.add_parser("warm", help="compare a night that starts at the parameters of the night before")
+    warm.add_argument("--cases", default="0.5M,2M", help="cases of `bench engine` (default: %(default)s)")
+    warm.add_argument("--repeat", type=int, default=5, metavar="N", help="fits of each; the median counts")
     soak = commands.add_parser("soak", help="check a service after many jobs, damaged bodies and kills")
     soak.add_argument("--services", default="python,r", help="default: %(default)s")
     for name, default, text in (
@@ -58,10 +62,9 @@ def main(argv: list[str] | None = None) -> int:
         soak.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
-        if arguments.command == "engine":
-            from bench import engine as measured
-
-            return measured.run(arguments)
+        if arguments.command in ("engine", "warm"):
+            status: int = import_module(f"bench.{arguments.command}").run(arguments)
+            return status
         if arguments.command == "services":
             from bench import services as compared
 

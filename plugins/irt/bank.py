@@ -335,6 +335,10 @@ class Bank(StrictSettings):
         Literal["normal", "davidian", "histogram"],
         Field(description="shape of the abilities' distribution; `davidian` for skewed ones or two humps"),
     ] = "normal"
+    start: Annotated[
+        Literal["published", "cold"],
+        Field(description="where the estimation starts: the parameters last published (saves iterations), or none"),
+    ] = "published"
     levels: Annotated[
         Levels,
         Field(description="ascending cut points between levels of ability; a level begins at its cut point"),

@@ -21,7 +21,7 @@ from openlineage.client.facet_v2 import RunFacet, data_quality_assertions_datase
 
 from irt.receipt import INPUT_COLUMNS
 from irt.sql import statement
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, RESPONSES
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, RESPONSES, START
 
 if TYPE_CHECKING:
     from irt.hooks.postgres import ArrowPostgresHook
@@ -63,13 +63,13 @@ def of_extraction(database: ArrowPostgresHook, run: Run) -> OperatorLineage[Any,
 
 
 def of_anchors(database: ArrowPostgresHook, run: Run) -> OperatorLineage[Any, Any]:
-    return _lineage(_Tables(database).read("question"), _staged(OutputDataset, run, ANCHORS))
+    return _lineage(_Tables(database).read("question"), _staged(OutputDataset, run, ANCHORS, START))
 
 
 def of_calibration(run: Run, receipt: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
     """:param receipt: of the result (`receipt.receipt_of`); None without one."""
     outputs = _staged(OutputDataset, run, ITEMS, ABILITIES, FIT) if receipt else []
-    return _lineage(_staged(InputDataset, run, RESPONSES, ANCHORS), outputs, _facets(run, receipt))
+    return _lineage(_staged(InputDataset, run, RESPONSES, ANCHORS, START), outputs, _facets(run, receipt))
 
 
 def of_load(

@@ -10,9 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from irt.provider import PACKAGE
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, START
 
-INPUT_COLUMNS = {RESPONSES: "responses_sha256", ANCHORS: "anchors_sha256", REQUEST: "request_sha256"}
+INPUT_COLUMNS = {
+    RESPONSES: "responses_sha256",
+    ANCHORS: "anchors_sha256",
+    START: "start_sha256",
+    REQUEST: "request_sha256",
+}
 RESULT_COLUMNS = {ITEMS: "items_sha256", ABILITIES: "abilities_sha256", FIT: "fit_sha256"}
 # Of the pipeline: what reads, converts and writes the staged objects. In a checkout, the pipeline is no package.
 _PACKAGES = (PACKAGE, "apache-airflow", "numpy", "pyarrow")

@@ -65,7 +65,8 @@ class _Load:
 
     @property
     def inputs(self) -> dict[str, str]:
-        return {name: self.row[column] for name, column in INPUT_COLUMNS.items()}
+        """Without the start for a run that was staged before there was one."""
+        return {name: self.row[column] for name, column in INPUT_COLUMNS.items() if self.row[column]}
 
     @property
     def result(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from irt.errors import BadDataError
 from irt.responses import TIME, distinct_ids
 from irt.run import Run
 from irt.staging import ANCHORS, INPUTS, REQUEST, RESPONSES, digest, read_json, write_json
+from irt.start import read_start
 from irt.upload import PARQUET, Form
 from irt.verdicts import CHANGED
 
@@ -60,13 +61,16 @@ class Accepts:
         return settings | {"options": options, "linking": linking} | judged
 
 
-def staged_settings(run: Run) -> dict[str, Any]:
+def staged_settings(run: Run, *, starts: bool = True) -> dict[str, Any]:
     """The request without its observations, from the run's staged objects.
 
+    :param starts: whether the service can start from given parameters (capability `start`), as the pod's engine can.
     :raise BadDataError: as `settings_of`.
     """
     responses = run.staged(RESPONSES)
-    settings = settings_of(run, read_json(run.staged(ANCHORS)), distinct_ids(responses, "item_id"))
+    settings = settings_of(
+        run, read_json(run.staged(ANCHORS)), distinct_ids(responses, "item_id"), read_start(run) if starts else []
+    )
     with responses.open("rb") as file:
         timed = TIME in pq.ParquetFile(file).schema_arrow.names
     # Responses that were staged before there was this rule have no times.
@@ -75,13 +79,19 @@ def staged_settings(run: Run) -> dict[str, Any]:
     return settings
 
 
-def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dict[str, Any]:
+def settings_of(
+    run: Run, known: list[dict[str, Any]], present: set[str], start: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """The request without its observations.
 
     :param known: anchors and seeds; only those with answers are sent (`present`: item ids).
+    :param start: parameters to start from; they replace the seeds of their items, which may be older.
     :raise BadDataError: the bank is to be linked and has fewer anchors than its minimum.
     """
-    anchors = [item for item in known if item["item_id"] in present]
+    started = {item["item_id"] for item in start}
+    anchors = [
+        item for item in known if item["item_id"] in present and (item["fixed"] or item["item_id"] not in started)
+    ]
     linked = sum(item["fixed"] for item in anchors)
     if run.linking["method"] != "none" and linked < run.linking["min_anchors"]:
         raise BadDataError(
@@ -104,6 +114,7 @@ def settings_of(run: Run, known: list[dict[str, Any]], present: set[str]) -> dic
             **{name: value for name, value in named.items() if value is not None},
             # The check of normal abilities needs what not every service computes.
             **({"latent_check": True} if run.latent == "normal" else {"latent": run.latent}),
+            **({"start": start} if start else {}),
         },
     }
 
@@ -127,13 +138,14 @@ def stage_request(run: Run, asked: dict[str, Any], contract: str | None, *, resp
     :return: what the receipt says of it (see `sent_of`).
     """
     write_json(run.staged(REQUEST), asked)
-    found = {name: digest(run.staged(name)) for name in INPUTS if name != RESPONSES}
+    inputs = [name for name in INPUTS if name != RESPONSES and run.staged(name).exists()]
+    found = {name: digest(run.staged(name)) for name in inputs}
     return sent_of(found | {RESPONSES: responses}, contract)
 
 
 def sent_of(inputs: dict[str, str], contract: str | None) -> dict[str, Any]:
     """What a result was calculated from: the digests of the staged inputs, and the contract."""
-    return {"inputs": {name: inputs[name] for name in INPUTS}, "contract": contract}
+    return {"inputs": {name: inputs[name] for name in INPUTS if name in inputs}, "contract": contract}
 
 
 @dataclass(frozen=True)

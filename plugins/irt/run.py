@@ -74,6 +74,7 @@ class Run:
     levels: Levels = field(default_factory=list)
     own_checks: list[PlannedCheck] = field(default_factory=list)
     report_language: str = "en"
+    start: str = "cold"
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -207,6 +208,7 @@ def plan_run(bank: Bank, *, banks: Banks, dag_run_id: str, end: datetime, stagin
         levels=bank.levels,
         own_checks=banks.planned_checks(bank.name),
         report_language=bank.report_language,
+        start=bank.start,
     )
     overridable = ("model", "runtime", "attempt_policy")
     chosen = {name: params[name] for name in overridable if params[name] != AS_CONFIGURED}

@@ -101,7 +101,7 @@ class ServiceCalibration:
     def _completion(self, contract: str | None) -> Callable[[Any], Any] | None:
         if contract is not None:
             return None
-        anchors = len(legacy.request_of(staged_settings(self._run))["anchors"])
+        anchors = len(legacy.request_of(staged_settings(self._run, starts=False))["anchors"])
         return partial(legacy.complete, model=self._run.model, anchors=anchors)
 
     def on_kill(self) -> None:
@@ -174,7 +174,7 @@ class ServiceCalibration:
 
     def _settings(self, accepts: Accepts) -> dict[str, Any]:
         """The request without its observations, and without verdicts where the service cannot judge."""
-        settings = staged_settings(self._run)
+        settings = staged_settings(self._run, starts="start" in accepts.capabilities)
         if "verdicts" in settings and "verdicts" not in accepts.capabilities:
             del settings["verdicts"]
             self._task.log.warning("The service cannot judge items (capability verdicts): only `moved` is judged")

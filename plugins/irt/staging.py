@@ -22,6 +22,8 @@ from irt.errors import BadDataError
 # What is extracted.
 RESPONSES = "responses.parquet"
 ANCHORS = "anchors.json"
+# Parameters from which the estimation may start; runs staged before there was this have none.
+START = "start.json"
 # The result of the calibration.
 ITEMS = "items.parquet"
 ABILITIES = "abilities.parquet"
@@ -33,7 +35,7 @@ REQUEST = "request.json"
 # What people read.
 REPORT = "report.html"
 # What a calibration was calculated from.
-INPUTS = (RESPONSES, ANCHORS, REQUEST)
+INPUTS = (RESPONSES, ANCHORS, START, REQUEST)
 # The folder of a pod's results, the only place it can write to.
 RESULTS = "pod"
 _BLOCK = 1 << 20

@@ -388,4 +388,5 @@ def test_every_anchor_is_taken_as_it_is_or_left_out_and_counted(database, folder
         "anchors": sum(anchor["fixed"] for anchor in usable.values()),
         "seeds": sum(not anchor["fixed"] for anchor in usable.values()),
         "unusable": sum(anchor == "unusable" for anchor in wanted.values()),
+        "start": 0,
     }

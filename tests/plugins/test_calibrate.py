@@ -24,7 +24,7 @@ from irt.errors import BadDataError, CalibrationFailedError, RequestRefusedError
 from irt.operators.calibrate import CalibrateOperator
 from irt.request import settings_of, staged_settings
 from irt.staged_result import read_receipt
-from irt.staging import ABILITIES, ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, read_json
+from irt.staging import ABILITIES, ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, START, read_json
 from irt.triggers.calibration import CalibrationJobTrigger
 from irt.upload import Form
 from local.waiting import STILL
@@ -247,6 +247,7 @@ def test_a_job_is_waited_for_outside_the_worker(service, run):
 
 def test_the_digests_of_what_was_sent_go_with_the_job(service, run):
     """Extraction may run again while the job does; the result still belongs to the first answers."""
+    run.staged(START).write_text("[]")
     service.script["POST", "/irt/calibrate"] = accepted()
     service.script["GET", RESULT] = Answer(200, a_result())
     deferred = submit(run)

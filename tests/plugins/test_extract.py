@@ -217,7 +217,7 @@ def test_anchors_and_seeds(database, tmp_path, capsys):
         {"item_id": "2", "params": {"a": 0.8, "b": 1.0, "c": 0.2}, "fixed": False},
         {"item_id": "4", "params": {"a": 1.0, "b": 1.0}, "fixed": True},
     ]
-    assert counts == {"anchors": 2, "seeds": 1, "unusable": 1}
+    assert counts == {"anchors": 2, "seeds": 1, "unusable": 1, "start": 0}
     log = capsys.readouterr().out
     assert "question 3: tagged as an anchor, but without meta.irt; left out as anchor" in log
     assert "Loaded 3 anchors/seeds from question.meta: 2 anchors, 1 seeds; 1 left out without usable parameters" in log

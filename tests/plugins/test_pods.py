@@ -21,7 +21,7 @@ from irt.receipt import INPUT_COLUMNS, RESULT_COLUMNS
 from irt.request import identify, staged_settings
 from irt.run import Run
 from irt.staged_result import read_receipt
-from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, RESULTS
+from irt.staging import ABILITIES, ANCHORS, FIT, ITEMS, REQUEST, RESPONSES, RESULTS, START
 from tests.runs import a_run
 
 GOOD = {"image": "registry.example:5000/irt/irt-engine:1.0.0"}
@@ -188,6 +188,7 @@ def requested(tmp_path, variable):
     with run.write_staged(RESPONSES) as file:
         pq.write_table(table, file)
     run.staged(ANCHORS).write_text("[]")
+    run.staged(START).write_text("[]")
     with run.staged(RESPONSES).open("rb") as responses:
         digest = identify(run, staged_settings(run), responses).key.rpartition(":")[2]
     results = Path(run.staged(RESULTS).path)

@@ -114,12 +114,13 @@ def digest(run, name: str) -> str:
 
 def test_a_published_run_has_the_same_bytes_on_any_number_of_threads(database, answers, tmp_path, replayed):
     run = published(database, tmp_path)
-    columns = ("responses_sha256", "anchors_sha256", "request_sha256", "items_sha256", "abilities_sha256", "fit_sha256")
+    columns = ("responses_sha256", "anchors_sha256", "start_sha256", "request_sha256", "items_sha256",
+               "abilities_sha256", "fit_sha256")  # fmt: skip
     assert receipts(database, *columns) == [tuple(digest(run, name) for name in (*INPUTS, ITEMS, ABILITIES, FIT))]
     for threads in (1, 2, None):
         status, said = replayed(run.run_key, threads)
         assert (status, said.splitlines()[-1]) == (SAME, "the result has the same bytes"), said
-        assert said.count("the same bytes, SHA-256") == 3 and said.count("as it was sent, SHA-256") == 3
+        assert said.count("the same bytes, SHA-256") == 3 and said.count("as it was sent, SHA-256") == 4
         assert f"responses.parquet  as it was sent, SHA-256 {digest(run, RESPONSES)}" in said
 
 

@@ -92,6 +92,7 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
         loglik=fit.evaluation.loglik,
         n_parameters=bank.n_parameters,
         iterations=fit.iterations,
+        warm=bank.warm,
         converged=fit.converged and (bank.shaped is None or bank.shaped.settled),
         max_change=fit.max_change,
         max_gradient=fit.max_gradient,

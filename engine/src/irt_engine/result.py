@@ -39,6 +39,7 @@ class Calibration:
     :ivar weak_links: parts of the bank that few users hold together; None if not searched for.
     :ivar verdicts: what was found of single items, and which are held.
     :ivar loglik: marginal log-likelihood, without priors.
+    :ivar warm: whether the estimation began at the parameters that the request gave as a start.
     :ivar max_change, max_gradient: what decided about `converged` (see `estimation.Fit`).
     :ivar timings: seconds by phase.
     """
@@ -59,6 +60,7 @@ class Calibration:
     loglik: float
     n_parameters: int
     iterations: int
+    warm: bool
     converged: bool
     max_change: float
     max_gradient: float
@@ -202,6 +204,7 @@ class Calibration:
             "max_change": _or_none(self.max_change),
             "max_gradient": _or_none(self.max_gradient),
             "marginal_reliability": self.reliability,
+            **({} if self.settings.start is None else {"start": "warm" if self.warm else "cold"}),
         }
 
 

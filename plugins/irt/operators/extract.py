@@ -15,7 +15,8 @@ from irt.errors import BadDataError
 from irt.operators.base import RunOperator
 from irt.run import Run
 from irt.sql import statement
-from irt.staging import ANCHORS, RESPONSES, write_json
+from irt.staging import ANCHORS, RESPONSES, START, write_json
+from irt.start import published_start
 from irt.timer import Timer
 
 if TYPE_CHECKING:
@@ -162,11 +163,12 @@ class ExtractResponsesOperator(RunOperator):
 
 
 class ExtractAnchorsOperator(RunOperator):
-    """Stages the anchors and seeds: the parameters in `question.meta` of items that have responses.
+    """Stages the anchors and seeds: the parameters in `question.meta` of items that have responses; and the parameters
+    from which the estimation may start (see `irt.start`).
 
     An item whose parameters are missing or unusable is left out and named in the log.
 
-    :return: the numbers of anchors, seeds and unusable items.
+    :return: the numbers of anchors, seeds, unusable items, and items with parameters to start from.
     """
 
     def execute(self, context: Any) -> dict[str, int]:
@@ -185,7 +187,10 @@ class ExtractAnchorsOperator(RunOperator):
             "Loaded %s anchors/seeds from question.meta: %s anchors, %s seeds; %s left out without usable parameters",
             len(known), *counts.values(),
         )  # fmt: skip
-        return counts
+        start, told = published_start(self.database, run, items)
+        write_json(run.staged(START), start)
+        self.log.info("Parameters to start from: %s", told)
+        return counts | {"start": len(start)}
 
     def get_openlineage_facets_on_start(self) -> Any:
         from irt.lineage import of_anchors

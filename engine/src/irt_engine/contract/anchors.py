@@ -1,4 +1,4 @@
-"""The contract's `anchors`: items with known parameters."""
+"""The contract's `anchors` and `options.start`: items with known parameters."""
 
 from __future__ import annotations
 
@@ -79,6 +79,11 @@ class _Row(Strict):
         return _OfAnchor.model_validate(params, context=item_id and info.context.model_of(item_id))
 
 
+class _StartRow(Strict):
+    item_id: UniqueIdentity
+    params: _OfSeed
+
+
 def _read_anchor(value: Any, info: ValidationInfo) -> Anchor | BareAnchor:
     # Models are not kept: of a hundred thousand, Python's garbage collector takes longer than the reading.
     row = _Row.model_validate(value, context=info.context)
@@ -86,6 +91,11 @@ def _read_anchor(value: Any, info: ValidationInfo) -> Anchor | BareAnchor:
     if isinstance(given, _Bare):
         return BareAnchor(row.item_id)
     return Anchor(row.item_id, given.a, given.b, given.c, row.fixed)
+
+
+def _read_start(value: Any, info: ValidationInfo) -> Anchor:
+    row = _StartRow.model_validate(value, context=info.context)
+    return Anchor(row.item_id, row.params.a, row.params.b, row.params.c, fixed=False)
 
 
 _ROWS = TypeAdapter(Annotated[list[Annotated[Anchor | BareAnchor, PlainValidator(_read_anchor)]], ROWS_IN_BLOCKS])
@@ -97,3 +107,13 @@ def read_anchors(value: Any, model_of: Callable[[str], str | None]) -> list[Anch
     :param model_of: the model that an item is calibrated as, if that is known.
     """
     return _ROWS.validate_python(value, context=_Anchors(model_of=model_of))
+
+
+_START_ROWS = TypeAdapter(Annotated[list[Annotated[Anchor, PlainValidator(_read_start)]], ROWS_IN_BLOCKS])
+
+
+def read_start(value: Any) -> tuple[Anchor, ...] | None:
+    """For a validator; None if there is none."""
+    if value is None or isinstance(value, tuple):
+        return value
+    return tuple(_START_ROWS.validate_python(value, context=Rows()))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
-from irt_engine.contract.anchors import Anchor, BareAnchor, read_anchors
+from irt_engine.contract.anchors import Anchor, BareAnchor, read_anchors, read_start
 from irt_engine.contract.names import NORMAL, REFUSE, SCORES, LinkingMethod, Model, Repeats, Score, Shape, Unlinked
 from irt_engine.contract.priors import read_priors
 from irt_engine.contract.strict import (
@@ -84,6 +84,7 @@ class Options(Strict):
     :ivar reference_group: the group whose abilities are N(0, 1) where nothing else fixes the scale; by default the
         largest.
     :ivar min_group_users: groups with fewer users are estimated together (see `answers.populations`).
+    :ivar start: parameters of an earlier result, on one scale, from which the estimation may start; None: not asked.
     """
 
     run_id: str | None = None
@@ -103,6 +104,7 @@ class Options(Strict):
     repeats: Annotated[Repeats, DEFAULT_MESSAGE] = REFUSE
     reference_group: Identity | None = None
     min_group_users: CountOfTwo = 30
+    start: Annotated[tuple[Anchor, ...] | None, PlainValidator(read_start)] = None
 
     @field_validator("scores")
     @classmethod

@@ -38,6 +38,8 @@ _HALVINGS = 12
 _PATIENCE = 3
 # A stage ends after this many iterations without progress; soon in single precision, since another stage follows.
 _IDLE: dict[type[np.floating[Any]], int] = {np.float32: 4, np.float64: 50}
+# From a start near the maximum, no step is longer than this from this iteration on.
+_NEAR_ITERATIONS, _NEAR_STEP = 6, 0.1
 # Rounding error of the objective, relative to its size; a smaller decrease does not count.
 _SLACK: dict[type[np.floating[Any]], float] = {np.float32: 1e-7, np.float64: 1e-12}
 
@@ -87,6 +89,14 @@ class _State:
     lost: bool = False
 
 
+class NotNearError(Exception):
+    """A start that was taken to be near the maximum is not; `iterations` were spent on it."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__(f"after {iterations} iterations the steps are still long")
+        self.iterations = iterations
+
+
 class Estimator:
     """One estimation.
 
@@ -108,14 +118,23 @@ class Estimator:
         self._model, self._quadrature = model, quadrature
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._runaways, self._progress = runaways, progress
+        self._may_give_up = False
         self._beyond = np.zeros(model.n_items, np.int64)
+
+    def try_from(self, start: np.ndarray) -> Fit:
+        """Estimate from `start` (J + G, 3), which seems to be near the maximum; without a sample of the persons.
+
+        :raise NotNearError: it is not.
+        """
+        self._may_give_up = True
+        return self.run(start)
 
     def run(self, near: np.ndarray | None = None) -> Fit:
         """Estimate, from the starting values or from `near` (J + G, 3), which is known to be near the maximum."""
         x = self._model.start if near is None else np.where(self._model.free, near, self._model.start)
         state = _State(self._model.tied(x.copy()))
         persons = np.zeros((self._n_persons, 3))
-        for stage in self._stages(near is None):
+        for stage in self._stages(from_afar=near is None):
             objective = Objective(
                 self._populations, self._model, stage.quadrature, stage.precision, stage.stride, stage.ridge,
                 stage.resolves,
@@ -146,20 +165,20 @@ class Estimator:
         self._beyond[:] = 0
         state.curvature.forget()
 
-    def _stages(self, from_afar: bool) -> Iterator[_Stage]:
+    def _stages(self, *, from_afar: bool) -> Iterator[_Stage]:
+        thin = self._quadrature.thinned()
         if from_afar:
-            yield from self._first_stages()
+            yield from self._sample_stages(thin)
+        if (from_afar or self._may_give_up) and thin is not self._quadrature and not self._mostly_narrow():
+            yield _Stage(np.float32, thin, 1e-3)
         yield _Stage(np.float32, self._quadrature, max(1e-5, self._tolerance), resolves=True)
         yield _Stage(np.float64, self._quadrature, self._tolerance, resolves=True)
 
-    def _first_stages(self) -> Iterator[_Stage]:
-        thin = self._quadrature.thinned()
+    def _sample_stages(self, thin: Quadrature) -> Iterator[_Stage]:
         per_item = self._n_answers // (self._model.n_items * _SAMPLE_ANSWERS)
         stride = min(self._n_persons // _SAMPLE_PERSONS, per_item)
         if stride > 1:
             yield _Stage(np.float32, thin, 0.03, stride, _SAMPLE_RIDGE)
-        if thin is not self._quadrature and not self._mostly_narrow():
-            yield _Stage(np.float32, thin, 1e-3)
 
     def _mostly_narrow(self) -> bool:
         """Whether most answers come from persons whose posteriors may be too narrow for the grid."""
@@ -204,6 +223,8 @@ class Estimator:
             return state.converged or state.iterations >= _SAMPLE_ITERATIONS
         if self._progress:
             self._progress(state.iterations, now.loglik, state.max_change)
+        if self._may_give_up and state.iterations >= _NEAR_ITERATIONS and state.max_change > _NEAR_STEP:
+            raise NotNearError(state.iterations)
         has_runaways = self._has_runaways(now)
         state.lost = has_runaways and not state.converged
         return state.converged or state.lost or state.iterations >= self._max_iterations

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from irt_engine.answers.connection import drop_unlinked
 from irt_engine.answers.exclusion import Exclusion, apply_rules
-from irt_engine.answers.populations import Populations
+from irt_engine.answers.populations import Population, Populations
 from irt_engine.answers.responses import Responses
 from irt_engine.contract.anchors import Anchor
 from irt_engine.contract.names import DAVIDIAN, NORMAL
@@ -26,9 +26,10 @@ from irt_engine.estimation.divergence import (
     still_moving,
     what_helps,
 )
-from irt_engine.estimation.em import Estimator, Fit, Progress
+from irt_engine.estimation.em import Estimator, Fit, NotNearError, Progress
 from irt_engine.estimation.shapes import ShapedFit, davidian, histogram
 from irt_engine.estimation.specification import specify
+from irt_engine.estimation.start import known_parameters, near_start
 from irt_engine.model.parameters import Model
 from irt_engine.model.priors import Priors
 from irt_engine.model.quadrature import Quadrature
@@ -41,13 +42,17 @@ _ROUGH = 1e-3
 
 @dataclass(frozen=True)
 class FittedBank:
-    """`responses` that took part, the `populations` of their users, their `model`, and its `fit`."""
+    """`responses` that took part, the `populations` of their users, their `model`, and its `fit`.
+
+    :ivar warm: whether the estimation began at the start that the settings give.
+    """
 
     responses: Responses
     populations: Populations
     model: Model
     fit: Fit
     shaped: ShapedFit | None = None
+    warm: bool = False
 
     @property
     def n_parameters(self) -> int:
@@ -108,6 +113,7 @@ def _fit(
     quadrature = Quadrature.normal(settings.quadrature_points, settings.theta_min, settings.theta_max)
     without_guessing: set[str] = set()
     near: np.ndarray | None = None
+    warm = False
     while True:
         kept = apply_rules(responses, settings, exclusion)
         if drop_unlinked(kept, settings, exclusion):
@@ -115,17 +121,20 @@ def _fit(
         populations = Populations.of(kept, settings)
         model = specify(kept, settings, fixed, without_guessing, len(populations))
         _require_identified(model, responses, settings, exclusion)
-        estimator = Estimator(
-            populations.split(kept), model, quadrature, tolerance, settings.max_iterations, runaways, progress
-        )
-        fit = estimator.run(near)
-        x = fit.evaluation.x
-        lost = fit.lost | is_flat(model, x)
-        if not fit.converged:
-            lost |= still_moving(model, x)
+        answers = populations.split(kept)
+
+        def estimator(answers: Sequence[Population] = answers, model: Model = model) -> Estimator:
+            return Estimator(answers, model, quadrature, tolerance, settings.max_iterations, runaways, progress)
+
+        if near is not None:
+            fit = estimator().run(near)
+        else:
+            known = known_parameters(kept, settings, fixed)
+            fit, warm = _begun(estimator, near_start(answers, model, quadrature, known))
+        x, lost = fit.evaluation.x, _lost(fit)
         if not lost.any():
-            shaped = _shaped(settings, model, fit, kept, populations, quadrature, tolerance)
-            return FittedBank(kept, populations, shaped.model, shaped.fit, shaped)
+            shaped = _shaped(settings, model, fit, answers, quadrature, tolerance)
+            return FittedBank(kept, populations, shaped.model, shaped.fit, shaped, warm)
         excluded = len(exclusion.item_reasons)
         _set_aside(kept, model, x, lost, exclusion, without_guessing)
         require_enough_answers(responses, settings, exclusion)
@@ -134,14 +143,35 @@ def _fit(
         near = x if len(exclusion.item_reasons) == excluded else None
 
 
+def _begun(estimator: Callable[[], Estimator], start: np.ndarray | None) -> tuple[Fit, bool]:
+    """The fit from `start` or, if there is none or it leads astray, from nothing; and whether it was from `start`."""
+    if start is None:
+        return estimator().run(), False
+    try:
+        fit = estimator().try_from(start)
+        if fit.converged:
+            return fit, True
+        spent = fit.iterations
+    except NotNearError as error:
+        spent = error.iterations
+    log.info("the given start leads nowhere: estimating without it after %d iterations", spent)
+    fit = estimator().run()
+    return replace(fit, iterations=spent + fit.iterations), False
+
+
+def _lost(fit: Fit) -> np.ndarray:
+    """Items (J,) bool without a finite estimate."""
+    model, x = fit.objective.model, fit.evaluation.x
+    lost: np.ndarray = fit.lost | is_flat(model, x)
+    return lost if fit.converged else lost | still_moving(model, x)
+
+
 def _shaped(
-    settings: Settings, model: Model, fit: Fit, kept: Responses, populations: Populations, quadrature: Quadrature,
-    tolerance: float,
-) -> ShapedFit:  # fmt: skip
+    settings: Settings, model: Model, fit: Fit, answers: Sequence[Population], quadrature: Quadrature, tolerance: float
+) -> ShapedFit:
     """The fit with latent distributions of the shape that the settings ask for."""
     if settings.latent == NORMAL:
         return ShapedFit(model, fit, {})
-    answers = populations.split(kept)
 
     def estimate(shaped: Model, near: np.ndarray, within: float) -> Fit:
         return Estimator(answers, shaped, quadrature, within, settings.max_iterations, runaways).run(near)

@@ -46,6 +46,11 @@ def mstep(objective: Objective, evaluation: Evaluation) -> np.ndarray:
     return change
 
 
+def expected_log_posterior(objective: Objective, evaluation: Evaluation, x: np.ndarray) -> np.ndarray:
+    """Of each item (J,) at its parameters in `x`, given the posteriors of `evaluation`."""
+    return _ItemProblem(objective, evaluation).value(x)
+
+
 class _ItemProblem:
     """Expected log-likelihood and log-prior of each item as functions of its parameters."""
 

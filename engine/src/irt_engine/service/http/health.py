@@ -14,7 +14,7 @@ from irt_engine.service.requests.media import CONTENT_ENCODINGS, MEDIA_TYPES
 SERVICE = "irt-engine"
 CONTRACT = "1.0"
 # Optional features of the contract that this service supports.
-CAPABILITIES = ("changes", "groups", "latent_shapes", "verdicts", "weak_links")
+CAPABILITIES = ("changes", "groups", "latent_shapes", "start", "verdicts", "weak_links")
 
 
 def health(runner: Runner, limits: Limits) -> dict[str, Any]:
