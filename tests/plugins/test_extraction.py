@@ -272,10 +272,11 @@ def test_what_is_written_has_no_name_and_is_private(tmp_path, monkeypatch):
     file.close()
 
 
-def test_small_banks_need_no_disk(monkeypatch):
+def test_small_banks_need_no_disk(tmp_path, monkeypatch):
     batch = pa.record_batch({"id": pa.array([1, 2, 3])})
     spill = Spill(batch.schema, shard_rows=3)
     monkeypatch.setattr(tempfile, "tempdir", "/missing")
+    assert extracted(stream("uuid"), a_run(tmp_path), ONE_SHARD).counts["users"] == USERS
     spill.add(batch, hashes(batch["id"]), np.array([True, True, True]))
     assert sorted(spill.read(*spill.shards()[0])["id"].to_pylist()) == [1, 2, 3]
     with pytest.raises(FileNotFoundError):

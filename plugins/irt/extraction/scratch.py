@@ -17,13 +17,20 @@ from irt.errors import TransientError
 class Scratch:
     """A temporary file, which only its owner can read.
 
-    It has no name, so that the operating system removes it when the process ends, however that happens.
+    It is made when something is written to it. It has no name, so that the operating system removes it when the process
+    ends, however that happens.
     """
 
     def __init__(self) -> None:
-        # Without a buffer, whose rest would be written, and fail again, on closing (see `close`).
-        self._file = tempfile.TemporaryFile(prefix="irt-", buffering=0)  # noqa: SIM115
+        self._made: Any = None
         self.size = 0
+
+    @property
+    def _file(self) -> Any:
+        if self._made is None:
+            # Without a buffer, whose rest would be written, and fail again, on closing (see `close`).
+            self._made = tempfile.TemporaryFile(prefix="irt-", buffering=0)  # noqa: SIM115
+        return self._made
 
     def append(self, content: Any) -> int:
         """Write bytes to the end; returns where they begin.
@@ -52,7 +59,8 @@ class Scratch:
         return np.memmap(self._file, kind, "r")
 
     def close(self) -> None:
-        self._file.close()
+        if self._made:
+            self._made.close()
 
 
 @contextmanager
