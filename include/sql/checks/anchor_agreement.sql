@@ -2,7 +2,7 @@
 --          other items, the linking is wrong for all. Also judges services that do not check this themselves.
 -- Grain:   one row: passed, figure, threshold, finding.
 -- Parameters: load_id, min_anchor_correlation.
-with stated as (
+with stated as materialized (
     -- A number, also as text, that float8 can hold; anything else is no parameter.
     select
         q.id::text as item_id,
@@ -14,12 +14,17 @@ with stated as (
     where q.meta -> 'tags' @> '"anchor"'
 ),
 
+-- One look into the index per anchor. PostgreSQL has no statistics on a load that was just written: it would take it for
+-- one row, and read all questions again for each of its items.
 compared as (
     select i.a, i.b, s.a as a_ref, s.b as b_ref
-    from irt.load_item as i
-    inner join stated as s on s.item_id = i.item_id
-    where i.load_id = %(load_id)s
-        and i.anchor is distinct from 'drifted'
+    from stated as s
+    cross join lateral (
+        select own.a, own.b, own.anchor from irt.load_item as own
+        where own.load_id = %(load_id)s and own.item_id = s.item_id
+        limit 1
+    ) as i
+    where i.anchor is distinct from 'drifted'
         and s.a is not null
         and s.b is not null
 ),
