@@ -14,8 +14,8 @@ with stated as materialized (
     where q.meta -> 'tags' @> '"anchor"'
 ),
 
--- One look into the index per anchor. PostgreSQL has no statistics on a load that was just written: it would take it for
--- one row, and read all questions again for each of its items.
+-- One look into the index per anchor. PostgreSQL has no statistics on a load that was just written: it would take it
+-- for one row, and read all questions again for each of its items.
 compared as (
     select i.a, i.b, s.a as a_ref, s.b as b_ref
     from stated as s
