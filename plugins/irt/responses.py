@@ -47,14 +47,20 @@ def deduplicate(
 
 def distinct_ids(path: ObjectStoragePath, column: str) -> set[str]:
     """The ids in a column (`user_id`, `item_id`) of staged responses."""
-    found: set[str] = set()
+    return set(staged_ids(path, column)[column].to_pylist())
+
+
+def staged_ids(path: ObjectStoragePath, *columns: str) -> dict[str, pa.ChunkedArray]:
+    """The ids in some columns of staged responses; those in several row groups come several times."""
+    found: dict[str, list[pa.Array]] = {column: [] for column in columns}
     with path.open("rb") as file:
         # Ids that repeat stay encoded: as texts, they would take most of the time and memory.
-        staged = pq.ParquetFile(file, read_dictionary=[column])
+        staged = pq.ParquetFile(file, read_dictionary=list(columns))
         for group in range(staged.num_row_groups):
-            for ids in staged.read_row_group(group, columns=[column])[0].chunks:
-                found.update(ids.dictionary.take(pc.unique(ids.indices)).to_pylist())
-    return found
+            table = staged.read_row_group(group, columns=list(columns))
+            for column in columns:
+                found[column] += [each.dictionary.take(pc.unique(each.indices)) for each in table[column].chunks]
+    return {column: pa.chunked_array(ids, pa.string()) for column, ids in found.items()}
 
 
 def below_minimum(run: Run, counts: dict[str, int]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -179,14 +179,15 @@ class CalibrationResult:
     abilities: pa.Table
     fit: dict[str, Any]
 
-    def refuse_strangers(self, items: set[str], users: set[str]) -> None:
+    def refuse_strangers(self, sent: Mapping[str, pa.ChunkedArray]) -> None:
         """Refuse items and users that were not sent; the result may leave some out.
 
+        :param sent: the ids that were, as `item_id` and `user_id`.
         :raise BadDataError: names the first that was not sent.
         """
-        for name, table, sent in (("item_id", self.items, items), ("user_id", self.abilities, users)):
+        for name, table in (("item_id", self.items), ("user_id", self.abilities)):
             given = table.column(name)
-            strangers = given.filter(pc.invert(pc.is_in(given, pa.array(list(sent), pa.string()))))
+            strangers = given.filter(pc.invert(pc.is_in(given, sent[name])))
             if len(strangers):
                 raise BadDataError(f"{name}: {pc.min(strangers).as_py()!r} is in the result but was not in the request")
 

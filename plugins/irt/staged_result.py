@@ -17,7 +17,7 @@ from irt.ability_table import ABILITY_SCHEMA
 from irt.errors import BadDataError
 from irt.figures import rounded
 from irt.receipt import receipt_of
-from irt.responses import distinct_ids
+from irt.responses import staged_ids
 from irt.result import ITEM_SCHEMA, CalibrationResult, parse_result
 from irt.run import Run
 from irt.staging import ABILITIES, FIT, ITEMS, RESPONSES, SECONDS, read_json, write_json
@@ -43,7 +43,7 @@ def stage_result(
     """
     result = parse_result(body, run_key=run.run_key, abilities=abilities, complete=complete)
     responses = run.staged(RESPONSES)
-    result.refuse_strangers(distinct_ids(responses, "item_id"), distinct_ids(responses, "user_id"))
+    result.refuse_strangers(staged_ids(responses, "item_id", "user_id"))
     write_result(run, result, seconds=began and round(time.time() - began, 3), sent=sent)
     return _report(result.fit, log)
 
