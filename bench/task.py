@@ -38,7 +38,8 @@ from irt.staged_result import write_result
 from irt.staging import ANCHORS
 
 # Imported by the operators when they run.
-_USED = ("irt.extraction.staging", "irt.hooks.postgres", "irt.migrations", "irt.service", "irt.staged_result")
+# pyarrow imports pandas with the first value that it gives to Python.
+_USED = ("pandas", "irt.extraction.staging", "irt.hooks.postgres", "irt.migrations", "irt.service", "irt.staged_result")
 # The settings of a scheduled run.
 _FORM = {name: param.value for name, param in params(["bench"]).items()}
 

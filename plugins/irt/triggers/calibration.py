@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from irt.hooks.calibration import AsyncCalibrationHook
 from irt.job import judge
 
-_FIRST_PAUSE = 0.5
+_FIRST_PAUSE = 0.2
 
 
 class CalibrationJobTrigger(BaseTrigger):
@@ -49,7 +49,8 @@ class CalibrationJobTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, str]:
         await asyncio.sleep(settling_time())
-        pause, reached, shown = min(_FIRST_PAUSE, self.poll_interval), time.monotonic(), None
+        began = reached = time.monotonic()
+        shown = None
         while True:
             try:
                 status, text = await self._request("GET")
@@ -68,8 +69,9 @@ class CalibrationJobTrigger(BaseTrigger):
                 return {"status": "unreachable", "message": message}
             else:
                 self.log.warning("calibration job %s: no answer (%s %s)", self.endpoint, status or "", text[:300])
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, self.poll_interval)
+            # The end of a job is noticed late by a tenth of its time at most.
+            pause = max(_FIRST_PAUSE, 0.1 * (time.monotonic() - began))
+            await asyncio.sleep(min(pause, self.poll_interval))
 
     async def on_kill(self) -> None:
         status, _ = await self._request("DELETE")
