@@ -22,7 +22,7 @@ from local.schema import use_plugins
 from local.stack import Stack
 
 # Larger banks are calibrated as a pod does it, without an HTTP body.
-_MOST_BY_SERVICE = 50_000_000
+_MOST_BY_SERVICE = 20_000_000
 
 # The rows and columns that the extraction reads.
 _ATTEMPTS = {

@@ -80,7 +80,7 @@ def _calibrate(case: LargeCase, folder: Path) -> Measured:
         spec = json.loads(out.read_text())["fit_meta"]["model_spec"]
         if spec["n_observations"] != case.size:
             raise SystemExit(f"irt bench: {case.name}: {spec['n_observations']} answers were read, not {case.size}")
-    return Measured(case, seconds, {name: float(value) for name, value in _SECONDS.findall(lines[-1])}, peak)
+    return Measured(case, seconds, {name.strip(): float(value) for name, value in _SECONDS.findall(lines[-1])}, peak)
 
 
 def _watched(process: subprocess.Popen[bytes]) -> int:
@@ -103,7 +103,7 @@ def _table(found: list[Measured]) -> Table:
     for each in found:
         cells = [f"{each.phases.get(phase, 0.0):.1f}" for phase in _PHASES]
         table.add_row(
-            f"{each.case.name}: {each.case.users:,} × {each.case.items:,}", *cells, f"{each.seconds:.1f}",
+            each.case.name, *cells, f"{each.seconds:.1f}",
             f"{each.nanoseconds:.0f}", f"{each.peak_bytes / 2**30:.1f}",
         )  # fmt: skip
     return table
