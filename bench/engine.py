@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case, write
+from bench.goals import COMMIT, FITS_BEFORE
 from bench.large import measure as measure_large
 from bench.memory import high_water
 from bench.peers import ENGINES, Engine, install_r
@@ -203,14 +204,15 @@ def _phases(results: dict[str, list[Outcome]]) -> Table:
     """Where this engine's time goes, and its time per answer."""
     table = Table(title="[bold]irt-engine[/bold], seconds by phase", title_justify="left", box=None, pad_edge=False)
     names = ("fit", "standard_errors", "scores", "item_fit")
-    for name in ("case", *(name.replace("_", " ") for name in names), "ns of fit per answer"):
+    for name in ("case", f"fit at {COMMIT}", *(name.replace("_", " ") for name in names), "ns of fit per answer"):
         table.add_column(name, justify="left" if name == "case" else "right")
     for name, outcomes in results.items():
         for outcome in outcomes:
             if outcome.engine == OURS and outcome.figures:
                 medians = [statistics.median(run[phase] for run in outcome.figures["phases"]) for phase in names]
                 cells = [f"{seconds:.3f}" for seconds in medians]
-                table.add_row(name, *cells, f"{1e9 * medians[0] / CASES[name].size:.0f}")
+                before = f"{FITS_BEFORE[name]:.3f}" if name in FITS_BEFORE else ""
+                table.add_row(name, before, *cells, f"{1e9 * medians[0] / CASES[name].size:.0f}")
     return table
 
 

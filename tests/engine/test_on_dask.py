@@ -19,7 +19,7 @@ from distributed import LocalCluster
 
 from irt_engine import Responses, Settings, calibrate, simulate
 from irt_engine.cli import main
-from irt_engine.cluster.connection import connected
+from irt_engine.cluster.connection import Cluster, connected
 from irt_engine.errors import ClusterLost
 
 SILENT = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
@@ -73,6 +73,38 @@ def test_the_result_has_the_same_bytes(name, two_workers):
     expected = json.dumps(calibrate(responses, settings).to_contract())
     with connected(two_workers.scheduler_address):
         assert json.dumps(calibrate(responses, settings).to_contract()) == expected
+
+
+def test_the_answers_are_sent_once_for_all_steps_of_a_kind(two_workers, monkeypatch):
+    """Five populations are gone through in each of some fifteen steps; their answers stay where they are."""
+    drawn = simulate(2500, 30, 20, seed=5).observations
+    groups = [[f"g{int(user[1:]) % 5}" for user in drawn["user_id"].to_pylist()]]
+    responses = Responses.from_table(drawn.append_column("group", groups))
+    sent: list[int] = []
+    place = Cluster.place
+
+    def counted(self: Cluster, groups: list) -> list:
+        sent.append(sum(codes.size for _, codes in groups))
+        return place(self, groups)
+
+    monkeypatch.setattr(Cluster, "place", counted)
+    with connected(two_workers.scheduler_address):
+        result = calibrate(responses, contract())
+    assert result.iterations > 10
+    # For the steps of the fit, for the information, and for the fit of the items.
+    assert sum(sent) <= 4 * len(responses)
+
+
+def test_a_start_from_an_earlier_result(two_workers):
+    responses = Responses.from_table(simulate(3000, 60, 30, seed=9).observations)
+    known = calibrate(responses, Settings()).to_contract()["item_params"]
+    start = [{"item_id": item["item_id"], "params": item["params"]} for item in known]
+    settings = contract(options={"start": start})
+    expected = json.dumps(calibrate(responses, settings).to_contract())
+    with connected(two_workers.scheduler_address):
+        found = calibrate(responses, settings)
+    assert json.dumps(found.to_contract()) == expected
+    assert found.to_contract()["fit_meta"]["metrics"]["start"] == "warm"
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -12,6 +12,7 @@ import numpy as np
 from irt_engine.answers.exclusion import Exclusion, everyone
 from irt_engine.answers.responses import Responses
 from irt_engine.answers.weak_links import weak_links
+from irt_engine.cluster import connection
 from irt_engine.contract.anchors import Anchor
 from irt_engine.contract.names import NORMAL
 from irt_engine.contract.settings import Settings
@@ -51,6 +52,8 @@ def calibrate(responses: Responses, settings: Settings, progress: Progress | Non
     """
     if settings.timed and responses.times is None:
         raise InputError("verdicts.changed", None, "needs responses with times (timed=True)")
+    if cluster := connection.current():
+        cluster.make_room(len(responses))
     timings: dict[str, float] = {}
     exclusion = everyone(responses)
     verdicts = Verdicts(settings)

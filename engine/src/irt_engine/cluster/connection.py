@@ -23,8 +23,8 @@ _LOOK = 5.0
 _BREATH = 1.0
 # How often the same step may lose workers.
 _MOST_LOSSES = 20
-# Divisions of the answers that the workers keep; a stage of the estimation needs one.
-_MOST_HELD = 2
+# How often the workers may hold the answers: for the stage that is under way, and for one before or after it.
+_COPIES = 2
 
 # States of a future whose value is on no worker any more.
 _GONE = frozenset({"lost", "cancelled", "error"})
@@ -79,6 +79,11 @@ class Cluster:
     def __init__(self, client: Any, patience: float) -> None:
         self._client, self._patience = client, patience
         self._held: OrderedDict[tuple[Any, ...], Held] = OrderedDict()
+        self._most_answers: int | None = None
+
+    def make_room(self, n_answers: int) -> None:
+        """:param n_answers: of the calibration that follows; the workers hold them twice at most."""
+        self._most_answers = _COPIES * n_answers
 
     def hold(self, offsets: np.ndarray, codes: np.ndarray, starts: np.ndarray) -> Held:
         """The groups of persons, on the workers.
@@ -90,10 +95,13 @@ class Cluster:
         found = self._held.get(key)
         if found is None:
             found = self._held[key] = Held(self, offsets, codes, starts)
-            while len(self._held) > _MOST_HELD:
+            while self._most_answers is not None and self._n_held() > self._most_answers and len(self._held) > 1:
                 self._held.popitem(last=False)[1].release()
         self._held.move_to_end(key)
         return found
+
+    def _n_held(self) -> int:
+        return sum(held.n_answers for held in self._held.values())
 
     def place(self, groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Any]:
         """Send each group's answers to a worker, one after another in turn; returns futures."""
@@ -186,6 +194,10 @@ class Held:
     def __init__(self, cluster: Cluster, offsets: np.ndarray, codes: np.ndarray, starts: np.ndarray) -> None:
         self._cluster, self._offsets, self._codes, self._starts = cluster, offsets, codes, starts
         self._groups: list[Any] = [None] * (starts.size - 1)
+
+    @property
+    def n_answers(self) -> int:
+        return self._codes.size
 
     def map(
         self, function: Callable[..., Any], shared: tuple[Any, ...], each: Sequence[tuple[Any, ...]] | None = None
