@@ -57,6 +57,9 @@ class Command:
     needed: int = 0
 
 
+_RUNNING: set[Supervisor] = set()
+
+
 class Supervisor:
     """Runs commands, each with its log file, and ends them all on exit (a context manager)."""
 
@@ -69,6 +72,7 @@ class Supervisor:
 
     def __enter__(self) -> Supervisor:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        _RUNNING.add(self)
         # A plain `kill` or a closed terminal stops us the same way as Ctrl-C.
         self._handlers = {name: signal.signal(name, _interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
         return self
@@ -79,6 +83,7 @@ class Supervisor:
         for name in self._handlers:
             signal.signal(name, signal.SIG_IGN)
         self.stop()
+        _RUNNING.discard(self)
         for name, handler in self._handlers.items():
             signal.signal(name, handler)
 
@@ -125,7 +130,13 @@ class Supervisor:
                     child.wait()
                 _end_all(left)
         self.children.clear()
-        _end_all([child for child in psutil.Process().children(recursive=True) if child.pid not in self._others])
+        spared = self._others | self._of_other_supervisors()
+        _end_all([child for child in psutil.Process().children(recursive=True) if child.pid not in spared])
+
+    def _of_other_supervisors(self) -> set[int]:
+        """Children, with their descendants, that supervisors of this process started after this one."""
+        pids = {child.pid for other in _RUNNING if other is not self for _, child in other.children.values()}
+        return pids | {each.pid for pid in pids for each in _descendants_of(pid)}
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.children[name][1].pid)

@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.conftest import BUILDS
 from tests.deploy.manifests import GIBIBYTE, ROOT, bytes_of, only, patience, selects
 
-WITHOUT_SERVICE = ("namespace", "rbac", "pods", "airflow-network", "observability/operator")
+WITHOUT_SERVICE = ("namespace", "rbac", "pods", "dask", "airflow-network", "observability/operator")
 WITH_SERVICE = [name for name in BUILDS if name not in WITHOUT_SERVICE]
 
 

@@ -34,9 +34,9 @@ def test_bound_to_the_worker_and_the_triggerer_of_the_chart(builds, values):
 
 
 def test_nothing_else_is_in_the_namespace_where_airflow_may_delete_pods(builds):
-    """Not even a Secret, which a pod made by Airflow could mount."""
+    """Not even a Secret, which a pod made by Airflow could mount. The pods of the Dask cluster are its own too."""
     kinds = {o["kind"] for objects in builds.values() for o in objects if o["metadata"].get("namespace") == NAMESPACE}
-    assert kinds == {"Role", "RoleBinding", "NetworkPolicy"}
+    assert kinds == {"Role", "RoleBinding", "NetworkPolicy", "DaskCluster"}
     assert only(builds["pods"], "Namespace")["metadata"]["name"] == NAMESPACE
     service = only(builds["base"], "Deployment")
     assert service["metadata"]["namespace"] != NAMESPACE

@@ -93,7 +93,7 @@ def test_what_the_lock_can_take(tmp_path, monkeypatch, version, possible):
     project = '[project]\nname = "irt{}"\nversion = "1"\ndependencies = {}\n'
     groups = "[dependency-groups]\nlocal = []\ndev = []\n"
     (tmp_path / "pyproject.toml").write_text(project.format("pipeline", ["irtuser"]) + groups)
-    extra = "[project.optional-dependencies]\nservice = []\notel = []\nopenlineage = []\n"
+    extra = "[project.optional-dependencies]\nservice = []\notel = []\ndask = []\nopenlineage = []\n"
     (tmp_path / "engine" / "pyproject.toml").write_text(project.format("core", []) + extra)
     (tmp_path / "requirements.txt").write_text(lock := "irtuser==1.0\nirtweak==1.0\n")
     assert audit.can_take(f"irtweak=={version}", tmp_path) is possible

@@ -134,6 +134,15 @@ def test_what_others_started_is_left_alone(tmp_path):
         other.wait()
 
 
+def test_what_another_supervisor_starts_meanwhile_is_left_alone(tmp_path):
+    forever = Command("child", [sys.executable, "-c", _FOREVER])
+    with Supervisor(tmp_path / "longer") as longer:
+        with Supervisor(tmp_path / "shorter") as shorter:
+            own, other = shorter.start(forever), longer.start(forever)
+        assert own.poll() is not None and other.poll() is None
+    assert other.poll() is not None
+
+
 def test_a_fallen_child_is_named_with_its_last_words(tmp_path):
     with Supervisor(tmp_path) as supervisor:
         child = supervisor.start(Command("short", [sys.executable, "-c", "print('the last words')"]))

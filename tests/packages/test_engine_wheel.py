@@ -59,7 +59,7 @@ def test_its_metadata_is_complete(engine_wheel):
     assert told["License-Expression"] == "Apache-2.0" and told["Author"] and told["Summary"]
     assert told["Description-Content-Type"] == "text/markdown" and "irt-engine calibrate" in told.get_payload()
     assert {"Typing :: Typed", "Programming Language :: Python :: 3.10"} <= set(told.get_all("Classifier"))
-    assert told.get_all("Provides-Extra") == ["service", "otel"]
+    assert told.get_all("Provides-Extra") == ["service", "otel", "dask"]
 
 
 def test_calibrate_runs_where_nothing_else_is_installed(environment, tmp_path):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from irt_engine.answers.columns import COLUMNS
 from irt_engine.answers.exclusion import everyone
 from irt_engine.answers.responses import Responses
+from irt_engine.answers.times import TIME
 from irt_engine.calibration import calibrate
 from irt_engine.contract.settings import Settings
 from irt_engine.estimation.fitting import fit_bank
@@ -50,11 +55,23 @@ def warm_up() -> None:
     }
     calibrate(responses, Settings.from_contract(request | {"anchors": anchors}))
     score(responses, anchors)
+    _read_as_files(columns, times)
     users_of_items(responses.offsets, responses.codes, np.zeros(n_items, bool))
     # A grid too coarse to resolve any posterior.
     coarse = {"max_iterations": 3, "quadrature_points": 11}
     _invert_as_a_large_bank(responses, Settings.from_contract({"anchors": seeds, "options": coarse}))
     score(responses, anchors, Settings.from_contract({"options": coarse}), latent=(0.0, 100.0))
+
+
+def _read_as_files(columns: tuple[list[str], list[str], np.ndarray], times: pa.Array) -> None:
+    table = pa.table([*columns, times], names=[*COLUMNS, TIME])
+    # The last item comes first, so that the items are numbered again.
+    order = np.argsort(np.array(columns[1]) != max(columns[1]), kind="stable")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, rows in (("1", order[:1]), ("2", order[1:])):
+            pq.write_table(table.take(rows), f"{folder}/{name}.parquet")
+        for timed in (False, True):
+            Responses.from_parquet(folder, timed=timed)
 
 
 def _invert_as_a_large_bank(responses: Responses, settings: Settings) -> None:
