@@ -16,9 +16,9 @@ import pyarrow as pa
 import requests
 
 from irt.errors import BadDataError, TransientError
+from irt.upload import PARQUET
 
 JSON, MIXED = "application/json", "multipart/mixed"
-PARQUET = "application/vnd.apache.parquet"
 # A service without results in parts answers JSON.
 ACCEPT = f"{MIXED}, {JSON};q=0.5"
 

@@ -14,6 +14,8 @@ _BLOCK = 1 << 20
 class Form:
     """A `multipart/form-data` body for `requests`: it has a length, and is read in blocks while it is sent.
 
+    The encoder of requests-toolbelt asks a file for its descriptor, which an object in a bucket does not have.
+
     :param observations: an open Parquet file, read from its beginning each time that the body is sent: if an address of
         the service cannot be reached, it goes to another.
     """

@@ -18,7 +18,7 @@ from irt.result import parse_result
 from irt.staged_result import result_objects
 from irt.staging import ABILITIES, FIT, ITEMS
 from tests.faults.disk import required_disk
-from tests.plugins.test_calibrate import RESULT, a_result, accepted, operator, resume, submit
+from tests.plugins.calibrating import RESULT, a_result, accepted, operator, resume, submit
 from tests.scripted import Answer
 
 MIXED, JSON, PARQUET = "multipart/mixed", "application/json", "application/vnd.apache.parquet"

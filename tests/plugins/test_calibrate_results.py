@@ -9,7 +9,7 @@ import pytest
 from irt.errors import BadDataError, PermanentError
 from irt.result import parse_result
 from irt.staging import FIT
-from tests.plugins.test_calibrate import a_result, operator
+from tests.plugins.calibrating import a_result, operator
 from tests.scripted import Answer
 
 

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from distributed import LocalCluster
 
 from contract.conformance.bodies import wait_for_job
 from irt.errors import CalibrationFailedError, RequestRefusedError, TransientError
@@ -162,18 +164,30 @@ def test_the_engines_command_gives_the_bytes_of_the_service(service, tmp_path):
         assert run.staged(name).read_bytes() == bytes(content)
 
 
-def test_a_pods_command_gives_the_bytes_of_the_service(service, tmp_path):
-    """As the pod's container is told to run it, which writes the abilities apart; and so the service sends them."""
+@pytest.fixture(params=["pod", "dask"])
+def place(request) -> Iterator[tuple[str, str | None]]:
+    """Where a pod calibrates: the runtime, and the address of a scheduler."""
+    if request.param == "pod":
+        yield request.param, None
+        return
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+        yield request.param, cluster.scheduler_address
+
+
+def test_a_pods_command_gives_the_bytes_of_the_service(service, tmp_path, place):
+    """With the arguments of the pod's container. Both give the abilities as a file of their own."""
+    runtime, scheduler = place
     run = stage(tmp_path, users=300, model="Rasch")
     deferred = submit(run)
     resume(run, deferred, poll(service, deferred))
     asked = service.client.get(f"/{deferred.kwargs['job']}/result", headers={"Accept": ACCEPT})
     assert asked.headers["content-type"].startswith(MIXED)
-    settings = PodSettings(image="irt-engine:1", volume={"claim": "c", "root": str(tmp_path)})
+    settings = PodSettings(image="irt-engine:1", volume={"claim": "c", "root": str(tmp_path)}, dask=scheduler)
     names = {"responses": RESPONSES, "result": "result-d.json", "abilities": "abilities-d.parquet"}
     folder, out = run.staged_folder().path, tmp_path / "out"
     out.mkdir()
-    told = pod_arguments(run, settings, **names, digest="d")["arguments"]
+    told = pod_arguments(replace(run, runtime=runtime), settings, **names, digest="d")["arguments"]
+    assert ("--dask" in told) == (runtime == "dask")
     assert engine([each.replace("/in/", f"{folder}/").replace("/out/", f"{out}/") for each in told]) == 0
     assert {path.name for path in out.iterdir()} == {"result-d.json", "abilities-d.parquet"}
     with (out / "abilities-d.parquet").open("rb") as abilities:

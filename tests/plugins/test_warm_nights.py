@@ -16,8 +16,8 @@ from irt.request import identify, staged_settings
 from irt.run import Run
 from irt.staging import ANCHORS, FIT, INPUTS, ITEMS, REQUEST, RESPONSES, START, read_json
 from tests.chain import accept, load, publish, ready, whole_chain
+from tests.plugins.calibrating import accepted, submit
 from tests.plugins.conftest import HEALTH
-from tests.plugins.test_calibrate import accepted, submit
 from tests.plugins.test_extract import extract
 from tests.plugins.test_replay import BANK, answers, calibrate, loaded, receipts, replayed  # noqa: F401
 from tests.plugins.test_rollback import roll_back

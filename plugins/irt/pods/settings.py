@@ -97,7 +97,7 @@ def require_pods(runs: Sequence[Run]) -> None:
 
 
 def require_scheduler(run: Run, settings: PodSettings) -> None:
-    """:raise BadDataError: the run is for a Dask cluster, and there is none."""
+    """:raise BadDataError: the run is for a Dask cluster, and the settings name no scheduler."""
     if run.runtime == "dask" and settings.dask is None:
         raise BadDataError(
             f'runtime: dask: the variable {VARIABLE} names no scheduler: {{"dask": "tcp://irt-scheduler:8786"}}'

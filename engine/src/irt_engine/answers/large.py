@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import sys
 import tempfile
 import weakref
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +23,7 @@ def large_empty(size: int, kind: type[np.generic]) -> np.ndarray:
 
     :raise OSError: the folder has no room for it.
     """
-    n_bytes = math.prod((size, np.dtype(kind).itemsize))
+    n_bytes = size * np.dtype(kind).itemsize
     if _held + n_bytes <= _SHARE * memory_bytes():
         return _counted(np.empty(size, kind), n_bytes)
     try:
@@ -60,6 +58,6 @@ def _counted(array: np.ndarray, n_bytes: int) -> np.ndarray:
     return array
 
 
-def _give_back(n_bytes: Any) -> None:
+def _give_back(n_bytes: int) -> None:
     global _held
     _held -= n_bytes

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from irt_engine.answers.columns import COLUMNS, is_text, read_right, require_columns
 from irt_engine.answers.groups import GROUP, GroupsOfUsers
-from irt_engine.answers.ids import encode, merge
+from irt_engine.answers.ids import Encoded, encode, merge
 from irt_engine.answers.large import large_empty
 from irt_engine.answers.times import TIME, read_times
 from irt_engine.errors import InputError
@@ -97,7 +97,7 @@ class _Users:
         self._ids: list[pa.Array] = []
         self._counts: list[np.ndarray] = []
 
-    def add(self, batch: pa.RecordBatch, first: int) -> Any:
+    def add(self, batch: pa.RecordBatch, first: int) -> Encoded:
         found = encode(COLUMNS[0], batch.column(COLUMNS[0]), first)
         self._ids.append(found.ids)
         self._counts.append(np.bincount(found.codes, minlength=len(found.ids)).astype(np.int32))

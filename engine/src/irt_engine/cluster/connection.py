@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -25,7 +26,6 @@ _BREATH = 1.0
 _MOST_LOSSES = 20
 # How often the workers may hold the answers: for the stage that is under way, and for one before or after it.
 _COPIES = 2
-
 # States of a future whose value is on no worker any more.
 _GONE = frozenset({"lost", "cancelled", "error"})
 
@@ -116,7 +116,7 @@ class Cluster:
     def workers(self) -> list[str]:
         """Their addresses; waits for one.
 
-        :raise ClusterLost: there is none for too long, or the scheduler is gone.
+        :raise ClusterLost: no worker comes for too long, or the scheduler is gone.
         """
         began = time.monotonic()
         while True:
@@ -153,7 +153,8 @@ class Cluster:
                 except FuturesCancelledError:
                     # All have ended; these were lost.
                     return
-                except TimeoutError:
+                # Of Python's own time-outs since 3.11.
+                except asyncio.TimeoutError:
                     self.workers()
                 idle = not self._under_way(futures)
                 if idle and forgotten:
@@ -246,9 +247,7 @@ class Held:
         self._groups = [None] * len(self._groups)
 
     def _place(self, groups: list[int]) -> None:
-        away = [
-            g for g in groups if self._groups[g] is None or self._groups[g].status in ("lost", "cancelled", "error")
-        ]
+        away = [g for g in groups if self._groups[g] is None or self._groups[g].status in _GONE]
         for g, future in zip(away, self._cluster.place([self._answers(g) for g in away]), strict=True):
             self._groups[g] = future
 

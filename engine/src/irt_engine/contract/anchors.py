@@ -113,7 +113,7 @@ _START_ROWS = TypeAdapter(Annotated[list[Annotated[Anchor, PlainValidator(_read_
 
 
 def read_start(value: Any) -> tuple[Anchor, ...] | None:
-    """For a validator; None if there is none."""
+    """A validator of the settings; None stays None."""
     if value is None or isinstance(value, tuple):
         return value
     return tuple(_START_ROWS.validate_python(value, context=Rows()))

@@ -144,7 +144,7 @@ def _fit(
 
 
 def _begun(estimator: Callable[[], Estimator], start: np.ndarray | None) -> tuple[Fit, bool]:
-    """The fit from `start` or, if there is none or it leads astray, from nothing; and whether it was from `start`."""
+    """The fit from `start`, or the usual one where `start` is None or leads astray; and whether it was from `start`."""
     if start is None:
         return estimator().run(), False
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from irt_engine.kernels.jit import kernel
+from irt_engine.kernels.jit import kernel, part
 
 
 @kernel
@@ -62,24 +62,34 @@ def renumber(part, parts, codes, rank):
         codes[k] = 2 * rank[codes[k] >> 1] + (codes[k] & 1)
 
 
+@part
+def _ascends(row):
+    # Numba has no generators for `all`.
+    for k in range(1, row.size):  # noqa: SIM110
+        if row[k - 1] > row[k]:
+            return False
+    return True
+
+
+@part
+def _repeated(row):
+    """Surplus answers to the same item, in a sorted row of codes."""
+    surplus = 0
+    for k in range(1, row.size):
+        surplus += row[k - 1] >> 1 == row[k] >> 1
+    return surplus
+
+
 @kernel
 def sort_timed_rows(part, parts, offsets, codes, times, surplus):
     """As `sort_rows`, with the times in the order of the codes."""
     n = offsets.size - 1
     for p in range(part * n // parts, (part + 1) * n // parts):
-        surplus[p] = 0
         row, own = codes[offsets[p] : offsets[p + 1]], times[offsets[p] : offsets[p + 1]]
-        ordered = True
-        for k in range(1, row.size):
-            if row[k - 1] > row[k]:
-                ordered = False
-                break
-        if not ordered:
+        if not _ascends(row):
             order = np.argsort(row, kind="mergesort")
             row[:], own[:] = row[order], own[order]
-        for k in range(1, row.size):
-            if row[k - 1] >> 1 == row[k] >> 1:
-                surplus[p] += 1
+        surplus[p] = _repeated(row)
 
 
 @kernel
@@ -87,18 +97,10 @@ def sort_rows(part, parts, offsets, codes, surplus):
     """Order each person's codes in place; write the number of surplus answers per person to `surplus` (N,)."""
     n = offsets.size - 1
     for p in range(part * n // parts, (part + 1) * n // parts):
-        surplus[p] = 0
         row = codes[offsets[p] : offsets[p + 1]]
-        ordered = True
-        for k in range(1, row.size):
-            if row[k - 1] > row[k]:
-                ordered = False
-                break
-        if not ordered:
+        if not _ascends(row):
             row.sort()
-        for k in range(1, row.size):
-            if row[k - 1] >> 1 == row[k] >> 1:
-                surplus[p] += 1
+        surplus[p] = _repeated(row)
 
 
 @kernel

@@ -137,12 +137,11 @@ class Information:
                 each = list(zip(_windows(share, starts), missing, strict=True))
                 for g, total in enumerate(held.map(steps.missing_information, (arguments,), each)):
                     missing[g] = total
-                continue
-            run(
-                information.missing_information, share.offsets, share.codes, share.windows,
-                starts, *arguments, missing,
-                work=_WORK * share.codes.size, parts=n_groups,
-            )  # fmt: skip
+            else:
+                run(
+                    information.missing_information, share.offsets, share.codes, share.windows, starts, *arguments,
+                    missing, work=_WORK * share.codes.size, parts=n_groups,
+                )  # fmt: skip
         result: np.ndarray = -missing[:, :, :n].sum(axis=0, dtype=np.float64)
         places = self.places
         for entry, (i, j) in enumerate(_ENTRIES):
@@ -227,13 +226,12 @@ class Information:
                 each = list(zip(_windows(share, starts), image, strict=True))
                 for g, (total, of_items) in enumerate(held.map(steps.missing_in_subspace, shared, each)):
                     image[g], own_blocks[g] = total, of_items
-                blocks[answered] += own_blocks.sum(axis=0)
-                continue
-            run(
-                information.missing_in_subspace, share.offsets, share.codes, share.windows, starts, stride, *arguments,
-                np.ascontiguousarray(vectors), image, own_blocks,
-                work=_WORK * share.codes.size / stride, parts=n_groups,
-            )  # fmt: skip
+            else:
+                run(
+                    information.missing_in_subspace, share.offsets, share.codes, share.windows, starts, stride,
+                    *arguments, np.ascontiguousarray(vectors), image, own_blocks,
+                    work=_WORK * share.codes.size / stride, parts=n_groups,
+                )  # fmt: skip
             blocks[answered] += own_blocks.sum(axis=0)
         scale = self.n_persons / taken
         return scale * image.sum(axis=0), scale * blocks

@@ -59,7 +59,7 @@ class PartsResult(StreamingResponse):
         # Nobody can know it in advance and make it a part of the content.
         boundary = uuid.uuid4().hex
         heads = [_head(boundary, *part, _size(file)) for part, file in zip(_PARTS, files, strict=True)]
-        # The line break before a boundary belongs to the boundary; there is none before the first.
+        # The line break before a boundary belongs to the boundary; the first boundary begins the body.
         heads[0] = heads[0].removeprefix(_LINE)
         end = f"\r\n--{boundary}--\r\n".encode()
         length = sum(map(len, heads)) + sum(map(_size, files)) + len(end)
