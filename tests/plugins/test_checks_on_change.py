@@ -219,6 +219,26 @@ def test_anchors_joined_to_the_wrong_items_are_rejected(database, tmp_path, refe
     assert (found[2] == pytest.approx(1.0)) == passes
 
 
+@pytest.mark.parametrize(("role", "agree"), [("drifted", True), ("used", False)])
+def test_anchors_that_drifted_are_not_compared(database, tmp_path, role, agree):
+    """Three of 15 anchors are much easier than stated; the service says whether they link."""
+    run = a_run(tmp_path)
+    stated(database, {str(n): n / 10 + (9.0 if n <= 3 else 0.0) for n in range(1, 16)})
+
+    def change(result):
+        bank_of([n / 10 for n in range(ITEMS)])(result)
+        result["fit_meta"]["model_spec"]["linking_constants"]["n_anchors_used"] = 12
+        for item in result["item_params"][:3]:
+            item["anchor"] = role
+
+    ready(database, run, change, anchors=[str(n) for n in range(1, 16)])
+    with contextlib.suppress(ChecksFailedError):
+        check(run)
+    found = verdict(database, run, "anchor_agreement")
+    assert found[0] == agree and (found[2] == pytest.approx(1.0)) == agree
+    assert found[4].startswith("12 anchors" if agree else "15 anchors")
+
+
 @pytest.mark.parametrize(("linking", "n"), [("none", 12), ("stocking_lord", 4)])
 def test_a_bank_without_linking_or_with_few_anchors_has_no_agreement_to_judge(database, tmp_path, linking, n):
     run = a_run(tmp_path, linking_method=linking)
